@@ -1,0 +1,91 @@
+// JSON as Matrix needs it: one strict reader, one tree. Nothing is lost and nothing is guessed: numbers that are no plain 64-bit
+// integer keep their text, since room versions 1-5 hash and sign them as written.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace postern::matrix {
+
+class Json;
+using JsonArray = std::vector<Json>;
+
+/// The members of a JSON object: unique keys, kept sorted by code point (which is the order of their UTF-8 bytes).
+class JsonObject {
+ public:
+  using Member = std::pair<std::string, Json>;
+
+  const Json* Find(std::string_view key) const;
+  Json* Find(std::string_view key);
+  bool Contains(std::string_view key) const { return Find(key) != nullptr; }
+  /// Adds the member, or replaces the one of that key.
+  void Set(std::string_view key, Json value);
+  /// Returns whether there was one.
+  bool Erase(std::string_view key);
+
+  std::size_t size() const;
+  bool empty() const;
+  std::vector<Member>::const_iterator begin() const;
+  std::vector<Member>::const_iterator end() const;
+
+  bool operator==(const JsonObject&) const;
+
+ private:
+  friend class JsonBuilder;
+  std::vector<Member> members_;
+};
+
+/// A number that is no plain 64-bit integer: a fraction, an exponent, `-0`, or out of range. Text as it was written.
+struct OddNumber {
+  std::string text;
+  bool operator==(const OddNumber&) const = default;
+};
+
+/// One JSON value. Reading the wrong kind yields nullptr, never an exception. Copying and destroying are iterative enough for
+/// any document that ParseJson lets through.
+class Json {
+ public:
+  Json() = default;  // null
+  Json(std::nullptr_t) {}
+  Json(bool value) : value_(value) {}
+  Json(std::int64_t value) : value_(value) {}
+  Json(int value) : value_(std::int64_t{value}) {}
+  Json(OddNumber value) : value_(std::move(value)) {}
+  Json(std::string value) : value_(std::move(value)) {}
+  Json(std::string_view value) : value_(std::string(value)) {}
+  Json(const char* value) : value_(std::string(value)) {}
+  Json(JsonArray value) : value_(std::move(value)) {}
+  Json(JsonObject value) : value_(std::move(value)) {}
+
+  bool IsNull() const { return std::holds_alternative<std::monostate>(value_); }
+  const bool* AsBool() const { return std::get_if<bool>(&value_); }
+  const std::int64_t* AsInteger() const { return std::get_if<std::int64_t>(&value_); }
+  const OddNumber* AsOddNumber() const { return std::get_if<OddNumber>(&value_); }
+  const std::string* AsString() const { return std::get_if<std::string>(&value_); }
+  const JsonArray* AsArray() const { return std::get_if<JsonArray>(&value_); }
+  JsonArray* AsArray() { return std::get_if<JsonArray>(&value_); }
+  const JsonObject* AsObject() const { return std::get_if<JsonObject>(&value_); }
+  JsonObject* AsObject() { return std::get_if<JsonObject>(&value_); }
+
+  bool operator==(const Json&) const = default;
+
+ private:
+  std::variant<std::monostate, bool, std::int64_t, OddNumber, std::string, JsonArray, JsonObject> value_;
+};
+
+/// Deepest nesting that is read. Peers may nest deeply; beyond this it is an attack.
+inline constexpr std::size_t kMaxJsonDepth = 4096;
+
+/// Reads one RFC 8259 document, iteratively.
+///
+/// Refuses: kNotJson for what is no JSON or no UTF-8; kBadJson for duplicate keys (at any depth, also when spelled with
+/// escapes), lone surrogates, and nesting beyond kMaxJsonDepth.
+absl::StatusOr<Json> ParseJson(std::string_view text);
+
+}  // namespace postern::matrix

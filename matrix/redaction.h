@@ -1,0 +1,12 @@
+// The redaction algorithm of each room version ("Redactions").
+#pragma once
+
+#include "matrix/json.h"
+#include "matrix/room_rules.h"
+
+namespace postern::matrix {
+
+/// The event cut down to what its version protects. Adds nothing, drops `unsigned`; `content` stays an object.
+JsonObject Redact(const JsonObject& event, const RoomRules& rules);
+
+}  // namespace postern::matrix

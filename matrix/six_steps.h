@@ -1,0 +1,41 @@
+// The six steps ("Checks performed on receipt of a PDU"), one after the other, as a pure function.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "matrix/auth_rules.h"
+#include "matrix/event.h"
+#include "matrix/signature.h"
+#include "matrix/verdict.h"
+
+namespace postern::matrix {
+
+/// A prev or auth event of the judged one: nullptr if nobody here has it.
+struct Cited {
+  std::string event_id;
+  const Event* event = nullptr;  // prev events may be known without being given
+  bool known = false;
+  bool rejected = false;
+};
+
+/// What judging needs of the room; see JudgingContext in proto/postern/matrix/v1/judging.proto. Events are owned elsewhere.
+struct JudgingContext {
+  std::string room_id;
+  std::vector<Cited> prev_events;
+  std::vector<Cited> auth_events;
+  RoomState state_before;
+  bool state_before_unresolved = false;
+  RoomState state_now;
+  bool extends_all_extremities = false;
+};
+
+/// Judges `pdu` (JSON text). A verdict is an answer, whatever it says. Refuses: kStateUnresolved where the event has passed
+/// steps 1-4 but the state before it, or the current state after it, hangs on a resolution that is not in the context.
+absl::StatusOr<Verdict> RunSixSteps(std::string_view pdu, const RoomRules& rules, const JudgingContext& context,
+                                    const KeyDirectory& keys, absl::Time now);
+
+}  // namespace postern::matrix

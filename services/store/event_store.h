@@ -1,0 +1,48 @@
+// Rooms and events as the store's rpc handlers see them: what PostgreSQL answers, and what the in-memory fake of the tests does.
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "postern/store/v1/store.pb.h"
+#include "rpc/call_context.h"
+
+namespace postern::store {
+
+/// Thread-safe. No call outlives `call.deadline`. Each method answers the rpc of its name, whose contract stands in
+/// proto/postern/store/v1/store.proto; each may refuse with kStoreDown, kOverloaded or kDeadlineExceeded besides what it names.
+class EventStore {
+ public:
+  virtual ~EventStore() = default;
+
+  /// Refuses: kUnknownRoom, kInvalidArgument.
+  virtual absl::StatusOr<v1::EventContext> GetEventContext(const rpc::CallContext& call,
+                                                           const v1::GetEventContextRequest& request) = 0;
+  /// Refuses: kUnknownRoom.
+  virtual absl::StatusOr<v1::TemplateContext> GetTemplateContext(const rpc::CallContext& call,
+                                                                 const v1::GetTemplateContextRequest& request) = 0;
+  /// Refuses: kUnknownRoom, kInvalidArgument.
+  virtual absl::StatusOr<v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
+                                                                const v1::PersistEventRequest& request) = 0;
+  /// Refuses: kAlreadyExists, kInvalidArgument.
+  virtual absl::Status CreateRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request) = 0;
+  /// Refuses: kUnknownRoom, kInvalidArgument. Whether seeding is allowed at all is the service's question.
+  virtual absl::Status SeedEvents(const rpc::CallContext& call, const v1::SeedEventsRequest& request) = 0;
+
+  /// Reads for operators. Refuse: kNotFound.
+  virtual absl::StatusOr<v1::RoomDescription> GetRoom(const rpc::CallContext& call, const v1::GetRoomRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListRoomsResponse> ListRooms(const rpc::CallContext& call,
+                                                          const v1::ListRoomsRequest& request) = 0;
+  virtual absl::StatusOr<v1::Member> GetMember(const rpc::CallContext& call, const v1::GetMemberRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListMembersResponse> ListMembers(const rpc::CallContext& call,
+                                                              const v1::ListMembersRequest& request) = 0;
+  virtual absl::StatusOr<v1::EventRecord> GetEvent(const rpc::CallContext& call, const v1::GetEventRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListOutboxResponse> ListOutbox(const rpc::CallContext& call,
+                                                            const v1::ListOutboxRequest& request) = 0;
+
+  /// Keys of other servers.
+  virtual absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
+                                                                  const v1::GetServerKeysRequest& request) = 0;
+  virtual absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) = 0;
+};
+
+}  // namespace postern::store
