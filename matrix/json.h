@@ -2,6 +2,7 @@
 // integer keep their text, since room versions 1-5 hash and sign them as written.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,13 +15,20 @@
 namespace postern::matrix {
 
 class Json;
+struct JsonMember;
 using JsonArray = std::vector<Json>;
 
 /// The members of a JSON object: unique keys, kept sorted by code point (which is the order of their UTF-8 bytes).
 class JsonObject {
  public:
-  using Member = std::pair<std::string, Json>;
+  JsonObject();
+  JsonObject(const JsonObject&);
+  JsonObject(JsonObject&&) noexcept;
+  JsonObject& operator=(const JsonObject&);
+  JsonObject& operator=(JsonObject&&) noexcept;
+  ~JsonObject();
 
+  /// nullptr if there is no such member.
   const Json* Find(std::string_view key) const;
   Json* Find(std::string_view key);
   bool Contains(std::string_view key) const { return Find(key) != nullptr; }
@@ -29,16 +37,17 @@ class JsonObject {
   /// Returns whether there was one.
   bool Erase(std::string_view key);
 
-  std::size_t size() const;
-  bool empty() const;
-  std::vector<Member>::const_iterator begin() const;
-  std::vector<Member>::const_iterator end() const;
+  std::size_t size() const { return members_.size(); }
+  bool empty() const { return members_.empty(); }
+  std::vector<JsonMember>::const_iterator begin() const;
+  std::vector<JsonMember>::const_iterator end() const;
 
-  bool operator==(const JsonObject&) const;
+  bool operator==(const JsonObject& other) const;
 
  private:
   friend class JsonBuilder;
-  std::vector<Member> members_;
+  friend class Json;
+  std::vector<JsonMember> members_;
 };
 
 /// A number that is no plain 64-bit integer: a fraction, an exponent, `-0`, or out of range. Text as it was written.
@@ -47,8 +56,8 @@ struct OddNumber {
   bool operator==(const OddNumber&) const = default;
 };
 
-/// One JSON value. Reading the wrong kind yields nullptr, never an exception. Copying and destroying are iterative enough for
-/// any document that ParseJson lets through.
+/// One JSON value. Reading the wrong kind yields nullptr, never an exception. Destroying is iterative; copying and comparing
+/// recurse, no deeper than kMaxJsonDepth.
 class Json {
  public:
   Json() = default;  // null
@@ -62,6 +71,11 @@ class Json {
   Json(const char* value) : value_(std::string(value)) {}
   Json(JsonArray value) : value_(std::move(value)) {}
   Json(JsonObject value) : value_(std::move(value)) {}
+  Json(const Json&) = default;
+  Json(Json&&) noexcept = default;
+  Json& operator=(const Json&) = default;
+  Json& operator=(Json&&) noexcept = default;
+  ~Json();
 
   bool IsNull() const { return std::holds_alternative<std::monostate>(value_); }
   const bool* AsBool() const { return std::get_if<bool>(&value_); }
@@ -73,11 +87,29 @@ class Json {
   const JsonObject* AsObject() const { return std::get_if<JsonObject>(&value_); }
   JsonObject* AsObject() { return std::get_if<JsonObject>(&value_); }
 
-  bool operator==(const Json&) const = default;
+  bool operator==(const Json& other) const { return value_ == other.value_; }
 
  private:
+  void FlattenInto(std::vector<Json>& pending);
+
   std::variant<std::monostate, bool, std::int64_t, OddNumber, std::string, JsonArray, JsonObject> value_;
 };
+
+struct JsonMember {
+  std::string key;
+  Json value;
+  bool operator==(const JsonMember&) const = default;
+};
+
+inline JsonObject::JsonObject() = default;
+inline JsonObject::JsonObject(const JsonObject&) = default;
+inline JsonObject::JsonObject(JsonObject&&) noexcept = default;
+inline JsonObject& JsonObject::operator=(const JsonObject&) = default;
+inline JsonObject& JsonObject::operator=(JsonObject&&) noexcept = default;
+inline JsonObject::~JsonObject() = default;
+inline std::vector<JsonMember>::const_iterator JsonObject::begin() const { return members_.begin(); }
+inline std::vector<JsonMember>::const_iterator JsonObject::end() const { return members_.end(); }
+inline bool JsonObject::operator==(const JsonObject& other) const { return members_ == other.members_; }
 
 /// Deepest nesting that is read. Peers may nest deeply; beyond this it is an attack.
 inline constexpr std::size_t kMaxJsonDepth = 4096;
