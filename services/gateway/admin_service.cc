@@ -1,0 +1,167 @@
+#include "services/gateway/admin_service.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "matrix/json.h"
+#include "matrix/refusal.h"
+#include "rpc/status_codec.h"
+#include "telemetry/log.h"
+
+namespace postern::gateway {
+namespace {
+
+using matrix::Reason;
+using matrix::Refuse;
+
+constexpr std::string_view kSeedCreator = "seed";
+constexpr int kMostSeeded = 1000000;
+
+absl::StatusOr<EventIntent> IntentOf(const v1::StateEvent& event) {
+  if (event.type().empty()) return Refuse(Reason::kInvalidArgument, "a state event needs a type");
+  auto content = matrix::ParseJson(event.content_json());
+  if (!content.ok() || content->AsObject() == nullptr) {
+    return Refuse(Reason::kInvalidArgument, fmt::format("the content of {} is no JSON object", event.type()));
+  }
+  return EventIntent{event.type(), event.state_key(), "", std::move(*content->AsObject())};
+}
+
+void Fill(const MintedEvent& event, v1::Minted& minted) {
+  minted.set_event_id(event.event_id);
+  minted.set_type(event.type);
+  minted.set_state_key(event.state_key);
+}
+
+/// A membership and the join rule that a room needs so that it could have come about.
+absl::StatusOr<std::string> JoinRuleFor(const std::string& membership) {
+  if (membership == "invite") return std::string("invite");
+  if (membership == "join") return std::string("public");
+  if (membership == "knock") return std::string("knock");
+  return Refuse(Reason::kInvalidArgument, "membership is one of invite, join, knock");
+}
+
+}  // namespace
+
+AdminService::AdminService(matrix::ServerName server_name, RoomAuthor& author, rpc::WorkerPool& workers)
+    : server_name_(std::move(server_name)), author_(author), workers_(workers) {}
+
+template <typename Work>
+grpc::ServerUnaryReactor* AdminService::OnAWorker(grpc::CallbackServerContext* context, Work work) {
+  auto* reactor = context->DefaultReactor();
+  const rpc::CallContext call = rpc::FromServerContext(*context);
+  const bool taken = workers_.Post([reactor, call, work = std::move(work)] {
+    const absl::Status status = work(call);
+    telemetry::Log(telemetry::Level::kInfo, "admin call",
+                   {{"trace_id", call.trace.trace_id},
+                    {"reason", matrix::RefusalOf(matrix::ReasonOf(status)).name},
+                    {"detail", matrix::DetailOf(status)}});
+    reactor->Finish(rpc::ToGrpc(status));
+  });
+  if (!taken) reactor->Finish(rpc::ToGrpc(Refuse(Reason::kOverloaded, "the gateway is too busy")));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AdminService::CreateRoom(grpc::CallbackServerContext* context,
+                                                   const v1::CreateRoomRequest* request,
+                                                   v1::CreateRoomResponse* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) { return MakeRoom(call, *request, *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::Invite(grpc::CallbackServerContext* context, const v1::InviteRequest* request,
+                                               v1::Minted* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) {
+    return SetMember(call, request->room_id(), request->user_id(), request->sender(), request->reason(), "invite",
+                     *response);
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::Ban(grpc::CallbackServerContext* context, const v1::BanRequest* request,
+                                            v1::Minted* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) {
+    return SetMember(call, request->room_id(), request->user_id(), request->sender(), request->reason(), "ban",
+                     *response);
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::SendState(grpc::CallbackServerContext* context,
+                                                  const v1::SendStateRequest* request, v1::Minted* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) { return SetState(call, *request, *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::Seed(grpc::CallbackServerContext* context, const v1::SeedRequest* request,
+                                             v1::SeedResponse* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) { return SeedRooms(call, *request, *response); });
+}
+
+absl::Status AdminService::MakeRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request,
+                                    v1::CreateRoomResponse& response) {
+  auto creator = matrix::UserId::Parse(request.creator());
+  if (!creator.ok()) return creator.status();
+  NewRoom room{.version = request.room_version(), .creator = std::move(*creator), .join_rule = "invite", .state = {}};
+  if (!request.join_rule().empty()) room.join_rule = request.join_rule();
+  for (const v1::StateEvent& event : request.state()) {
+    auto intent = IntentOf(event);
+    if (!intent.ok()) return intent.status();
+    room.state.push_back(std::move(*intent));
+  }
+  const auto created = author_.Create(call, room);
+  if (!created.ok()) return created.status();
+  response.set_room_id(created->room_id);
+  for (const MintedEvent& event : created->events) Fill(event, *response.add_events());
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::SetMember(const rpc::CallContext& call, const std::string& room_id,
+                                     const std::string& user_id, const std::string& sender, const std::string& reason,
+                                     std::string_view membership, v1::Minted& response) {
+  const auto user = matrix::UserId::Parse(user_id);
+  if (!user.ok()) return user.status();
+  EventIntent intent{"m.room.member", user->text(), sender, {}};
+  intent.content.Set("membership", membership);
+  if (!reason.empty()) intent.content.Set("reason", reason);
+  const auto minted = author_.AddState(call, room_id, std::move(intent));
+  if (!minted.ok()) return minted.status();
+  Fill(*minted, response);
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::SetState(const rpc::CallContext& call, const v1::SendStateRequest& request,
+                                    v1::Minted& response) {
+  auto intent = IntentOf(request.event());
+  if (!intent.ok()) return intent.status();
+  intent->sender = request.sender();
+  const auto minted = author_.AddState(call, request.room_id(), std::move(*intent));
+  if (!minted.ok()) return minted.status();
+  Fill(*minted, response);
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::SeedRooms(const rpc::CallContext& call, const v1::SeedRequest& request,
+                                     v1::SeedResponse& response) {
+  auto join_rule = JoinRuleFor(request.membership());
+  if (!join_rule.ok()) return join_rule.status();
+  auto remote = matrix::ServerName::Parse(request.remote());
+  if (!remote.ok()) return remote.status();
+  const auto creator = matrix::UserId::Parse(fmt::format("@{}:{}", kSeedCreator, server_name_.text()));
+  if (!creator.ok()) return creator.status();
+  if (request.rooms() < 1 || request.users_per_room() < 1 || request.rooms() > kMostSeeded / request.users_per_room()) {
+    return Refuse(Reason::kInvalidArgument, fmt::format("1 to {} users in all", kMostSeeded));
+  }
+  if (absl::Status status = author_.SeedingAllowed(call); !status.ok()) return status;
+  const SeedPlan plan{request.users_per_room(), request.user_prefix(), std::move(*remote), request.membership()};
+  const NewRoom room{.version = request.room_version(), .creator = *creator, .join_rule = *join_rule, .state = {}};
+  for (int i = 0; i < request.rooms(); ++i) {
+    const auto created = author_.Create(call, room);
+    if (!created.ok()) return created.status();
+    auto users = author_.Seed(call, *created, room.version, plan);
+    if (!users.ok()) return users.status();
+    auto* out = response.add_rooms();
+    out->set_room_id(created->room_id);
+    out->set_room_version(room.version);
+    for (std::string& user : *users) out->add_users(std::move(user));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace postern::gateway

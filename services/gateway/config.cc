@@ -1,0 +1,126 @@
+#include "services/gateway/config.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <utility>
+
+#include "matrix/refusal.h"
+#include "matrix/server_name.h"
+
+namespace postern::gateway {
+namespace {
+
+using configuration::Settings;
+using matrix::Reason;
+using matrix::Refuse;
+
+constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+using OwnLimits = std::map<std::string, std::map<std::string, std::int64_t>>;
+
+/// rc_federation as Synapse writes it: times in milliseconds.
+struct FederationLimits {
+  std::int64_t window_size = 1000;
+  std::int64_t sleep_delay = 500;
+  OwnLimits origins;
+};
+
+OriginLimits OwnLimitsOf(const OriginLimits& general, const std::map<std::string, std::int64_t>& own) {
+  OriginLimits limits = general;
+  for (const auto& [field, value] : own) {
+    if (field == "window_size") limits.window_size = absl::Milliseconds(value);
+    if (field == "sleep_limit") limits.sleep_limit = value;
+    if (field == "sleep_delay") limits.sleep_delay = absl::Milliseconds(value);
+    if (field == "reject_limit") limits.reject_limit = value;
+    if (field == "concurrent") limits.concurrent = value;
+  }
+  return limits;
+}
+
+absl::Status Check(const GatewayConfig& config) {
+  if (config.server_name.empty()) return Refuse(Reason::kInvalidArgument, "server_name: expected this server's name");
+  if (!matrix::ServerName::Parse(config.server_name).ok()) {
+    return Refuse(Reason::kInvalidArgument, fmt::format("server_name: '{}' is no server name", config.server_name));
+  }
+  if (config.signing_key_file.empty()) return Refuse(Reason::kInvalidArgument, "signing_key_file: expected a file");
+  if (config.tls_certificate_file.empty() != config.tls_key_file.empty()) {
+    return Refuse(Reason::kInvalidArgument, "tls_certificate_file, tls_key_file: expected both or neither");
+  }
+  return absl::OkStatus();
+}
+
+void DeclareServing(Settings& settings, GatewayConfig& config) {
+  settings.Text("server_name", &config.server_name, "the name that this server's users and rooms carry");
+  settings.Text("listen", &config.listen, "where other servers connect, e.g. [::]:8008, or [::]:8448 with TLS");
+  settings.Text("tls_certificate_file", &config.tls_certificate_file,
+                "PEM certificate chain; empty: plain HTTP, for a proxy in front");
+  settings.Text("tls_key_file", &config.tls_key_file, "PEM key of the certificate");
+  settings.Text("admin_grpc_listen", &config.admin_grpc_listen, "where posternctl connects; loopback only");
+  settings.Text("admin_listen", &config.admin_listen, "where /metrics, /livez and /readyz are served");
+  settings.Text("port_file", &config.port_file, "write the ports that were had to this file, as JSON");
+  settings.Flag("v1_send_leave", &config.v1_send_leave, "serve v1 of send_leave, for old servers");
+  settings.Time("request_timeout", &config.request_timeout, absl::Seconds(1), absl::Minutes(5),
+                "how long a request may take before it is answered 503");
+  settings.Time("shutdown_grace", &config.shutdown_grace, absl::ZeroDuration(), absl::Minutes(10),
+                "how long requests in flight may still take after SIGTERM");
+  settings.Integer("workers", &config.workers, 2, 1024, "threads that serve requests");
+  settings.Integer("queue_limit", &config.queue_limit, 1, 1000000, "requests that may wait for a thread; more are answered 503");
+  settings.Text("log_level", &config.log_level, "debug, info, warning or error");
+}
+
+void DeclareTrust(Settings& settings, GatewayConfig& config) {
+  settings.Text("signing_key_file", &config.signing_key_file,
+                "this server's keys, a line each: ed25519 a_AbCd <seed>; the first signs, all are published");
+  settings.List("old_verify_keys", &config.old_verify_keys,
+                "keys that sign no more: 'ed25519:a_old <base64 public key> <expired_ts in ms>'");
+  settings.Text("store", &config.store, "the store's address, or several with commas");
+  settings.Text("validator", &config.validator, "the validators' address, or several with commas");
+  settings.Flag("plaintext", &config.between_services.plaintext, "no TLS between the services");
+  settings.Text("certificate_file", &config.between_services.certificate_file, "PEM certificate for the other services");
+  settings.Text("key_file", &config.between_services.key_file, "PEM key of that certificate");
+  settings.Text("ca_file", &config.between_services.ca_file, "PEM of who may speak to this service");
+  settings.Flag("allow_private_networks", &config.allow_private_networks,
+                "let connections to other servers go to private and loopback addresses; for tests");
+  settings.Flag("insecure_federation_tls", &config.insecure_federation_tls,
+                "believe any certificate of another server; for tests");
+  settings.Text("federation_ca_file", &config.federation_ca_file,
+                "PEM of further authorities for other servers' certificates");
+}
+
+void DeclareLimits(Settings& settings, GatewayConfig& config, FederationLimits& limits) {
+  settings.Flag("rate_limits", &config.rate_limits, "limit what an address and what a server may ask");
+  settings.Integer("rc_federation.window_size", &limits.window_size, 1, kMost, "milliseconds over which requests are counted");
+  settings.Integer("rc_federation.sleep_limit", &config.rc_federation.limits.sleep_limit, 1, kMost,
+                   "requests in a window before further ones are delayed");
+  settings.Integer("rc_federation.sleep_delay", &limits.sleep_delay, 0, kMost, "milliseconds of that delay");
+  settings.Integer("rc_federation.reject_limit", &config.rc_federation.limits.reject_limit, 0, kMost,
+                   "requests that may wait before further ones are refused");
+  settings.Integer("rc_federation.concurrent", &config.rc_federation.limits.concurrent, 1, kMost,
+                   "requests of one server worked on at once");
+  settings.Table("rc_federation.origins", {"window_size", "sleep_limit", "sleep_delay", "reject_limit", "concurrent"},
+                 &limits.origins, "limits of their own for servers by name");
+  settings.Integer("address_limit.per_second", &config.address_per_second, 1, kMost, "requests a second from one address");
+  settings.Integer("address_limit.burst", &config.address_burst, 1, kMost, "requests at once from one address");
+  settings.Text("client_address_header", &config.client_address_header,
+                "the header in which a trusted proxy names the client, e.g. X-Forwarded-For; its last entry counts");
+}
+
+}  // namespace
+
+configuration::Start ReadConfig(int argc, const char* const* argv, GatewayConfig& config) {
+  Settings settings("postern-gateway", "takes what other Matrix servers ask, authenticates, signs and answers it");
+  FederationLimits limits;
+  DeclareServing(settings, config);
+  DeclareTrust(settings, config);
+  DeclareLimits(settings, config, limits);
+  settings.Check([&config] { return Check(config); });
+  const configuration::Start start = settings.Read(argc, argv);
+  config.rc_federation.limits.window_size = absl::Milliseconds(limits.window_size);
+  config.rc_federation.limits.sleep_delay = absl::Milliseconds(limits.sleep_delay);
+  for (const auto& [name, own] : limits.origins) {
+    config.rc_federation.of_origin.emplace(name, OwnLimitsOf(config.rc_federation.limits, own));
+  }
+  return start;
+}
+
+}  // namespace postern::gateway

@@ -1,0 +1,64 @@
+// The one place that uses this server's signing key, for typed purposes only (pitfall K08): there is no call that signs bytes
+// it is given.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "matrix/json.h"
+#include "matrix/room_rules.h"
+#include "matrix/server_name.h"
+#include "postern/matrix/v1/judging.pb.h"
+#include "services/gateway/signing_keys.h"
+
+namespace postern::gateway {
+
+/// An event with this server's signature on it. Only EventSigner makes one.
+class SignedEvent {
+ public:
+  const std::string& event_id() const { return event_id_; }
+  /// Canonical JSON.
+  const std::string& pdu() const { return pdu_; }
+
+ private:
+  friend class EventSigner;
+  SignedEvent(std::string event_id, std::string pdu) : event_id_(std::move(event_id)), pdu_(std::move(pdu)) {}
+  std::string event_id_;
+  std::string pdu_;
+};
+
+/// Thread-safe.
+class EventSigner {
+ public:
+  EventSigner(matrix::ServerName server_name, SigningKeys keys);
+
+  const matrix::ServerName& server_name() const { return server_name_; }
+
+  /// The `Authorization` header of a request of this server to `destination`. `uri` is the request target as it is sent;
+  /// `content` nullptr for a request without a body.
+  std::string SignRequestTo(const matrix::ServerName& destination, std::string_view method, std::string_view uri,
+                            const matrix::Json* content) const;
+
+  /// Hashes and signs an event whose sender is a user of this server. Refuses: kInvalidArgument for any other.
+  absl::StatusOr<SignedEvent> SignOwnEvent(matrix::JsonObject event, const matrix::RoomRules& rules) const;
+
+  /// Adds this server's signature to a leave that the six steps accepted (or soft-failed), keeping all that are there and never
+  /// touching `hashes`. `copy` must be the bytes that the verdict judged. Refuses: kInternal for other bytes, for another
+  /// outcome, and for anything but a leave.
+  absl::StatusOr<SignedEvent> Countersign(std::string_view copy, const matrix::v1::Verdict& verdict,
+                                          const matrix::RoomRules& rules) const;
+
+  /// How many bytes of canonical JSON `event`, now `canonical_bytes` long, will have once Countersign has signed it.
+  std::size_t CountersignedBytes(const matrix::JsonObject& event, std::size_t canonical_bytes) const;
+
+  /// What GET /_matrix/key/v2/server answers: every key with every key's signature.
+  std::string KeyDocument(absl::Time valid_until) const;
+
+ private:
+  const matrix::ServerName server_name_;
+  const SigningKeys keys_;
+};
+
+}  // namespace postern::gateway

@@ -1,0 +1,203 @@
+#include "services/gateway/gateway.h"
+
+#include <grpcpp/channel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "http/admin_server.h"
+#include "http/http_listener.h"
+#include "matrix/refusal.h"
+#include "rpc/channel.h"
+#include "rpc/server_host.h"
+#include "rpc/worker_pool.h"
+#include "services/gateway/admin_service.h"
+#include "services/gateway/event_signer.h"
+#include "services/gateway/federation_client.h"
+#include "services/gateway/http_router.h"
+#include "services/gateway/key_ring.h"
+#include "services/gateway/key_route.h"
+#include "services/gateway/leave_route.h"
+#include "services/gateway/make_leave_route.h"
+#include "services/gateway/peer_auth.h"
+#include "services/gateway/peer_health.h"
+#include "services/gateway/rate_limit.h"
+#include "services/gateway/room_author.h"
+#include "services/gateway/version_route.h"
+#include "telemetry/log.h"
+#include "telemetry/metrics.h"
+
+namespace postern::gateway {
+namespace {
+
+constexpr std::size_t kKeyFetchThreads = 16;
+constexpr std::size_t kKeyFetchQueue = 1024;
+constexpr std::size_t kAdminThreads = 2;
+constexpr std::size_t kAdminQueue = 64;
+constexpr std::size_t kBodyLimitBytes = 96 * 1024;  // 64 KiB, and slack for white space and escapes
+constexpr std::string_view kSendLeaveV1 = "/_matrix/federation/v1/send_leave/{}/{}";
+constexpr std::string_view kSendLeaveV2 = "/_matrix/federation/v2/send_leave/{}/{}";
+constexpr std::string_view kMakeLeave = "/_matrix/federation/v1/make_leave/{}/{}";
+constexpr std::string_view kVersion = "/_matrix/federation/v1/version";
+constexpr std::string_view kKeys = "/_matrix/key/v2/server";
+
+struct Peers {
+  std::shared_ptr<grpc::Channel> store;
+  std::shared_ptr<grpc::Channel> validator;
+};
+
+/// Members are in the order in which they need each other; they end in the reverse one.
+class RunningGateway : public Gateway {
+ public:
+  RunningGateway(const GatewayConfig& config, matrix::ServerName name, SigningKeys keys, const Peers& peers)
+      : config_(config),
+        signer_(name, std::move(keys)),
+        store_(MakeGrpcStoreClient(peers.store, metrics_)),
+        validator_(MakeGrpcValidatorClient(peers.validator, metrics_)),
+        federation_({.allow_private_networks = config.allow_private_networks,
+                     .insecure_tls = config.insecure_federation_tls,
+                     .ca_file = config.federation_ca_file}),
+        health_({{"store", peers.store}, {"validator", peers.validator}}),
+        fetchers_(kKeyFetchThreads, kKeyFetchQueue),
+        key_ring_(*store_, federation_, fetchers_, absl::Now, metrics_),
+        peer_auth_(name, key_ring_, absl::Now),
+        addresses_({.per_second = static_cast<double>(config.address_per_second),
+                    .burst = static_cast<double>(config.address_burst)},
+                   metrics_),
+        origins_(config.rc_federation, absl::Now, alarm_, metrics_),
+        leave_v1_(LeaveApi::kV1, Leaves()),
+        leave_v2_(LeaveApi::kV2, Leaves()),
+        make_leave_(name, *store_, *validator_, key_ring_, absl::Now),
+        key_route_(signer_, absl::Now),
+        author_(signer_, *store_, *validator_, absl::Now),
+        workers_(static_cast<std::size_t>(config.workers), static_cast<std::size_t>(config.queue_limit)),
+        admin_workers_(kAdminThreads, kAdminQueue),
+        admin_service_(name, author_, admin_workers_),
+        router_(Routes(), peer_auth_, config.rate_limits ? &addresses_ : nullptr,
+                config.rate_limits ? &origins_ : nullptr, workers_, absl::Now, metrics_,
+                {.request_timeout = config.request_timeout, .client_address_header = config.client_address_header}) {}
+
+  ~RunningGateway() override { Shutdown(); }
+
+  absl::Status Listen() {
+    auto admin = http::AdminServer::Start(config_.admin_listen, metrics_, [this] { return Missing(); });
+    if (!admin.ok()) return admin.status();
+    admin_ = std::move(*admin);
+    auto grpc_host = rpc::ServerHost::Start({.listen = config_.admin_grpc_listen, .security = config_.between_services},
+                                            {&admin_service_});
+    if (!grpc_host.ok()) return grpc_host.status();
+    grpc_host_ = std::move(*grpc_host);
+    auto listener = http::HttpListener::Start({.listen = config_.listen,
+                                               .certificate_file = config_.tls_certificate_file,
+                                               .key_file = config_.tls_key_file,
+                                               .body_limit_bytes = kBodyLimitBytes},
+                                              router_);
+    if (!listener.ok()) return listener.status();
+    listener_ = std::move(*listener);
+    grpc_host_->SetServing(true);
+    return absl::OkStatus();
+  }
+
+  int federation_port() const override { return listener_->port(); }
+  int grpc_port() const override { return grpc_host_->port(); }
+  int admin_port() const override { return admin_->port(); }
+
+  void Reload() override {
+    if (config_.tls_certificate_file.empty()) return;
+    const absl::Status status = listener_->ReloadCertificates();
+    telemetry::Log(status.ok() ? telemetry::Level::kInfo : telemetry::Level::kError, "certificate read again",
+                   {{"reason", matrix::DetailOf(status)}});
+  }
+
+  void Shutdown() override {
+    if (ending_.exchange(true)) return;
+    const absl::Time deadline = absl::Now() + config_.shutdown_grace;
+    if (grpc_host_ != nullptr) grpc_host_->SetServing(false);
+    if (listener_ != nullptr) listener_->Shutdown(deadline);
+    if (grpc_host_ != nullptr) grpc_host_->Shutdown(deadline);
+    workers_.Drain();
+    admin_workers_.Drain();
+    fetchers_.Drain();
+  }
+
+ private:
+  LeaveServices Leaves() {
+    return {.store = *store_,
+            .validator = *validator_,
+            .signer = signer_,
+            .key_ring = key_ring_,
+            .metrics = metrics_,
+            .max_key_waits = static_cast<std::size_t>(std::max<std::int64_t>(1, config_.workers / 4))};
+  }
+
+  std::vector<RouteEntry> Routes() {
+    std::vector<RouteEntry> routes{
+        {.name = "send_leave_v2", .method = "PUT", .path = kSendLeaveV2, .peer = &leave_v2_},
+        {.name = "make_leave", .method = "GET", .path = kMakeLeave, .peer = &make_leave_},
+        {.name = "key", .method = "GET", .path = kKeys, .open = &key_route_},
+        {.name = "version", .method = "GET", .path = kVersion, .open = &version_route_},
+    };
+    if (config_.v1_send_leave) {
+      routes.push_back({.name = "send_leave_v1", .method = "PUT", .path = kSendLeaveV1, .peer = &leave_v1_});
+    }
+    return routes;
+  }
+
+  std::vector<std::string> Missing() const {
+    if (ending_) return {"shutting down"};
+    return health_.Missing();
+  }
+
+  const GatewayConfig config_;
+  telemetry::Metrics metrics_;
+  const EventSigner signer_;
+  const std::unique_ptr<StoreClient> store_;
+  const std::unique_ptr<ValidatorClient> validator_;
+  FederationClient federation_;
+  PeerHealth health_;
+  rpc::WorkerPool fetchers_;
+  KeyRing key_ring_;
+  PeerAuth peer_auth_;
+  AddressLimiter addresses_;
+  ThreadAlarm alarm_;
+  OriginLimiter origins_;
+  LeaveRoute leave_v1_;
+  LeaveRoute leave_v2_;
+  MakeLeaveRoute make_leave_;
+  KeyRoute key_route_;
+  VersionRoute version_route_;
+  RoomAuthor author_;
+  rpc::WorkerPool workers_;
+  rpc::WorkerPool admin_workers_;
+  AdminService admin_service_;
+  HttpRouter router_;
+  std::atomic<bool> ending_ = false;
+  std::unique_ptr<http::AdminServer> admin_;
+  std::unique_ptr<rpc::ServerHost> grpc_host_;
+  std::unique_ptr<http::HttpListener> listener_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const GatewayConfig& config) {
+  auto name = matrix::ServerName::Parse(config.server_name);
+  if (!name.ok()) return name.status();
+  auto keys = SigningKeys::Read(config.signing_key_file, config.old_verify_keys);
+  if (!keys.ok()) return keys.status();
+  if (keys->file_is_exposed()) {
+    telemetry::Log(telemetry::Level::kWarning, "the signing key file can be read by other users of this machine");
+  }
+  auto store = rpc::OpenChannel(config.store, config.between_services);
+  if (!store.ok()) return store.status();
+  auto validator = rpc::OpenChannel(config.validator, config.between_services);
+  if (!validator.ok()) return validator.status();
+  auto gateway = std::make_unique<RunningGateway>(config, std::move(*name), std::move(*keys), Peers{*store, *validator});
+  if (absl::Status status = gateway->Listen(); !status.ok()) return status;
+  return std::unique_ptr<Gateway>(std::move(gateway));
+}
+
+}  // namespace postern::gateway

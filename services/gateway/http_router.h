@@ -1,0 +1,69 @@
+// From HTTP to a route: rows 1-5 of "Answers of send_leave".
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "http/http_listener.h"
+#include "rpc/worker_pool.h"
+#include "services/gateway/exchange.h"
+#include "services/gateway/peer_auth.h"
+#include "services/gateway/rate_limit.h"
+#include "services/gateway/route.h"
+#include "telemetry/metrics.h"
+
+namespace postern::gateway {
+
+/// One path that is known. Exactly one of `peer` and `open` is set.
+struct RouteEntry {
+  std::string_view name;    // for logs and metrics
+  std::string_view method;
+  std::string_view path;    // "{}" stands for one segment
+  PeerRoute* peer = nullptr;
+  PublicRoute* open = nullptr;
+};
+
+struct RouterOptions {
+  absl::Duration request_timeout = absl::Seconds(20);
+  /// The header in which a trusted proxy names the client; its last entry counts. Empty: the connection's own address.
+  std::string client_address_header;
+};
+
+/// Owns nothing that it is given. Either limiter may be nullptr: no such limit.
+class HttpRouter : public http::RequestHandler {
+ public:
+  HttpRouter(std::vector<RouteEntry> routes, PeerAuth& peer_auth, AddressLimiter* addresses, OriginLimiter* origins,
+             rpc::WorkerPool& workers, Clock clock, telemetry::Metrics& metrics, RouterOptions options = {});
+
+  std::optional<http::Response> OnHead(const http::Request& head) override;
+  void OnRequest(http::Request request, http::Respond respond) override;
+  http::Response OnRefused(const absl::Status& why) override;
+
+ private:
+  struct Match {
+    const RouteEntry* route = nullptr;
+    bool path_is_known = false;
+    std::vector<std::string> arguments;
+  };
+
+  Match Find(std::string_view method, std::string_view target) const;
+  std::string ClientAddress(const http::Request& request) const;
+  void Serve(const RouteEntry& route, const std::shared_ptr<Exchange>& exchange);
+  void ServePeer(PeerRoute& route, const std::shared_ptr<Exchange>& exchange);
+  void AwaitTurn(PeerRoute& route, AuthenticRequest request);
+
+  const std::vector<RouteEntry> routes_;
+  PeerAuth& peer_auth_;
+  AddressLimiter* const addresses_;
+  OriginLimiter* const origins_;
+  rpc::WorkerPool& workers_;
+  const Clock clock_;
+  telemetry::Metrics& metrics_;
+  const RouterOptions options_;
+};
+
+}  // namespace postern::gateway

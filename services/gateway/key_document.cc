@@ -1,0 +1,84 @@
+#include "services/gateway/key_document.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <utility>
+
+#include "matrix/base64.h"
+#include "matrix/json.h"
+#include "matrix/refusal.h"
+
+namespace postern::gateway {
+namespace {
+
+using matrix::Json;
+using matrix::JsonObject;
+
+absl::Status Unbelievable(const matrix::ServerName& server, std::string_view what) {
+  return matrix::Refuse(matrix::Reason::kOriginKeyUnavailable,
+                        fmt::format("the key document of {} {}", server.text(), what));
+}
+
+const JsonObject* ObjectIn(const JsonObject& object, std::string_view key) {
+  const Json* member = object.Find(key);
+  return member == nullptr ? nullptr : member->AsObject();
+}
+
+/// The 32 bytes of one entry of `verify_keys` or `old_verify_keys`; nullopt for what is no ed25519 key to be believed.
+std::optional<std::string> PublicKeyOf(const std::string& key_id, const Json& entry) {
+  const JsonObject* object = entry.AsObject();
+  if (!key_id.starts_with("ed25519:") || object == nullptr) return std::nullopt;
+  const Json* key = object->Find("key");
+  if (key == nullptr || key->AsString() == nullptr) return std::nullopt;
+  auto bytes = matrix::DecodeBase64(*key->AsString());
+  if (!bytes || bytes->size() != matrix::kPublicKeyBytes || matrix::IsKnownBadKey(*bytes)) return std::nullopt;
+  return bytes;
+}
+
+void AddOldKeys(const JsonObject& document, matrix::ServerKeys& keys) {
+  const JsonObject* old = ObjectIn(document, "old_verify_keys");
+  if (old == nullptr) return;
+  for (const auto& [key_id, entry] : *old) {
+    const auto bytes = PublicKeyOf(key_id, entry);
+    const Json* expired = bytes ? entry.AsObject()->Find("expired_ts") : nullptr;
+    if (expired == nullptr || expired->AsInteger() == nullptr || keys.keys.size() >= kMaxKeysOfAServer) continue;
+    keys.keys.push_back({key_id, *bytes, absl::FromUnixMillis(*expired->AsInteger())});
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<matrix::ServerKeys> ReadKeyDocument(std::string_view text, const matrix::ServerName& server,
+                                                   absl::Time now) {
+  if (text.size() > kMaxKeyDocumentBytes) return Unbelievable(server, "is too large");
+  const auto json = matrix::ParseJson(text);
+  if (!json.ok() || json->AsObject() == nullptr) return Unbelievable(server, "is no JSON object");
+  const JsonObject& document = *json->AsObject();
+
+  const Json* name = document.Find("server_name");
+  if (name == nullptr || name->AsString() == nullptr || *name->AsString() != server.text()) {
+    return Unbelievable(server, "names another server");
+  }
+  const Json* valid_until = document.Find("valid_until_ts");
+  if (valid_until == nullptr || valid_until->AsInteger() == nullptr) return Unbelievable(server, "has no valid_until_ts");
+  matrix::ServerKeys keys{server.text(), absl::FromUnixMillis(*valid_until->AsInteger()), {}};
+  if (keys.valid_until <= now) return Unbelievable(server, "is over its time");
+
+  const JsonObject* current = ObjectIn(document, "verify_keys");
+  if (current == nullptr) return Unbelievable(server, "has no verify_keys");
+  for (const auto& [key_id, entry] : *current) {
+    const auto bytes = PublicKeyOf(key_id, entry);
+    if (!bytes) continue;
+    if (keys.keys.size() >= kMaxKeysOfAServer) return Unbelievable(server, "has too many keys");
+    if (!matrix::VerifyJson(document, server.text(), key_id, *bytes)) {
+      return Unbelievable(server, fmt::format("is not signed by its key {}", key_id));
+    }
+    keys.keys.push_back({key_id, *bytes, std::nullopt});
+  }
+  if (keys.keys.empty()) return Unbelievable(server, "has no key that could be believed");
+  AddOldKeys(document, keys);
+  return keys;
+}
+
+}  // namespace postern::gateway

@@ -1,0 +1,148 @@
+// How much one peer may ask: a token bucket per client address (row 2), and Synapse's rc_federation per origin (row 5).
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "services/gateway/key_ring.h"
+#include "telemetry/metrics.h"
+
+namespace postern::gateway {
+
+struct AddressLimits {
+  double per_second = 500;
+  double burst = 5000;
+  std::size_t max_addresses = 50000;
+};
+
+/// A token bucket for each client address; an IPv6 /64 counts as one. Thread-safe, never blocks.
+class AddressLimiter {
+ public:
+  AddressLimiter(AddressLimits limits, telemetry::Metrics& metrics);
+
+  /// Refuses: kAddressLimited, with when to come back.
+  absl::Status Admit(std::string_view address, absl::Time now);
+
+  std::size_t size() const;
+
+ private:
+  struct Bucket {
+    double tokens;
+    absl::Time filled_at;
+    std::list<std::string>::iterator age;
+  };
+
+  const AddressLimits limits_;
+  telemetry::Metrics& metrics_;
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, Bucket> buckets_;
+  std::list<std::string> by_age_;  // the longest unused first
+};
+
+/// Runs things later, on a thread of its own. A test has one that it moves by hand.
+class Alarm {
+ public:
+  virtual ~Alarm() = default;
+  /// `work` must not block. Not run if the alarm goes before.
+  virtual void At(absl::Time when, std::function<void()> work) = 0;
+};
+
+class ThreadAlarm : public Alarm {
+ public:
+  ThreadAlarm();
+  ~ThreadAlarm() override;
+  void At(absl::Time when, std::function<void()> work) override;
+
+ private:
+  void Run();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::multimap<absl::Time, std::function<void()>> due_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+/// Synapse's names and meanings: of the requests that an origin makes in `window_size`, those beyond `sleep_limit` wait for
+/// `sleep_delay` first; at most `concurrent` are worked on at once, the others queue; where more than `reject_limit` wait, the
+/// next is refused.
+struct OriginLimits {
+  absl::Duration window_size = absl::Seconds(1);
+  std::int64_t sleep_limit = 1000;
+  absl::Duration sleep_delay = absl::Milliseconds(500);
+  std::int64_t reject_limit = 5000;
+  std::int64_t concurrent = 64;
+};
+
+struct OriginLimiterOptions {
+  OriginLimits limits;
+  std::map<std::string, OriginLimits> of_origin;
+  std::size_t max_origins = 10000;
+  /// Over all origins: what waits holds memory.
+  std::size_t max_waiting = 20000;
+};
+
+/// Thread-safe, never blocks: a request that has to wait holds no thread.
+class OriginLimiter {
+ public:
+  /// One request that is being worked on. Its end lets the next one of its origin begin.
+  class Turn {
+   public:
+    Turn(OriginLimiter& limiter, std::string origin) : limiter_(limiter), origin_(std::move(origin)) {}
+    ~Turn() { limiter_.Leave(origin_); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    OriginLimiter& limiter_;
+    const std::string origin_;
+  };
+  /// Where `later`, it runs on a thread where it must not stay.
+  using Begin = std::function<void(std::shared_ptr<Turn> turn, bool later)>;
+
+  OriginLimiter(OriginLimiterOptions options, Clock clock, Alarm& alarm, telemetry::Metrics& metrics);
+
+  /// Runs `begin` once, now or when it is this request's turn. Refuses, and does not take `begin`: kOriginLimited, with when to come
+  /// back.
+  absl::Status Enter(const std::string& origin, Begin begin);
+
+  std::size_t size() const;
+
+ private:
+  struct Origin {
+    std::deque<absl::Time> recent;  // received within the window
+    std::deque<Begin> ready;
+    std::int64_t sleeping = 0;
+    std::int64_t working = 0;
+    bool Idle() const { return recent.empty() && ready.empty() && sleeping == 0 && working == 0; }
+  };
+
+  const OriginLimits& LimitsOf(const std::string& origin) const;
+  void Forget(absl::Time now);
+  void Wake(const std::string& origin, const Begin& begin);
+  void Leave(const std::string& origin);
+  absl::Status TooMany(const OriginLimits& limits) const;
+
+  const OriginLimiterOptions options_;
+  const Clock clock_;
+  Alarm& alarm_;
+  telemetry::Metrics& metrics_;
+  mutable std::mutex mutex_;
+  std::map<std::string, Origin> origins_;
+  std::string swept_to_;
+  std::size_t waiting_ = 0;
+};
+
+}  // namespace postern::gateway

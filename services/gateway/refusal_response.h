@@ -1,0 +1,21 @@
+// What a refusal looks like to a peer: the one place that writes error JSON.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "http/http_message.h"
+#include "matrix/refusal.h"
+
+namespace postern::gateway {
+
+/// A refusal that says when to come back.
+absl::Status RefuseUntil(matrix::Reason reason, std::string_view detail, absl::Duration retry_after);
+
+/// Status, errcode and plain words for `why`. A 401 says only that authentication failed. A 429 and a 503 carry `Retry-After`
+/// and `retry_after_ms`: what RefuseUntil said, else a second.
+http::Response RefusalResponse(const absl::Status& why);
+
+}  // namespace postern::gateway

@@ -1,0 +1,316 @@
+#include "services/gateway/room_author.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "matrix/base64.h"
+#include "matrix/canonical_json.h"
+#include "matrix/content_hash.h"
+#include "matrix/event_id.h"
+#include "matrix/refusal.h"
+#include "services/gateway/room_access.h"
+#include "services/gateway/room_draft.h"
+
+namespace postern::gateway {
+namespace {
+
+using matrix::Json;
+using matrix::JsonObject;
+using matrix::Reason;
+using matrix::Refuse;
+
+constexpr int kMaxAttempts = 16;
+constexpr int kSeedChunk = 500;
+constexpr std::int64_t kCreatorLevel = 100;
+constexpr std::int64_t kModeratorLevel = 50;
+constexpr std::uint32_t kSteps = 6;
+constexpr std::uint32_t kFirstAuthStep = 4;
+
+absl::Status CheckJoinRule(const std::string& rule, const matrix::RoomRules& rules) {
+  const bool known = rule == "public" || rule == "invite" || rule == "private" || (rule == "knock" && rules.knocking) ||
+                     (rule == "restricted" && rules.restricted_joins) ||
+                     (rule == "knock_restricted" && rules.knock_restricted);
+  if (known) return absl::OkStatus();
+  return Refuse(Reason::kInvalidArgument, fmt::format("room version {} has no join rule '{}'", rules.version, rule));
+}
+
+EventIntent StateIntent(std::string_view type, const matrix::UserId& sender, JsonObject content) {
+  return {.type = std::string(type), .state_key = "", .sender = sender.text(), .content = std::move(content)};
+}
+
+EventIntent CreateIntent(const NewRoom& room, const matrix::RoomRules& rules) {
+  JsonObject content;
+  content.Set("room_version", room.version);
+  if (rules.creator_in_content) content.Set("creator", room.creator.text());
+  for (const EventIntent& extra : room.state) {
+    if (extra.type != "m.room.create") continue;
+    for (const auto& [key, value] : extra.content) content.Set(key, value);
+  }
+  return StateIntent("m.room.create", room.creator, std::move(content));
+}
+
+EventIntent MemberIntent(const std::string& user, const std::string& sender, std::string_view membership) {
+  JsonObject content;
+  content.Set("membership", membership);
+  return {.type = "m.room.member", .state_key = user, .sender = sender, .content = std::move(content)};
+}
+
+EventIntent PowerIntent(const matrix::UserId& creator, const matrix::RoomRules& rules) {
+  JsonObject users, events, content;
+  // From version 12 creators stand above every level and may not be named.
+  if (!rules.room_id_is_create_hash) users.Set(creator.text(), kCreatorLevel);
+  for (const std::string_view type : {"m.room.power_levels", "m.room.server_acl", "m.room.history_visibility"}) {
+    events.Set(type, kCreatorLevel);
+  }
+  events.Set("m.room.tombstone", rules.room_id_is_create_hash ? kCreatorLevel + kModeratorLevel : kCreatorLevel);
+  content.Set("users", std::move(users));
+  content.Set("events", std::move(events));
+  content.Set("users_default", 0);
+  content.Set("events_default", 0);
+  for (const std::string_view action : {"state_default", "ban", "kick", "redact"}) content.Set(action, kModeratorLevel);
+  content.Set("invite", 0);
+  return StateIntent("m.room.power_levels", creator, std::move(content));
+}
+
+EventIntent OneMember(std::string_view type, std::string_view key, std::string_view value, const matrix::UserId& sender) {
+  JsonObject content;
+  content.Set(key, value);
+  return StateIntent(type, sender, std::move(content));
+}
+
+std::vector<EventIntent> IntentsOf(const NewRoom& room, const matrix::RoomRules& rules) {
+  std::vector<EventIntent> intents{
+      CreateIntent(room, rules),
+      MemberIntent(room.creator.text(), room.creator.text(), "join"),
+      PowerIntent(room.creator, rules),
+      OneMember("m.room.join_rules", "join_rule", room.join_rule, room.creator),
+      OneMember("m.room.history_visibility", "history_visibility", "shared", room.creator),
+  };
+  for (const EventIntent& extra : room.state) {
+    if (extra.type == "m.room.create") continue;
+    intents.push_back(extra);
+    intents.back().sender = room.creator.text();
+  }
+  return intents;
+}
+
+/// Everything that authorising an event of ours can need, before the room's version is known.
+store::v1::GetTemplateContextRequest ContextRequestFor(const std::string& room_id, const EventIntent& intent) {
+  store::v1::GetTemplateContextRequest request;
+  request.set_room_id(room_id);
+  request.set_user_id(intent.sender);
+  std::vector<matrix::StateKey> keys{{"m.room.create", ""},
+                                     {"m.room.power_levels", ""},
+                                     {"m.room.join_rules", ""},
+                                     {"m.room.member", intent.sender},
+                                     {intent.type, intent.state_key}};
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  for (const matrix::StateKey& key : keys) {
+    auto* wanted = request.add_state_keys();
+    wanted->set_type(key.type);
+    wanted->set_state_key(key.state_key);
+  }
+  return request;
+}
+
+void SetEntry(matrix::v1::StateEntry& entry, const EventIntent& intent, const std::string& event_id) {
+  entry.set_type(intent.type);
+  entry.set_state_key(intent.state_key);
+  entry.set_event_id(event_id);
+}
+
+/// The verdict on an event that was authorised before it was signed: what it changes is its own key. It rests on everything that
+/// was read, and never goes in beside an event that changed some of that.
+matrix::v1::Verdict AcceptedVerdict(const EventIntent& intent, const SignedEvent& event,
+                                    const validator::v1::AuthorizeResponse& allowed,
+                                    const store::v1::GetTemplateContextRequest& read, absl::Time now) {
+  matrix::v1::Verdict verdict;
+  verdict.set_outcome(matrix::v1::OUTCOME_ACCEPTED);
+  verdict.set_event_id(event.event_id());
+  verdict.set_judged_copy(event.pdu());
+  verdict.set_judged_sha256(matrix::Sha256(event.pdu()));
+  verdict.set_judged_at_ms(absl::ToUnixMillis(now));
+  for (std::uint32_t step = 1; step <= kSteps; ++step) {
+    auto* result = verdict.add_steps();
+    result->set_step(step);
+    result->set_outcome(matrix::v1::STEP_OUTCOME_OK);
+    result->set_text("minted here");
+    if (step < kFirstAuthStep) continue;
+    result->set_rule(allowed.rule());
+    result->set_text(allowed.text());
+  }
+  SetEntry(*verdict.add_state_after_change(), intent, event.event_id());
+  SetEntry(*verdict.add_current_state_change(), intent, event.event_id());
+  *verdict.mutable_read_set() = read.state_keys();
+  return verdict;
+}
+
+store::v1::GetEventContextRequest EventContextRequestFor(const std::string& room_id, const EventIntent& intent,
+                                                         const EventPlace& place, const SignedEvent& event,
+                                                         const store::v1::GetTemplateContextRequest& read) {
+  store::v1::GetEventContextRequest request;
+  request.set_room_id(room_id);
+  request.set_event_id(event.event_id());
+  request.set_sender(intent.sender);
+  for (const CitedEvent& cited : place.prev_events) request.add_prev_events(cited.event_id);
+  for (const CitedEvent& cited : place.auth_events) request.add_auth_events(cited.event_id);
+  *request.mutable_state_keys() = read.state_keys();
+  return request;
+}
+
+/// An event of another server's user, hashed but signed by nobody.
+MintedEvent HashedOnly(const EventIntent& intent, JsonObject event, const std::string& server,
+                       const matrix::RoomRules& rules) {
+  if (rules.event_id_format == matrix::EventIdFormat::kCarried) event.Set("event_id", "$" + RandomLetters(24) + ":" + server);
+  JsonObject hashes;
+  hashes.Set("sha256", matrix::EncodeBase64(matrix::ContentHash(event)));
+  event.Set("hashes", std::move(hashes));
+  event.Set("signatures", JsonObject());
+  return {matrix::ComputeEventId(event, rules), intent.type, intent.state_key, matrix::CanonicalJson(event)};
+}
+
+}  // namespace
+
+RoomAuthor::RoomAuthor(const EventSigner& signer, StoreClient& store, ValidatorClient& validator, Clock clock)
+    : signer_(signer), store_(store), validator_(validator), clock_(std::move(clock)) {}
+
+absl::StatusOr<validator::v1::AuthorizeResponse> RoomAuthor::Ask(const rpc::CallContext& call,
+                                                                 const validator::v1::AuthorizeRequest& question) {
+  auto judged = validator_.Authorize(call, question);
+  if (!judged.ok() || judged->allowed()) return judged;
+  return Refuse(Reason::kNotAuthorised, fmt::format("{}: {}", judged->rule(), judged->text()));
+}
+
+absl::StatusOr<CreatedRoom> RoomAuthor::Create(const rpc::CallContext& call, const NewRoom& room) {
+  const matrix::RoomRules* rules = matrix::FindRoomRules(room.version);
+  if (rules == nullptr) {
+    return Refuse(Reason::kUnsupportedVersion, fmt::format("room version '{}' is not supported here", room.version));
+  }
+  if (absl::Status status = CheckJoinRule(room.join_rule, *rules); !status.ok()) return status;
+
+  RoomDraft draft(*rules, signer_, "");
+  for (const EventIntent& intent : IntentsOf(room, *rules)) {
+    const EventPlace place = draft.NextPlace(intent, clock_());
+    auto event = BuildEvent(intent, place, *rules);
+    if (!event.ok()) return event.status();
+    const auto question = AskFor(*event, place, draft.State(), *rules, signer_.server_name().text());
+    if (const auto allowed = Ask(call, question); !allowed.ok()) return allowed.status();
+    auto minted = SignDrafted(std::move(*event), signer_, *rules);
+    if (!minted.ok()) return minted.status();
+    draft.Append(intent, minted->event_id(), minted->pdu());
+  }
+
+  store::v1::CreateRoomRequest request;
+  request.set_room_id(draft.room_id());
+  request.set_room_version(room.version);
+  for (const MintedEvent& event : draft.events()) {
+    auto* initial = request.add_events();
+    initial->set_event_id(event.event_id);
+    initial->set_pdu(event.pdu);
+  }
+  if (absl::Status status = store_.CreateRoom(call, request); !status.ok()) return status;
+  return CreatedRoom{draft.room_id(), draft.events()};
+}
+
+absl::StatusOr<MintedEvent> RoomAuthor::AddState(const rpc::CallContext& call, const std::string& room_id,
+                                                 EventIntent intent) {
+  if (intent.sender.empty()) {
+    const auto context = store_.GetTemplateContext(call, ContextRequestFor(room_id, intent));
+    if (!context.ok()) return context.status();
+    const matrix::v1::StoredEvent* create = CurrentStateEvent(context->judging(), "m.room.create", "");
+    const auto json = matrix::ParseJson(create == nullptr ? "" : create->pdu());
+    const Json* sender = json.ok() && json->AsObject() != nullptr ? json->AsObject()->Find("sender") : nullptr;
+    if (sender == nullptr || sender->AsString() == nullptr) return Refuse(Reason::kInternal, "the room has no creator");
+    intent.sender = *sender->AsString();
+  }
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    bool lost_a_race = false;
+    auto minted = AddOnce(call, room_id, intent, lost_a_race);
+    if (!lost_a_race) return minted;
+  }
+  return Refuse(Reason::kRoomBusy, "the room kept changing");
+}
+
+absl::StatusOr<MintedEvent> RoomAuthor::AddOnce(const rpc::CallContext& call, const std::string& room_id,
+                                                const EventIntent& intent, bool& lost_a_race) {
+  const auto read = ContextRequestFor(room_id, intent);
+  const auto context = store_.GetTemplateContext(call, read);
+  if (!context.ok()) return context.status();
+  const auto rules = RulesOfRoom(context->judging());
+  if (!rules.ok()) return rules.status();
+  const absl::Time now = clock_();
+  const auto place = PlaceAfter(*context, intent, **rules, now);
+  if (!place.ok()) return place.status();
+  auto event = BuildEvent(intent, *place, **rules);
+  if (!event.ok()) return event.status();
+  const auto question = AskFor(*event, *place, context->judging(), **rules, signer_.server_name().text());
+  const auto allowed = Ask(call, question);
+  if (!allowed.ok()) return allowed.status();
+  auto minted = SignDrafted(std::move(*event), signer_, **rules);
+  if (!minted.ok()) return minted.status();
+
+  store::v1::PersistEventRequest write;
+  *write.mutable_context_request() = EventContextRequestFor(room_id, intent, *place, *minted, read);
+  write.set_pdu(minted->pdu());
+  *write.mutable_verdict() = AcceptedVerdict(intent, *minted, *allowed, read, now);
+  write.set_token(context->token());
+  write.set_origin(signer_.server_name().text());
+  const auto persisted = store_.PersistEvent(call, write);
+  if (!persisted.ok()) return persisted.status();
+  lost_a_race = !persisted->has_stored();
+  return MintedEvent{minted->event_id(), intent.type, intent.state_key, minted->pdu()};
+}
+
+absl::Status RoomAuthor::SeedingAllowed(const rpc::CallContext& call) {
+  const absl::Status status = store_.SeedEvents(call, {});
+  switch (matrix::ReasonOf(status)) {
+    case Reason::kNone:
+    case Reason::kUnknownRoom:
+    case Reason::kInvalidArgument:
+    case Reason::kNotFound:
+      return absl::OkStatus();
+    default:
+      return status;
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> RoomAuthor::Seed(const rpc::CallContext& call, const CreatedRoom& room,
+                                                          std::string_view version, const SeedPlan& plan) {
+  const matrix::RoomRules& rules = *matrix::FindRoomRules(version);
+  RoomDraft draft(rules, signer_, room.room_id);
+  for (const MintedEvent& event : room.events) {
+    draft.Append({event.type, event.state_key, "", {}}, event.event_id, event.pdu);
+  }
+  const bool invited = plan.membership == "invite";
+  const std::string creator = room.events[1].state_key;  // the creator's join is the second event of every room
+  std::vector<std::string> users;
+  store::v1::SeedEventsRequest request;
+  request.set_room_id(room.room_id);
+  for (int i = 0; i < plan.users_per_room; ++i) {
+    users.push_back(fmt::format("@{}{}:{}", plan.user_prefix, i, plan.remote.text()));
+    const EventIntent intent = MemberIntent(users.back(), invited ? creator : users.back(), plan.membership);
+    auto event = BuildEvent(intent, draft.NextPlace(intent, clock_()), rules);
+    if (!event.ok()) return event.status();
+    MintedEvent minted;
+    if (invited) {
+      const auto signed_event = SignDrafted(std::move(*event), signer_, rules);
+      if (!signed_event.ok()) return signed_event.status();
+      minted = {signed_event->event_id(), intent.type, intent.state_key, signed_event->pdu()};
+    } else {
+      minted = HashedOnly(intent, std::move(*event), plan.remote.text(), rules);
+    }
+    auto* out = request.add_events();
+    out->set_event_id(minted.event_id);
+    out->set_pdu(minted.pdu);
+    draft.Append(intent, minted.event_id, std::move(minted.pdu));
+    if (request.events_size() < kSeedChunk && i + 1 < plan.users_per_room) continue;
+    if (absl::Status status = store_.SeedEvents(call, request); !status.ok()) return status;
+    request.clear_events();
+  }
+  return users;
+}
+
+}  // namespace postern::gateway

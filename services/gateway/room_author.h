@@ -1,0 +1,82 @@
+// What this server writes into rooms: events of its own users, asked of the validator, hashed, signed and persisted like any other.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "matrix/identifiers.h"
+#include "rpc/call_context.h"
+#include "services/gateway/event_signer.h"
+#include "services/gateway/event_template.h"
+#include "services/gateway/key_ring.h"
+#include "services/gateway/store_client.h"
+#include "services/gateway/validator_client.h"
+
+namespace postern::gateway {
+
+/// A state event that is in its room, or about to be.
+struct MintedEvent {
+  std::string event_id;
+  std::string type;
+  std::string state_key;
+  std::string pdu;
+};
+
+struct NewRoom {
+  std::string version;
+  matrix::UserId creator;
+  std::string join_rule = "invite";
+  /// Minted last, in this order; but the content of m.room.create is added to the create event's.
+  std::vector<EventIntent> state;
+};
+
+struct SeedPlan {
+  int users_per_room = 0;
+  std::string user_prefix;
+  matrix::ServerName remote;
+  std::string membership;  // invite, join or knock
+};
+
+struct CreatedRoom {
+  std::string room_id;
+  std::vector<MintedEvent> events;
+};
+
+/// Thread-safe.
+class RoomAuthor {
+ public:
+  RoomAuthor(const EventSigner& signer, StoreClient& store, ValidatorClient& validator, Clock clock);
+
+  /// Makes a room: create, the creator's join, power levels, join rules, history visibility, and what `room` adds. Refuses:
+  /// kUnsupportedVersion, kInvalidArgument, kNotAuthorised with the rule.
+  absl::StatusOr<CreatedRoom> Create(const rpc::CallContext& call, const NewRoom& room);
+
+  /// Adds one state event; `intent.sender` empty: the room's creator. Refuses: kUnknownRoom, kInvalidArgument (no user of this
+  /// server), kNotAuthorised with the rule, kRoomBusy.
+  absl::StatusOr<MintedEvent> AddState(const rpc::CallContext& call, const std::string& room_id, EventIntent intent);
+
+  /// Fills a room that Create has just made with users of `plan.remote`. Their joins and knocks are stored as given, without that
+  /// server's signature. Returns the users. Refuses: kSeedingOff.
+  absl::StatusOr<std::vector<std::string>> Seed(const rpc::CallContext& call, const CreatedRoom& room,
+                                                std::string_view version, const SeedPlan& plan);
+
+  /// OK if the store lets rooms be seeded, else kSeedingOff.
+  absl::Status SeedingAllowed(const rpc::CallContext& call);
+
+ private:
+  absl::StatusOr<MintedEvent> AddOnce(const rpc::CallContext& call, const std::string& room_id, const EventIntent& intent,
+                                      bool& lost_a_race);
+  /// The rule that allows it. Refuses: kNotAuthorised with the rule that does not.
+  absl::StatusOr<validator::v1::AuthorizeResponse> Ask(const rpc::CallContext& call,
+                                                       const validator::v1::AuthorizeRequest& question);
+
+  const EventSigner& signer_;
+  StoreClient& store_;
+  ValidatorClient& validator_;
+  const Clock clock_;
+};
+
+}  // namespace postern::gateway

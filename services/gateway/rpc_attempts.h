@@ -1,0 +1,45 @@
+// One rpc to another tier: deadline, trace, time taken, and as many attempts as it may have.
+#pragma once
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "matrix/refusal.h"
+#include "rpc/call_context.h"
+#include "rpc/status_codec.h"
+#include "telemetry/metrics.h"
+
+namespace postern::gateway {
+
+struct RpcKind {
+  std::string_view peer;    // "store"
+  std::string_view method;  // "PersistEvent"
+  matrix::Reason unreachable;
+  int attempts;
+};
+
+/// Calls `attempt` (context → grpc::Status) until it succeeds, says something that another attempt would not change, or has had its
+/// attempts.
+template <typename Attempt>
+absl::Status CallWithAttempts(const RpcKind& kind, const rpc::CallContext& call, telemetry::Metrics& metrics,
+                              const Attempt& attempt) {
+  absl::Status status;
+  for (int left = kind.attempts; left > 0; --left) {
+    const absl::Time begun = absl::Now();
+    if (begun >= call.deadline) return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "no time was left for the call");
+    grpc::ClientContext context;
+    rpc::Prepare(call, context);
+    status = rpc::FromGrpc(attempt(context), kind.unreachable);
+    const matrix::Reason reason = matrix::ReasonOf(status);
+    metrics.Observe("postern_gateway_rpc_seconds", absl::Now() - begun,
+                    {{"peer", kind.peer}, {"method", kind.method}, {"outcome", matrix::RefusalOf(reason).name}});
+    if (reason != kind.unreachable && reason != matrix::Reason::kOverloaded) break;
+  }
+  return status;
+}
+
+}  // namespace postern::gateway

@@ -1,0 +1,46 @@
+// Rooms and keys as the gateway sees them: the store behind gRPC.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "postern/store/v1/store.pb.h"
+#include "rpc/call_context.h"
+#include "telemetry/metrics.h"
+
+namespace grpc {
+class Channel;
+}  // namespace grpc
+
+namespace postern::gateway {
+
+/// Thread-safe; no call outlives `call.deadline`. Each call may refuse with kStoreDown, kOverloaded or kDeadlineExceeded besides
+/// what it names; proto/postern/store/v1/store.proto has the contracts.
+class StoreClient {
+ public:
+  virtual ~StoreClient() = default;
+
+  /// Refuses: kUnknownRoom.
+  virtual absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext& call,
+                                                                  const store::v1::GetEventContextRequest& request) = 0;
+  /// Refuses: kUnknownRoom.
+  virtual absl::StatusOr<store::v1::TemplateContext> GetTemplateContext(
+      const rpc::CallContext& call, const store::v1::GetTemplateContextRequest& request) = 0;
+  /// OK means that PostgreSQL has confirmed the commit, or that nothing was written and the context is fresh. May be repeated: an
+  /// id that is stored is not written again.
+  virtual absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(
+      const rpc::CallContext& call, const store::v1::PersistEventRequest& request) = 0;
+  /// Refuses: kAlreadyExists.
+  virtual absl::Status CreateRoom(const rpc::CallContext& call, const store::v1::CreateRoomRequest& request) = 0;
+  /// Refuses: kSeedingOff, kUnknownRoom.
+  virtual absl::Status SeedEvents(const rpc::CallContext& call, const store::v1::SeedEventsRequest& request) = 0;
+  virtual absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
+      const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) = 0;
+  virtual absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) = 0;
+};
+
+/// Over gRPC. Reads and PersistEvent are tried once more if the store could not be reached and time is left.
+std::unique_ptr<StoreClient> MakeGrpcStoreClient(std::shared_ptr<grpc::Channel> channel, telemetry::Metrics& metrics);
+
+}  // namespace postern::gateway

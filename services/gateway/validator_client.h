@@ -1,0 +1,35 @@
+// The six steps as the gateway sees them: a tier of validators behind gRPC.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "postern/validator/v1/validator.pb.h"
+#include "rpc/call_context.h"
+#include "telemetry/metrics.h"
+
+namespace grpc {
+class Channel;
+}  // namespace grpc
+
+namespace postern::gateway {
+
+/// Thread-safe; no call outlives `call.deadline`. Refuses: kValidatorDown, kOverloaded, kDeadlineExceeded, kInvalidArgument,
+/// kUnsupportedVersion.
+class ValidatorClient {
+ public:
+  virtual ~ValidatorClient() = default;
+
+  /// A verdict is an answer, whatever it says. Refuses also: kStateUnresolved.
+  virtual absl::StatusOr<matrix::v1::Verdict> Validate(const rpc::CallContext& call,
+                                                       const validator::v1::ValidateRequest& request) = 0;
+  /// The auth rules alone; a refusal by them is an answer.
+  virtual absl::StatusOr<validator::v1::AuthorizeResponse> Authorize(
+      const rpc::CallContext& call, const validator::v1::AuthorizeRequest& request) = 0;
+};
+
+/// Over gRPC. Judging is pure, so a call that reached no replica, or a full one, goes to another at once.
+std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel,
+                                                         telemetry::Metrics& metrics);
+
+}  // namespace postern::gateway
