@@ -122,6 +122,7 @@ class RunningGateway : public Gateway {
     workers_.Drain();
     admin_workers_.Drain();
     fetchers_.Drain();
+    alarm_.Stop();
   }
 
  private:

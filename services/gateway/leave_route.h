@@ -23,7 +23,6 @@ struct LeaveServices {
   const EventSigner& signer;
   KeyRing& key_ring;
   telemetry::Metrics& metrics;
-  Clock clock;
   /// How many workers may wait for another server's keys at once.
   std::size_t max_key_waits = 4;
 };

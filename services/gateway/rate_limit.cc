@@ -62,18 +62,23 @@ std::size_t AddressLimiter::size() const {
 
 ThreadAlarm::ThreadAlarm() : thread_([this] { Run(); }) {}
 
-ThreadAlarm::~ThreadAlarm() {
+ThreadAlarm::~ThreadAlarm() { Stop(); }
+
+void ThreadAlarm::Stop() {
+  std::multimap<absl::Time, std::function<void()>> dropped;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    dropped.swap(due_);
   }
   wake_.notify_all();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void ThreadAlarm::At(absl::Time when, std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
+    if (stopping_) return;
     due_.emplace(when, std::move(work));
   }
   wake_.notify_all();

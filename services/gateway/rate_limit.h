@@ -64,6 +64,8 @@ class ThreadAlarm : public Alarm {
   ThreadAlarm();
   ~ThreadAlarm() override;
   void At(absl::Time when, std::function<void()> work) override;
+  /// Runs nothing more, and drops what is due and what comes.
+  void Stop();
 
  private:
   void Run();
