@@ -168,7 +168,18 @@ class JsonBuilder {
 
 namespace {
 
-bool IsSurrogateProblem(const boost::json::error_code& error) {
+/// Boost calls it a syntax error where a leading surrogate's escape is followed by anything but a backslash and 'u'.
+bool EndsInLeadingSurrogate(std::string_view text) {
+  constexpr std::size_t kEscapeBytes = 6;  // \ud800
+  if (text.ends_with('\\')) text.remove_suffix(1);
+  if (text.size() < kEscapeBytes) return false;
+  const std::string_view escape = text.substr(text.size() - kEscapeBytes);
+  return escape.starts_with("\\u") && (escape[2] == 'd' || escape[2] == 'D') &&
+         std::string_view("89abAB").find(escape[3]) != std::string_view::npos;
+}
+
+bool IsSurrogateProblem(const boost::json::error_code& error, std::string_view read) {
+  if (error == boost::json::error::syntax) return EndsInLeadingSurrogate(read);
   return error == boost::json::error::illegal_leading_surrogate ||
          error == boost::json::error::illegal_trailing_surrogate ||
          error == boost::json::error::expected_utf16_escape;
@@ -186,7 +197,7 @@ absl::StatusOr<Json> ParseJson(std::string_view text) {
   if (!error) return parser.handler().TakeRoot();
   if (!parser.handler().refusal().empty()) return Refuse(Reason::kBadJson, parser.handler().refusal());
   if (error == boost::json::error::too_deep) return Refuse(Reason::kBadJson, fmt::format("nested deeper than {}", kMaxJsonDepth));
-  if (IsSurrogateProblem(error)) return Refuse(Reason::kBadJson, "a string holds a lone surrogate");
+  if (IsSurrogateProblem(error, text.substr(0, read))) return Refuse(Reason::kBadJson, "a string holds a lone surrogate");
   return Refuse(Reason::kNotJson, fmt::format("not JSON near byte {}: {}", read, error.message()));
 }
 
