@@ -3,35 +3,59 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "matrix/auth_rule_numbers.h"
 #include "matrix/event.h"
 #include "matrix/refusal.h"
 
 namespace postern::matrix {
 
-/// A room's state, or a part of it. The events are owned elsewhere and outlive it.
+/// A room's state, or a part of it. The events are owned elsewhere, stay where they are, and outlive it.
 class RoomState {
  public:
+  /// Type and state key, as views into the event that holds them.
+  using Key = std::pair<std::string_view, std::string_view>;
+
   /// nullptr if there is none.
-  const Event* Find(std::string_view type, std::string_view state_key) const;
+  const Event* Find(std::string_view type, std::string_view state_key) const {
+    const auto entry = entries_.find(Key(type, state_key));
+    return entry == entries_.end() ? nullptr : entry->second;
+  }
   /// Adds a state event, replacing what its key had.
   void Set(const Event& event);
   /// The create event, or nullptr.
   const Event* create() const { return Find("m.room.create", ""); }
 
+  std::size_t size() const { return entries_.size(); }
+  /// In no order.
+  auto begin() const { return entries_.begin(); }
+  auto end() const { return entries_.end(); }
+
  private:
-  absl::flat_hash_map<StateKey, const Event*> entries_;
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const {
+      const std::hash<std::string_view> hash;
+      return hash(key.first) * 31 + hash(key.second);
+    }
+  };
+  absl::flat_hash_map<Key, const Event*, KeyHash> entries_;
 };
 
-/// What a rule said: allowed, or the rule that refused, numbered and in words.
+/// What a rule said: allowed or refused, and the rule it turned on, numbered and in words.
 struct RuleResult {
   Reason reason = Reason::kNone;  // kNotAuthorised or kBadAuthEvents
   std::string rule;               // "auth rule 5.5.1", as the room version's own page numbers it
   std::string text;
   bool allowed() const { return reason == Reason::kNone; }
 };
+
+/// `detail` says on what, after the rule's own words; it may be empty.
+RuleResult AllowedBy(AuthRule rule, const RoomRules& rules);
+RuleResult RefusedBy(AuthRule rule, const RoomRules& rules, std::string_view detail = {},
+                     Reason reason = Reason::kNotAuthorised);
 
 /// An event that the judged one cites.
 struct CitedEvent {
