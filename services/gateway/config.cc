@@ -37,6 +37,13 @@ OriginLimits OwnLimitsOf(const OriginLimits& general, const std::map<std::string
   return limits;
 }
 
+bool IsLoopback(const std::string& listen) {
+  for (const std::string_view prefix : {"127.", "localhost:", "[::1]:", "unix:"}) {
+    if (listen.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
 absl::Status Check(const GatewayConfig& config) {
   if (config.server_name.empty()) return Refuse(Reason::kInvalidArgument, "server_name: expected this server's name");
   if (!matrix::ServerName::Parse(config.server_name).ok()) {
@@ -45,6 +52,10 @@ absl::Status Check(const GatewayConfig& config) {
   if (config.signing_key_file.empty()) return Refuse(Reason::kInvalidArgument, "signing_key_file: expected a file");
   if (config.tls_certificate_file.empty() != config.tls_key_file.empty()) {
     return Refuse(Reason::kInvalidArgument, "tls_certificate_file, tls_key_file: expected both or neither");
+  }
+  if (!IsLoopback(config.admin_grpc_listen)) {
+    return Refuse(Reason::kInvalidArgument,
+                  fmt::format("admin_grpc_listen: expected a loopback address, not '{}'", config.admin_grpc_listen));
   }
   return absl::OkStatus();
 }

@@ -209,13 +209,13 @@ absl::StatusOr<Outcome> LeaveRoute::Submit(AuthenticRequest& request) {
 }
 
 absl::StatusOr<matrix::v1::Verdict> LeaveRoute::Judge(const AuthenticRequest& request, const Leave& leave,
-                                                      const EventContext& context) {
+                                                      EventContext& context) {
   const auto keys = KeysFor(request, leave);
   if (!keys.ok()) return keys.status();
   validator::v1::ValidateRequest judge;
   judge.set_pdu(leave.pdu());
   judge.set_now_ms(absl::ToUnixMillis(request.exchange().received_at()));
-  *judge.mutable_context() = context.judging();
+  judge.mutable_context()->Swap(context.mutable_judging());
   AddKeys(**keys, judge);
   auto verdict = services_.validator.Validate(request.exchange().call(), judge);
   if (!verdict.ok()) return verdict.status();

@@ -35,8 +35,9 @@ class LeaveRoute : public PeerRoute {
 
  private:
   absl::StatusOr<matrix::v1::Outcome> Submit(AuthenticRequest& request);
+  /// Takes what is to be judged out of `context`, and leaves its token.
   absl::StatusOr<matrix::v1::Verdict> Judge(const AuthenticRequest& request, const Leave& leave,
-                                            const store::v1::EventContext& context);
+                                            store::v1::EventContext& context);
   absl::StatusOr<KnownKeysPtr> KeysFor(const AuthenticRequest& request, const Leave& leave);
   absl::StatusOr<std::string> CopyToStore(const matrix::v1::Verdict& verdict, const matrix::RoomRules& rules);
 

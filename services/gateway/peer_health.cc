@@ -33,6 +33,9 @@ bool Serves(const std::shared_ptr<grpc::Channel>& channel, absl::Duration patien
   void* tag = nullptr;
   bool ok = false;
   queue.Next(&tag, &ok);
+  queue.Shutdown();
+  while (queue.Next(&tag, &ok)) {
+  }
   grpc::Slice answer;
   return status.ok() && response.DumpToSingleSlice(&answer).ok() &&
          std::string_view(reinterpret_cast<const char*>(answer.begin()), answer.size()) == kServing;

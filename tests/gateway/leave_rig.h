@@ -1,0 +1,107 @@
+// A gateway's routes without its processes: a room, a member of a remote server, and that server's leave on its way. Each part may be
+// altered before it is sent.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "services/gateway/event_signer.h"
+#include "services/gateway/http_router.h"
+#include "services/gateway/key_ring.h"
+#include "services/gateway/key_route.h"
+#include "services/gateway/leave_route.h"
+#include "services/gateway/make_leave_route.h"
+#include "services/gateway/peer_auth.h"
+#include "services/gateway/room_draft.h"
+#include "services/gateway/version_route.h"
+#include "tests/gateway/remote_server.h"
+#include "tests/gateway/scripted_peers.h"
+#include "tests/gateway/test_signer.h"
+
+namespace postern::gateway {
+
+inline constexpr std::string_view kAnn = "@ann:remote.example:8448";
+inline constexpr std::string_view kCreator = "@boss:here.example";
+
+/// create, the creator's join, power levels, join rules and, if not empty, the member's `membership`.
+RoomDraft MakeRoom(const std::string& version, std::string_view member, std::string_view membership,
+                   const EventSigner& signer, std::string_view create_content = "{}",
+                   std::string_view acl_content = "");
+
+struct LeaveRigOptions {
+  std::string version = "10";
+  std::string create_content = "{}";
+  std::string acl_content = {};
+  AddressLimits address_limits = {};
+  OriginLimiterOptions origin_limits = {};
+  std::size_t workers = 4;
+  std::size_t queue_limit = 1000;
+  bool v1_send_leave = true;
+};
+
+class LeaveRig {
+ public:
+  explicit LeaveRig(LeaveRigOptions options = {});
+  ~LeaveRig();
+
+  const matrix::RoomRules& rules() const { return *matrix::FindRoomRules(options_.version); }
+
+  /// Ann's leave, as a template would have it, neither hashed nor signed.
+  matrix::JsonObject Leave() const;
+  std::string EventId(const matrix::JsonObject& event) const;
+  std::string SendLeavePath(const matrix::JsonObject& event, std::string_view api = "v2") const;
+  std::string MakeLeavePath(std::string_view user = kAnn) const;
+  /// Signed by the remote server; `content` must outlive the call only.
+  http::Request Put(const matrix::JsonObject& event, std::string_view api = "v2") const;
+
+  /// What the listener would get: OnHead, then OnRequest, and the answer.
+  http::Response Send(http::Request request);
+  http::Response SendLeave(const matrix::JsonObject& event, std::string_view api = "v2") { return Send(Put(event, api)); }
+
+  LeaveRigOptions options_;
+  StandingClock clock_{absl::FromUnixSeconds(1700000000)};
+  telemetry::Metrics metrics_;
+  const EventSigner signer_ = TestSigner();
+  const RemoteServer remote_;
+  ScriptedStore store_;
+  ScriptedValidator validator_;
+  ScriptedKeySource source_;
+  RoomDraft room_;
+
+  /// What the store's and the validator's scripts give, unless a test puts scripts of its own in.
+  store::v1::EventContext context_;
+  std::function<void(matrix::v1::Verdict&)> alter_verdict_ = [](auto&) {};
+  std::atomic<int> validated_ = 0;
+  std::optional<validator::v1::ValidateRequest> last_validated_;
+
+  rpc::WorkerPool fetchers_{4, 64};
+  KeyRing key_ring_;
+  PeerAuth peer_auth_;
+  AddressLimiter addresses_;
+  ThreadAlarm alarm_;
+  OriginLimiter origins_;
+  LeaveRoute leave_v1_;
+  LeaveRoute leave_v2_;
+  MakeLeaveRoute make_leave_;
+  KeyRoute key_route_;
+  VersionRoute version_route_;
+  rpc::WorkerPool workers_;
+  std::unique_ptr<HttpRouter> router_;
+
+ private:
+  Clock clock() {
+    return [this] { return clock_.now(); };
+  }
+  LeaveServices Services() { return {store_, validator_, signer_, key_ring_, metrics_, 2}; }
+  void Script();
+};
+
+/// The errcode of an error body; "" if there is none.
+std::string ErrcodeOf(const http::Response& response);
+
+}  // namespace postern::gateway

@@ -1,0 +1,178 @@
+// The store, the validator and other servers' key endpoints, each doing what the test says: for failures, races and counts that
+// the honest fakes do not make.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "matrix/refusal.h"
+#include "services/gateway/federation_client.h"
+#include "services/gateway/store_client.h"
+#include "services/gateway/validator_client.h"
+
+namespace postern::gateway {
+
+class ScriptedStore : public StoreClient {
+ public:
+  std::function<absl::StatusOr<store::v1::EventContext>(const store::v1::GetEventContextRequest&)> on_context;
+  std::function<absl::StatusOr<store::v1::TemplateContext>(const store::v1::GetTemplateContextRequest&)> on_template;
+  std::function<absl::StatusOr<store::v1::PersistEventResponse>(const store::v1::PersistEventRequest&)> on_persist;
+  std::function<absl::Status(const store::v1::CreateRoomRequest&)> on_create;
+  std::function<absl::Status(const store::v1::SeedEventsRequest&)> on_seed;
+  absl::Status on_keys;  // what the two calls about keys answer
+
+  absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext&,
+                                                          const store::v1::GetEventContextRequest& request) override {
+    return on_context ? on_context(request) : Down();
+  }
+  absl::StatusOr<store::v1::TemplateContext> GetTemplateContext(
+      const rpc::CallContext&, const store::v1::GetTemplateContextRequest& request) override {
+    return on_template ? on_template(request) : Down();
+  }
+  absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(const rpc::CallContext&,
+                                                               const store::v1::PersistEventRequest& request) override {
+    const std::lock_guard lock(mutex_);
+    persists_.push_back(request);
+    return on_persist ? on_persist(request) : Down();
+  }
+  absl::Status CreateRoom(const rpc::CallContext&, const store::v1::CreateRoomRequest& request) override {
+    return on_create ? on_create(request) : Down();
+  }
+  absl::Status SeedEvents(const rpc::CallContext&, const store::v1::SeedEventsRequest& request) override {
+    return on_seed ? on_seed(request) : Down();
+  }
+  absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext&,
+                                                                 const store::v1::GetServerKeysRequest& request) override {
+    const std::lock_guard lock(mutex_);
+    ++key_reads_;
+    if (!on_keys.ok()) return on_keys;
+    store::v1::GetServerKeysResponse response;
+    for (const std::string& name : request.server_names()) {
+      if (const auto found = keys_.find(name); found != keys_.end()) *response.add_servers() = found->second;
+    }
+    return response;
+  }
+  absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest& request) override {
+    const std::lock_guard lock(mutex_);
+    ++key_writes_;
+    if (!on_keys.ok()) return on_keys;
+    for (const auto& server : request.servers()) keys_[server.server_name()] = server;
+    return absl::OkStatus();
+  }
+
+  std::vector<store::v1::PersistEventRequest> persists() const { return Locked(persists_); }
+  int key_reads() const { return Locked(key_reads_); }
+  int key_writes() const { return Locked(key_writes_); }
+  std::map<std::string, store::v1::StoredServerKeys> keys() const { return Locked(keys_); }
+  void SetKeys(const store::v1::StoredServerKeys& keys) {
+    const std::lock_guard lock(mutex_);
+    keys_[keys.server_name()] = keys;
+  }
+
+ private:
+  static absl::Status Down() { return matrix::Refuse(matrix::Reason::kStoreDown, "scripted"); }
+  template <typename T>
+  T Locked(const T& value) const {
+    const std::lock_guard lock(mutex_);
+    return value;
+  }
+
+  mutable std::mutex mutex_;
+  std::vector<store::v1::PersistEventRequest> persists_;
+  std::map<std::string, store::v1::StoredServerKeys> keys_;
+  int key_reads_ = 0;
+  int key_writes_ = 0;
+};
+
+class ScriptedValidator : public ValidatorClient {
+ public:
+  std::function<absl::StatusOr<matrix::v1::Verdict>(const validator::v1::ValidateRequest&)> on_validate;
+  std::function<absl::StatusOr<validator::v1::AuthorizeResponse>(const validator::v1::AuthorizeRequest&)> on_authorize;
+
+  absl::StatusOr<matrix::v1::Verdict> Validate(const rpc::CallContext&,
+                                               const validator::v1::ValidateRequest& request) override {
+    return on_validate ? on_validate(request) : Down();
+  }
+  absl::StatusOr<validator::v1::AuthorizeResponse> Authorize(const rpc::CallContext&,
+                                                             const validator::v1::AuthorizeRequest& request) override {
+    if (on_authorize) return on_authorize(request);
+    return Down();
+  }
+
+ private:
+  static absl::Status Down() { return matrix::Refuse(matrix::Reason::kValidatorDown, "scripted"); }
+};
+
+/// Other servers' keys. Closed, it lets those who ask wait until it is opened.
+class ScriptedKeySource : public KeySource {
+ public:
+  absl::StatusOr<matrix::ServerKeys> FetchKeys(const matrix::ServerName& server, absl::Duration) override {
+    std::unique_lock lock(mutex_);
+    ++fetches_;
+    ++asking_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+    --asking_;
+    const auto found = keys_.find(server.text());
+    if (found == keys_.end()) return matrix::Refuse(matrix::Reason::kOriginKeyUnavailable, "scripted: no such server");
+    return found->second;
+  }
+
+  void Set(const matrix::ServerKeys& keys) {
+    const std::lock_guard lock(mutex_);
+    keys_[keys.server_name] = keys;
+  }
+  void Remove(const std::string& server) {
+    const std::lock_guard lock(mutex_);
+    keys_.erase(server);
+  }
+  void Close() { SetOpen(false); }
+  void Open() { SetOpen(true); }
+  void WaitUntilAsked(int by) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return asking_ >= by; });
+  }
+  int fetches() const {
+    const std::lock_guard lock(mutex_);
+    return fetches_;
+  }
+
+ private:
+  void SetOpen(bool open) {
+    const std::lock_guard lock(mutex_);
+    open_ = open;
+    changed_.notify_all();
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, matrix::ServerKeys> keys_;
+  bool open_ = true;
+  int asking_ = 0;
+  int fetches_ = 0;
+};
+
+/// A clock that stands until it is moved.
+class StandingClock {
+ public:
+  explicit StandingClock(absl::Time now) : now_(now) {}
+  absl::Time now() const {
+    const std::lock_guard lock(mutex_);
+    return now_;
+  }
+  void Advance(absl::Duration by) {
+    const std::lock_guard lock(mutex_);
+    now_ += by;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  absl::Time now_;
+};
+
+}  // namespace postern::gateway
