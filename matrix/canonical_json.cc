@@ -4,9 +4,12 @@
 #include <array>
 #include <charconv>
 
+#include "absl/container/inlined_vector.h"
+
 namespace postern::matrix {
 namespace {
 
+constexpr std::size_t kUsualBytes = 1536;  // most events fit
 constexpr std::int64_t kMaxCanonicalInteger = (std::int64_t{1} << 53) - 1;
 
 void WriteEscaped(unsigned char c, std::string& out) {
@@ -46,42 +49,11 @@ void WriteInteger(std::int64_t value, std::string& out) {
   out.append(digits.data(), end);
 }
 
-void Write(const Json& value, std::string& out);
-
-void Write(const JsonObject& object, std::string& out) {
-  out += '{';
-  bool first = true;
-  for (const JsonMember& member : object) {
-    if (!first) out += ',';
-    first = false;
-    WriteString(member.key, out);
-    out += ':';
-    Write(member.value, out);
-  }
-  out += '}';
-}
-
-void Write(const JsonArray& array, std::string& out) {
-  out += '[';
-  bool first = true;
-  for (const Json& item : array) {
-    if (!first) out += ',';
-    first = false;
-    Write(item, out);
-  }
-  out += ']';
-}
-
-// Recursion ends at kMaxJsonDepth, which ParseJson enforces.
-void Write(const Json& value, std::string& out) {
+void WriteScalar(const Json& value, std::string& out) {
   if (const auto* text = value.AsString()) {
     WriteString(*text, out);
   } else if (const auto* integer = value.AsInteger()) {
     WriteInteger(*integer, out);
-  } else if (const auto* object = value.AsObject()) {
-    Write(*object, out);
-  } else if (const auto* array = value.AsArray()) {
-    Write(*array, out);
   } else if (const auto* truth = value.AsBool()) {
     out += *truth ? "true" : "false";
   } else if (const auto* odd = value.AsOddNumber()) {
@@ -91,28 +63,107 @@ void Write(const Json& value, std::string& out) {
   }
 }
 
+/// An array or object half written: what is left of it.
+struct Unfinished {
+  const Json* item = nullptr;
+  const Json* items_end = nullptr;
+  const JsonMember* member = nullptr;
+  const JsonMember* members_end = nullptr;
+  char close = ']';
+  bool begun = false;
+};
+
+/// Writes one value depth first, with a stack of its own: a peer chooses the nesting.
+class Writer {
+ public:
+  explicit Writer(std::string& out) : out_(out) {}
+
+  void Write(const Json& value) {
+    Begin(value);
+    while (!unfinished_.empty()) Continue();
+  }
+
+ private:
+  void Begin(const Json& value) {
+    if (const JsonObject* object = value.AsObject()) {
+      out_ += '{';
+      const JsonMember* first = object->empty() ? nullptr : &*object->begin();
+      unfinished_.push_back({.member = first, .members_end = first + object->size(), .close = '}'});
+    } else if (const JsonArray* array = value.AsArray()) {
+      out_ += '[';
+      unfinished_.push_back({.item = array->data(), .items_end = array->data() + array->size()});
+    } else {
+      WriteScalar(value, out_);
+    }
+  }
+
+  void Continue() {
+    Unfinished& top = unfinished_.back();
+    if (top.item == top.items_end && top.member == top.members_end) {
+      out_ += top.close;
+      unfinished_.pop_back();
+      return;
+    }
+    if (top.begun) out_ += ',';
+    top.begun = true;
+    if (top.close == ']') {
+      Begin(*top.item++);
+      return;
+    }
+    const JsonMember& member = *top.member++;
+    WriteString(member.key, out_);
+    out_ += ':';
+    Begin(member.value);  // may move `top`
+  }
+
+  std::string& out_;
+  absl::InlinedVector<Unfinished, 16> unfinished_;
+};
+
+bool IsCanonicalNumber(const Json& value) {
+  const auto* integer = value.AsInteger();
+  if (integer) return -kMaxCanonicalInteger <= *integer && *integer <= kMaxCanonicalInteger;
+  return value.AsOddNumber() == nullptr;
+}
+
 }  // namespace
 
 std::string CanonicalJson(const Json& value) {
   std::string out;
-  out.reserve(1536);
-  Write(value, out);
+  out.reserve(kUsualBytes);
+  Writer(out).Write(value);
   return out;
 }
 
-std::string CanonicalJson(const JsonObject& object) {
+std::string CanonicalJson(const JsonObject& object) { return CanonicalJsonWithout(object, {}); }
+
+std::string CanonicalJsonWithout(const JsonObject& object, std::initializer_list<std::string_view> left_out) {
   std::string out;
-  out.reserve(1536);
-  Write(object, out);
+  out.reserve(kUsualBytes);
+  out += '{';
+  Writer writer(out);
+  for (const JsonMember& member : object) {
+    if (std::ranges::find(left_out, member.key) != left_out.end()) continue;
+    if (out.size() > 1) out += ',';
+    WriteString(member.key, out);
+    out += ':';
+    writer.Write(member.value);
+  }
+  out += '}';
   return out;
 }
 
 bool HasOnlyCanonicalNumbers(const Json& value) {
-  if (const auto* integer = value.AsInteger()) return -kMaxCanonicalInteger <= *integer && *integer <= kMaxCanonicalInteger;
-  if (value.AsOddNumber()) return false;
-  if (const auto* array = value.AsArray()) return std::ranges::all_of(*array, HasOnlyCanonicalNumbers);
-  if (const auto* object = value.AsObject()) {
-    return std::ranges::all_of(*object, [](const JsonMember& m) { return HasOnlyCanonicalNumbers(m.value); });
+  absl::InlinedVector<const Json*, 32> pending{&value};
+  while (!pending.empty()) {
+    const Json& next = *pending.back();
+    pending.pop_back();
+    if (!IsCanonicalNumber(next)) return false;
+    if (const auto* array = next.AsArray()) {
+      for (const Json& item : *array) pending.push_back(&item);
+    } else if (const auto* object = next.AsObject()) {
+      for (const JsonMember& member : *object) pending.push_back(&member.value);
+    }
   }
   return true;
 }

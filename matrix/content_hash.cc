@@ -31,11 +31,7 @@ std::string Sha256(std::string_view bytes) {
 }
 
 std::string ContentHash(const JsonObject& event) {
-  JsonObject hashed = event;
-  hashed.Erase("unsigned");
-  hashed.Erase("signatures");
-  hashed.Erase("hashes");
-  return Sha256(CanonicalJson(hashed));
+  return Sha256(CanonicalJsonWithout(event, {"unsigned", "signatures", "hashes"}));
 }
 
 bool ContentHashMatches(const JsonObject& event) {

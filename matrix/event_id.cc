@@ -8,10 +8,7 @@
 namespace postern::matrix {
 
 std::string ReferenceHash(const JsonObject& event, const RoomRules& rules) {
-  JsonObject redacted = Redact(event, rules);
-  redacted.Erase("signatures");
-  redacted.Erase("unsigned");
-  return Sha256(CanonicalJson(redacted));
+  return Sha256(CanonicalJsonWithout(Redact(event, rules), {"signatures", "unsigned"}));
 }
 
 std::string ComputeEventId(const JsonObject& event, const RoomRules& rules) {

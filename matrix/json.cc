@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
-#include <optional>
 
+#include "absl/container/inlined_vector.h"
 #include "fmt/format.h"
 #include "matrix/refusal.h"
 
@@ -33,28 +33,92 @@ bool JsonObject::Erase(std::string_view key) {
   return true;
 }
 
-void Json::FlattenInto(std::vector<Json>& pending) {
+// A peer chooses the nesting. What follows walks the tree with a list of what is left to do, so that the stack stays flat.
+
+void Json::MoveContainersTo(std::vector<Json>& pending) {
   if (JsonArray* array = AsArray()) {
     for (Json& item : *array) {
-      if (item.AsArray() || item.AsObject()) pending.push_back(std::move(item));
+      if (item.IsContainer()) pending.push_back(std::move(item));
     }
   } else if (JsonObject* object = AsObject()) {
     for (JsonMember& member : object->members_) {
-      if (member.value.AsArray() || member.value.AsObject()) pending.push_back(std::move(member.value));
+      if (member.value.IsContainer()) pending.push_back(std::move(member.value));
     }
   }
 }
 
-// A peer chooses the nesting: taking the tree apart level by level keeps the stack flat.
 Json::~Json() {
-  if (!AsArray() && !AsObject()) return;
+  if (!IsContainer()) return;
   std::vector<Json> pending;
-  FlattenInto(pending);
+  MoveContainersTo(pending);
   while (!pending.empty()) {
     Json next = std::move(pending.back());
     pending.pop_back();
-    next.FlattenInto(pending);
+    next.MoveContainersTo(pending);
   }
+}
+
+template <typename Pending>
+void Json::CopyOneLevel(const Json& from, Pending& pending) {
+  if (const JsonArray* array = from.AsArray()) {
+    JsonArray& copy = value_.emplace<JsonArray>(array->size());
+    for (std::size_t i = 0; i < copy.size(); ++i) pending.emplace_back(&(*array)[i], &copy[i]);
+  } else if (const JsonObject* object = from.AsObject()) {
+    auto& copy = value_.emplace<JsonObject>().members_;
+    copy.resize(object->size());
+    for (std::size_t i = 0; i < copy.size(); ++i) {
+      copy[i].key = object->members_[i].key;
+      pending.emplace_back(&object->members_[i].value, &copy[i].value);
+    }
+  } else {
+    value_ = from.value_;
+  }
+}
+
+Json::Json(const Json& other) {
+  absl::InlinedVector<std::pair<const Json*, Json*>, 32> pending;
+  CopyOneLevel(other, pending);
+  while (!pending.empty()) {
+    const auto [from, to] = pending.back();
+    pending.pop_back();
+    to->CopyOneLevel(*from, pending);
+  }
+}
+
+Json& Json::operator=(const Json& other) {
+  if (this != &other) *this = Json(other);
+  return *this;
+}
+
+template <typename Pending>
+bool Json::EqualsOneLevel(const Json& other, Pending& pending) const {
+  if (value_.index() != other.value_.index()) return false;
+  if (const JsonArray* array = AsArray()) {
+    const JsonArray& items = *other.AsArray();
+    if (array->size() != items.size()) return false;
+    for (std::size_t i = 0; i < items.size(); ++i) pending.emplace_back(&(*array)[i], &items[i]);
+    return true;
+  }
+  if (const JsonObject* object = AsObject()) {
+    const auto& members = other.AsObject()->members_;
+    if (object->size() != members.size()) return false;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (object->members_[i].key != members[i].key) return false;
+      pending.emplace_back(&object->members_[i].value, &members[i].value);
+    }
+    return true;
+  }
+  return value_ == other.value_;
+}
+
+bool Json::operator==(const Json& other) const {
+  absl::InlinedVector<std::pair<const Json*, const Json*>, 32> pending{{this, &other}};
+  while (!pending.empty()) {
+    const auto [left, right] = pending.back();
+    pending.pop_back();
+    if (!left->EqualsOneLevel(*right, pending)) return false;
+  }
+  return true;
 }
 
 /// Builds the tree from basic_parser's events. Returns false with `refusal` set where the document is JSON but not ours.
@@ -138,11 +202,13 @@ class JsonBuilder {
   // Boost turns -0 into 0 and large integers into doubles; the text is what was written.
   bool AddNumber(Text part) {
     Append(part);
-    const std::string text = std::exchange(text_, {});
     std::int64_t integer = 0;
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), integer);
-    const bool plain = problem == std::errc() && end == text.data() + text.size() && text != "-0";
-    return Add(plain ? Json(integer) : Json(OddNumber{text}));
+    const char* const text_end = text_.data() + text_.size();
+    const auto [end, problem] = std::from_chars(text_.data(), text_end, integer);
+    const bool plain = problem == std::errc() && end == text_end && text_ != "-0";
+    values_.push_back(plain ? Json(integer) : Json(OddNumber{text_}));
+    text_.clear();
+    return true;
   }
   bool SortMembers(std::vector<JsonMember>& members, Error& error) {
     const auto by_key = [](const JsonMember& a, const JsonMember& b) { return a.key < b.key; };
@@ -196,7 +262,6 @@ absl::StatusOr<Json> ParseJson(std::string_view text) {
   if (!error && read < text.size()) error = boost::json::error::extra_data;
   if (!error) return parser.handler().TakeRoot();
   if (!parser.handler().refusal().empty()) return Refuse(Reason::kBadJson, parser.handler().refusal());
-  if (error == boost::json::error::too_deep) return Refuse(Reason::kBadJson, fmt::format("nested deeper than {}", kMaxJsonDepth));
   if (IsSurrogateProblem(error, text.substr(0, read))) return Refuse(Reason::kBadJson, "a string holds a lone surrogate");
   return Refuse(Reason::kNotJson, fmt::format("not JSON near byte {}: {}", read, error.message()));
 }

@@ -19,20 +19,19 @@ namespace {
 constexpr std::string_view kEd25519 = "ed25519:";
 constexpr absl::Duration kFurthestBelief = absl::Hours(24 * 7);
 
-// Public keys whose seed has been printed somewhere (unpadded base64): the specification's examples, and the all-zero seed.
-constexpr std::array<std::string_view, 2> kKnownBadKeys{
+// The key id under which policy servers sign; it is no key of a homeserver.
+constexpr std::string_view kPolicyServerKey = "ed25519:policy_server";
+
+// Public keys (unpadded base64) whose secret the world knows.
+constexpr std::array<std::string_view, 3> kKnownBadKeys{
+    "l/O9hxMVKB6Lg+3Hqf0FQQZhVESQcMzbPN1Cz2nM3og",  // CVE-2026-24044: one key in every installation of a Helm chart
     "XGX0JRS2Af3be3knz2fBiRbApjm2Dh61gXDJA8kcJNI",  // appendices, "Cryptographic Test Vectors"
     "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik",  // 32 zero bytes
 };
 
 const unsigned char* Bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
-std::string SignedText(const JsonObject& object) {
-  JsonObject bare = object;
-  bare.Erase("signatures");
-  bare.Erase("unsigned");
-  return CanonicalJson(bare);
-}
+std::string SignedText(const JsonObject& object) { return CanonicalJsonWithout(object, {"signatures", "unsigned"}); }
 
 void AddSignature(JsonObject& object, std::string_view server_name, const SigningKey& key, std::string_view text) {
   const Json* present = object.Find("signatures");
@@ -89,7 +88,7 @@ absl::Status CheckServerSigned(const SignatureCheck& check, std::string_view ser
   bool signed_once = false;
   if (signatures && keys) {
     for (const auto& [key_id, signature] : *signatures) {
-      if (!key_id.starts_with(kEd25519)) continue;
+      if (!key_id.starts_with(kEd25519) || key_id == kPolicyServerKey) continue;
       const VerifyKey* key = UsableKey(*keys, key_id, check.at, check.now, check.enforce_validity);
       if (!key) continue;
       if (!SignatureHolds(signature, check.text, key->public_key)) {
@@ -146,8 +145,12 @@ bool VerifySignature(std::string_view message, std::string_view signature, std::
 }
 
 bool IsKnownBadKey(std::string_view public_key) {
-  const std::string encoded = EncodeBase64(public_key);
-  return std::ranges::find(kKnownBadKeys, encoded) != kKnownBadKeys.end();
+  static const auto kKeys = [] {
+    std::array<std::string, kKnownBadKeys.size()> keys;
+    std::ranges::transform(kKnownBadKeys, keys.begin(), [](std::string_view text) { return *DecodeBase64(text); });
+    return keys;
+  }();
+  return std::ranges::find(kKeys, public_key) != kKeys.end();
 }
 
 void SignJson(JsonObject& object, std::string_view server_name, const SigningKey& key) {

@@ -95,7 +95,7 @@ struct UsedKey {
 std::vector<std::string> RequiredSigners(const JsonObject& event, const RoomRules& rules);
 
 /// OK if every required server has signed the redacted event: at least one of its ed25519 signatures is by a usable key, and
-/// all those by usable keys hold. Usable: valid at origin_server_ts (5+), capped at `now` + 7 days; or an old key that had
+/// all those by usable keys hold. Signatures of policy servers do not count, nor those by known-bad keys. Usable: valid at origin_server_ts (5+), capped at `now` + 7 days; or an old key that had
 /// not expired then. Appends the keys relied on to `used` if it is given. Refuses: kBadSignature, naming the server.
 absl::Status CheckEventSignatures(const JsonObject& event, const RoomRules& rules, const KeyDirectory& keys,
                                   absl::Time now, std::vector<UsedKey>* used = nullptr);
