@@ -1,0 +1,87 @@
+#include "telemetry/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <map>
+#include <mutex>
+
+namespace postern::telemetry {
+namespace {
+
+const prometheus::Histogram::BucketBoundaries kSeconds{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                                       0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
+
+std::string SeriesKey(std::string_view name, Labels labels) {
+  std::string key(name);
+  for (const auto& [label, value] : labels) {
+    key += '\0';
+    key += label;
+    key += '=';
+    key += value;
+  }
+  return key;
+}
+
+prometheus::Labels ToPrometheus(Labels labels) {
+  prometheus::Labels out;
+  for (const auto& [label, value] : labels) out.emplace(label, value);
+  return out;
+}
+
+}  // namespace
+
+struct Metrics::Registry {
+  prometheus::Registry registry;
+  std::mutex mutex;
+  // Finding a series by its labels in prometheus-cpp hashes and copies them all: each is looked up there once.
+  std::map<std::string, prometheus::Counter*, std::less<>> counters;
+  std::map<std::string, prometheus::Histogram*, std::less<>> histograms;
+  std::map<std::string, prometheus::Gauge*, std::less<>> gauges;
+};
+
+Metrics::Metrics() : registry_(std::make_unique<Registry>()) {}
+Metrics::~Metrics() = default;
+
+void Metrics::Count(std::string_view name, Labels labels, double by) {
+  prometheus::Counter* series = nullptr;
+  {
+    const std::lock_guard lock(registry_->mutex);
+    auto& slot = registry_->counters[SeriesKey(name, labels)];
+    if (!slot) {
+      slot = &prometheus::BuildCounter().Name(std::string(name)).Register(registry_->registry).Add(ToPrometheus(labels));
+    }
+    series = slot;
+  }
+  series->Increment(by);
+}
+
+void Metrics::Observe(std::string_view name, absl::Duration duration, Labels labels) {
+  prometheus::Histogram* series = nullptr;
+  {
+    const std::lock_guard lock(registry_->mutex);
+    auto& slot = registry_->histograms[SeriesKey(name, labels)];
+    if (!slot) {
+      slot = &prometheus::BuildHistogram()
+                  .Name(std::string(name))
+                  .Register(registry_->registry)
+                  .Add(ToPrometheus(labels), kSeconds);
+    }
+    series = slot;
+  }
+  series->Observe(absl::ToDoubleSeconds(duration));
+}
+
+void Metrics::SetGauge(std::string_view name, double value, Labels labels) {
+  const std::lock_guard lock(registry_->mutex);
+  auto& slot = registry_->gauges[SeriesKey(name, labels)];
+  if (!slot) slot = &prometheus::BuildGauge().Name(std::string(name)).Register(registry_->registry).Add(ToPrometheus(labels));
+  slot->Set(value);
+}
+
+std::string Metrics::Expose() const { return prometheus::TextSerializer().Serialize(registry_->registry.Collect()); }
+
+}  // namespace postern::telemetry
