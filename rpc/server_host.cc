@@ -1,0 +1,71 @@
+#include "rpc/server_host.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <mutex>
+
+#include "fmt/format.h"
+#include "matrix/refusal.h"
+
+namespace postern::rpc {
+namespace {
+
+constexpr int kKeepaliveMs = 5000;
+constexpr int kKeepaliveTimeoutMs = 2000;
+
+// Both plugins are process-wide switches of gRPC, to be thrown before the first builder.
+void EnablePlugins() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::EnableDefaultHealthCheckService(true);
+  });
+}
+
+void SetLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(options.max_message_bytes);
+  builder.SetMaxSendMessageSize(options.max_message_bytes);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kKeepaliveMs / 2);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  if (options.max_connection_age != absl::InfiniteDuration()) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                               static_cast<int>(absl::ToInt64Milliseconds(options.max_connection_age)));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ServerHost>> ServerHost::Start(const ServerOptions& options,
+                                                              const std::vector<grpc::Service*>& services) {
+  EnablePlugins();
+  auto credentials = MakeServerCredentials(options.security);
+  if (!credentials.ok()) return credentials.status();
+  grpc::ServerBuilder builder;
+  SetLimits(options, builder);
+  std::unique_ptr<ServerHost> host(new ServerHost);
+  builder.AddListeningPort(options.listen, *credentials, &host->port_);
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  host->server_ = builder.BuildAndStart();
+  if (!host->server_) {
+    return matrix::Refuse(matrix::Reason::kInvalidArgument, fmt::format("cannot listen on {}", options.listen));
+  }
+  host->SetServing(false);
+  return host;
+}
+
+ServerHost::~ServerHost() {
+  if (server_) server_->Shutdown(std::chrono::system_clock::now());
+}
+
+void ServerHost::SetServing(bool serving) {
+  if (auto* health = server_->GetHealthCheckService()) health->SetServingStatus(serving);
+}
+
+void ServerHost::Shutdown(absl::Time deadline) { server_->Shutdown(absl::ToChronoTime(deadline)); }
+
+}  // namespace postern::rpc

@@ -1,0 +1,45 @@
+#include "rpc/status_codec.h"
+
+#include <string>
+
+#include "postern/matrix/v1/refusal.pb.h"
+
+namespace postern::rpc {
+namespace {
+
+using matrix::Reason;
+
+// What the transport itself says when no service has answered.
+Reason ReasonOfTransport(grpc::StatusCode code, Reason unreachable) {
+  switch (code) {
+    case grpc::StatusCode::UNAVAILABLE: return unreachable;
+    case grpc::StatusCode::DEADLINE_EXCEEDED: return Reason::kDeadlineExceeded;
+    case grpc::StatusCode::CANCELLED: return Reason::kCancelled;
+    case grpc::StatusCode::RESOURCE_EXHAUSTED: return Reason::kOverloaded;
+    case grpc::StatusCode::NOT_FOUND: return Reason::kNotFound;
+    case grpc::StatusCode::INVALID_ARGUMENT: return Reason::kInvalidArgument;
+    default: return Reason::kInternal;
+  }
+}
+
+}  // namespace
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const matrix::Refusal& row = matrix::RefusalOf(matrix::ReasonOf(status));
+  matrix::v1::Refusal refusal;
+  refusal.set_reason(static_cast<matrix::v1::Reason>(row.reason));
+  refusal.set_detail(std::string(matrix::DetailOf(status)));
+  return {static_cast<grpc::StatusCode>(row.between_services), refusal.detail(), refusal.SerializeAsString()};
+}
+
+absl::Status FromGrpc(const grpc::Status& status, Reason unreachable) {
+  if (status.ok()) return absl::OkStatus();
+  matrix::v1::Refusal refusal;
+  const bool ours = !status.error_details().empty() && refusal.ParseFromString(status.error_details()) &&
+                    refusal.reason() != matrix::v1::REASON_NONE;
+  if (ours) return matrix::Refuse(matrix::ReasonFromNumber(static_cast<std::int32_t>(refusal.reason())), refusal.detail());
+  return matrix::Refuse(ReasonOfTransport(status.error_code(), unreachable), status.error_message());
+}
+
+}  // namespace postern::rpc
