@@ -55,8 +55,11 @@ std::vector<StateKey> SelectAuthEvents(const Event& event) {
 }
 
 std::vector<StateKey> KeysForLeave(std::string_view user_id) {
-  return {{"m.room.create", ""},     {"m.room.member", std::string(user_id)}, {"m.room.policy", ""},
-          {"m.room.power_levels", ""}, {"m.room.server_acl", ""}};
+  return {{"m.room.create", ""},
+          {"m.room.member", std::string(user_id)},
+          {"m.room.policy", ""},
+          {"m.room.power_levels", ""},
+          {"m.room.server_acl", ""}};
 }
 
 }  // namespace postern::matrix

@@ -10,14 +10,14 @@
 
 namespace postern::matrix {
 
-/// The keys whose entries an event of this kind cites, sorted by type and state key, without duplicates; whether or not they
-/// exist in the state. A create event cites none; in version 12 nothing cites m.room.create.
+/// The keys whose entries an event of this kind cites, sorted by type and state key, without duplicates; whether or not
+/// they exist in the state. A create event cites none; in version 12 nothing cites m.room.create.
 std::vector<StateKey> SelectAuthEvents(std::string_view type, const std::string* state_key, std::string_view sender,
                                        const JsonObject& content, const RoomRules& rules);
 std::vector<StateKey> SelectAuthEvents(const Event& event);
 
-/// Every key of the state that judging a leave of `user_id` can need in any room version, server ACLs and the policy server
-/// included: what is asked of the store before the version is known.
+/// Every key of the state that judging a leave of `user_id` can need in any room version, server ACLs and the policy
+/// server included: what is asked of the store before the version is known.
 std::vector<StateKey> KeysForLeave(std::string_view user_id);
 
 }  // namespace postern::matrix

@@ -95,8 +95,8 @@ enum class AuthRule : std::uint8_t {
   kOtherwise,
 };
 
-/// "auth rule 5.4.1", as the page of that room version numbers it when it is read (a list there counts on by itself, whatever
-/// number its source gives). Just "auth rules" where that version's page has no such rule.
+/// "auth rule 5.4.1", as the page of that room version numbers it when it is read (a list there counts on by itself,
+/// whatever number its source gives). Just "auth rules" where that version's page has no such rule.
 std::string AuthRuleNumber(AuthRule rule, const RoomRules& rules);
 
 /// What the rule found, in words.

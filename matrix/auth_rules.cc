@@ -14,7 +14,8 @@ namespace {
 
 bool AreUserIds(const Json& value) {
   if (!value.AsArray()) return false;
-  return std::ranges::all_of(*value.AsArray(), [](const Json& id) { return id.AsString() && IsUserId(*id.AsString()); });
+  return std::ranges::all_of(*value.AsArray(),
+                             [](const Json& id) { return id.AsString() && IsUserId(*id.AsString()); });
 }
 
 RuleResult CheckCreate(const Event& event) {

@@ -63,11 +63,12 @@ struct CitedEvent {
   bool rejected;
 };
 
-/// The rules on the event's own auth_events: no duplicates, none unexpected, none rejected, create present (version 12: the
-/// room's create event is `create`), all of the same room. `create` may be nullptr.
+/// The rules on the event's own auth_events: no duplicates, none unexpected, none rejected, create present (version 12:
+/// the room's create event is `create`), all of the same room. `create` may be nullptr.
 RuleResult CheckCitedEvents(const Event& event, const std::vector<CitedEvent>& auth_events, const Event* create);
 
-/// The remaining rules against `state`. Signatures of servers are taken as given; those of third-party invites are checked.
+/// The remaining rules against `state`. Signatures of servers are taken as given; those of third-party invites are
+/// checked.
 RuleResult CheckAuthRules(const Event& event, const RoomState& state);
 
 }  // namespace postern::matrix

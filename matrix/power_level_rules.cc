@@ -69,7 +69,10 @@ RuleResult CheckShape(const Event& event, const Event& create) {
 class Alterations {
  public:
   Alterations(const Event& event, const Event& before, std::int64_t sender_level)
-      : rules_(event.rules()), sender_(event.sender()), new_(event.content()), old_(before.content()),
+      : rules_(event.rules()),
+        sender_(event.sender()),
+        new_(event.content()),
+        old_(before.content()),
         level_(sender_level) {}
 
   RuleResult Check() const {
@@ -99,14 +102,25 @@ class Alterations {
 
   RuleResult CheckOne(std::string_view name, const Json* before, const Json* after,
                       const AlterationRules& broken) const {
-    const auto old_level = before ? ReadPowerLevel(*before, rules_) : std::nullopt;
-    const auto new_level = after ? ReadPowerLevel(*after, rules_) : std::nullopt;
+    const Level was = Read(before);
+    const Level is = Read(after);
     // Before version 10 nothing says what a value that reads as no number is: nobody's level reaches it.
-    if (after && !new_level) return RefusedBy(broken.set_above, rules_, name);
-    if (old_level == new_level) return {};
-    if (old_level && WasOutOfReach(name, *old_level, broken)) return RefusedBy(broken.was_above, rules_, name);
-    if (new_level && *new_level > level_) return RefusedBy(broken.set_above, rules_, name);
+    if (after && !is.given) return RefusedBy(broken.set_above, rules_, name);
+    if (was == is) return {};
+    if (was.given && WasOutOfReach(name, was.value, broken)) return RefusedBy(broken.was_above, rules_, name);
+    if (is.given && is.value > level_) return RefusedBy(broken.set_above, rules_, name);
     return {};
+  }
+
+  struct Level {
+    bool given = false;
+    std::int64_t value = 0;
+    bool operator==(const Level&) const = default;
+  };
+  Level Read(const Json* value) const {
+    if (!value) return {};
+    const auto level = ReadPowerLevel(*value, rules_);
+    return {.given = level.has_value(), .value = level.value_or(0)};
   }
 
   bool WasOutOfReach(std::string_view name, std::int64_t old_level, const AlterationRules& broken) const {

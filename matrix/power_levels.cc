@@ -78,8 +78,7 @@ std::int64_t PowerLevels::OfUser(std::string_view user) const {
 
 std::int64_t PowerLevels::ToSend(std::string_view type, bool is_state) const {
   if (const auto level = Entry("events", type)) return *level;
-  if (!is_state) return Named("events_default", 0);
-  return Named("state_default", levels_ ? 50 : 0);
+  return is_state ? Named("state_default", 50) : Named("events_default", 0);
 }
 
 std::int64_t PowerLevels::Named(std::string_view name, std::int64_t otherwise) const {

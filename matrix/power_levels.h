@@ -14,9 +14,9 @@ namespace postern::matrix {
 /// What a creator of a version 12 room has. No event can say so: its numbers end at 2^53−1.
 inline constexpr std::int64_t kCreatorLevel = std::numeric_limits<std::int64_t>::max();
 
-/// One level as it stands in an event. From version 10 an integer; before, also a string that reads as one (room version 1,
-/// "m.room.power_levels events accept values as strings"); where numbers may be odd, also a fraction, which is truncated. What lies
-/// beyond int64 counts as its nearest value. nullopt for everything else.
+/// One level as it stands in an event. From version 10 an integer; before, also a string that reads as one (room
+/// version 1, "m.room.power_levels events accept values as strings"); where numbers may be odd, also a fraction, which
+/// is truncated. What lies beyond int64 counts as its nearest value. nullopt for everything else.
 std::optional<std::int64_t> ReadPowerLevel(const Json& value, const RoomRules& rules);
 
 /// The user that content names as creator (1-10), or the sender of the create event; "" if content names none.

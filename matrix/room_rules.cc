@@ -37,8 +37,7 @@ constexpr RoomRules Next(RoomRules rules, std::string_view version, Change chang
   return rules;
 }
 
-constexpr RoomRules kVersion2 =
-    Next(kVersion1, "2", [](RoomRules& r) { r.state_resolution = StateResolution::kV2; });
+constexpr RoomRules kVersion2 = Next(kVersion1, "2", [](RoomRules& r) { r.state_resolution = StateResolution::kV2; });
 constexpr RoomRules kVersion3 = Next(kVersion2, "3", [](RoomRules& r) {
   r.auth_rules_page = AuthRulesPage::kV3;
   r.event_id_format = EventIdFormat::kBase64;

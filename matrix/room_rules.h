@@ -9,7 +9,8 @@ namespace postern::matrix {
 
 enum class EventIdFormat { kCarried, kBase64, kUrlSafeBase64 };  // 1-2, 3, 4+
 enum class StateResolution { kV1, kV2, kV2_1 };
-/// The room version pages whose authorization rules are numbered differently: that of 1-2, 3-5, 6, 7, 8-9, 10, 11 and 12.
+/// The room version pages whose authorization rules are numbered differently: that of 1-2, 3-5, 6, 7, 8-9, 10, 11
+/// and 12.
 enum class AuthRulesPage { kV1, kV3, kV6, kV7, kV8, kV10, kV11, kV12 };
 enum class RedactionRules { kV1, kV6, kV8, kV9, kV11 };
 

@@ -10,8 +10,8 @@ char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + '
 
 bool Fits(char pattern, char c) { return pattern == '?' || Lower(pattern) == Lower(c); }
 
-/// Whether the whole of `name` matches. Only the latest '*' is ever retried (what an earlier one took cannot help), so that the work
-/// is bounded by the product of two lengths, of which the name's is at most 255.
+/// Whether the whole of `name` matches. Only the latest '*' is ever retried (what an earlier one took cannot help), so
+/// that the work is bounded by the product of two lengths, of which the name's is at most 255.
 bool MatchesGlob(std::string_view pattern, std::string_view name) {
   std::size_t p = 0;
   std::size_t n = 0;
@@ -38,9 +38,8 @@ bool MatchesGlob(std::string_view pattern, std::string_view name) {
 bool AnyMatches(const JsonObject& content, std::string_view list, std::string_view name) {
   const Json* globs = content.Find(list);
   if (!globs || !globs->AsArray()) return false;
-  return std::ranges::any_of(*globs->AsArray(), [&](const Json& glob) {
-    return glob.AsString() && MatchesGlob(*glob.AsString(), name);
-  });
+  return std::ranges::any_of(*globs->AsArray(),
+                             [&](const Json& glob) { return glob.AsString() && MatchesGlob(*glob.AsString(), name); });
 }
 
 }  // namespace
