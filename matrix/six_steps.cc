@@ -1,1 +1,283 @@
-// being written
+#include "matrix/six_steps.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "fmt/format.h"
+#include "matrix/canonical_json.h"
+#include "matrix/content_hash.h"
+#include "matrix/redaction.h"
+#include "matrix/state_change.h"
+
+namespace postern::matrix {
+namespace {
+
+/// One event on its way through the steps.
+struct Judging {
+  std::string_view pdu;
+  const RoomRules& rules;
+  const JudgingContext& context;
+  const KeyDirectory& keys;
+  absl::Time now;
+
+  std::optional<Event> event = {};  // from step 1 on
+  Verdict verdict = {};
+  /// Set where no verdict is possible.
+  absl::Status trouble = {};
+};
+
+/// What a step found. A reason other than kNone fails it.
+struct Finding {
+  StepOutcome outcome = StepOutcome::kOk;
+  Reason reason = Reason::kNone;
+  std::string rule = {};
+  std::string text = {};
+  std::vector<std::string> looked_at = {};
+};
+
+Finding Failed(Reason reason, std::string text, std::string rule = {}) {
+  return {StepOutcome::kFailed, reason, std::move(rule), std::move(text), {}};
+}
+
+Finding FromRule(RuleResult result) {
+  return {result.allowed() ? StepOutcome::kOk : StepOutcome::kFailed,
+          result.reason,
+          std::move(result.rule),
+          std::move(result.text),
+          {}};
+}
+
+Finding CheckFormat(Judging& judging) {
+  auto json = ParseJson(judging.pdu);
+  if (!json.ok()) return Failed(Reason::kBadFormat, std::string(DetailOf(json.status())));
+  auto event = Event::FromJson(*std::move(json), judging.rules);
+  if (!event.ok()) return Failed(Reason::kBadFormat, std::string(DetailOf(event.status())));
+  judging.verdict.event_id = event->event_id();
+  if (event->room_id() != judging.context.room_id) {
+    judging.trouble = Refuse(Reason::kInvalidArgument, "the context is of another room than the event");
+  }
+  judging.event = *std::move(event);
+  return {.text = fmt::format("well-formed for room version {}", judging.rules.version)};
+}
+
+Finding CheckSignatures(Judging& judging) {
+  const absl::Status status =
+      CheckEventSignatures(judging.event->json(), judging.rules, judging.keys, judging.now, &judging.verdict.keys_used);
+  if (!status.ok()) return Failed(Reason::kBadSignature, std::string(DetailOf(status)));
+  std::string signers;
+  for (const UsedKey& key : judging.verdict.keys_used) {
+    signers += fmt::format("{}{} with {}", signers.empty() ? "" : ", ", key.server_name, key.key_id);
+  }
+  return {.text = fmt::format("signed by {}", signers.empty() ? "nobody, and needs nobody" : signers)};
+}
+
+/// Replaces the event with `copy`, the one that is judged from here on.
+void JudgeInstead(Judging& judging, JsonObject copy) {
+  auto event = Event::FromJson(Json(std::move(copy)), judging.rules);
+  if (event.ok()) {
+    judging.event = *std::move(event);
+  } else {
+    judging.trouble = Refuse(Reason::kInternal, "the copy to judge is not well-formed");
+  }
+}
+
+Finding CheckContentHash(Judging& judging) {
+  const bool matches = ContentHashMatches(judging.event->json());
+  if (!matches) {
+    JudgeInstead(judging, Redact(judging.event->json(), judging.rules));
+  } else if (judging.event->json().Contains("unsigned")) {
+    JsonObject copy = judging.event->json();
+    copy.Erase("unsigned");
+    JudgeInstead(judging, std::move(copy));
+  }
+  judging.verdict.judged_copy = CanonicalJson(judging.event->json());
+  judging.verdict.judged_sha256 = Sha256(judging.verdict.judged_copy);
+  if (matches) return {.text = "the content hash matches"};
+  return {.outcome = StepOutcome::kRedacted,
+          .text = "the content hash does not match: the redacted copy is judged and kept"};
+}
+
+/// The entries of `state` that the rules read for `event`.
+std::vector<std::string> EntriesRead(const Event& event, const RoomState& state) {
+  std::vector<std::string> ids;
+  for (const StateKey& key : ReadSetOf(event)) {
+    if (const Event* entry = state.Find(key.type, key.state_key)) ids.push_back(entry->event_id());
+  }
+  return ids;
+}
+
+/// What the context says of each id that the event cites, in the event's order; trouble if it says nothing.
+std::vector<Cited> Matched(const std::vector<std::string>& ids, const std::vector<Cited>& given,
+                           absl::Status& trouble) {
+  std::vector<Cited> matched;
+  for (const std::string& id : ids) {
+    const auto cited = std::ranges::find(given, id, &Cited::event_id);
+    if (cited == given.end()) {
+      trouble = Refuse(Reason::kInvalidArgument, "the context does not say whether a cited event is known");
+      return {};
+    }
+    matched.push_back(*cited);
+  }
+  return matched;
+}
+
+std::vector<const Event*> GivenEvents(const JudgingContext& context) {
+  std::vector<const Event*> events;
+  for (const auto* cited : {&context.prev_events, &context.auth_events}) {
+    for (const Cited& c : *cited) {
+      if (c.event) events.push_back(c.event);
+    }
+  }
+  for (const RoomState* state : {&context.state_before, &context.state_now}) {
+    for (const auto& [key, event] : *state) events.push_back(event);
+  }
+  return events;
+}
+
+const Event* CreateOf(const JudgingContext& context) {
+  const Event* create = context.state_now.create();
+  return create ? create : context.state_before.create();
+}
+
+/// The rules on the cited events, then the rules against the state that they make up.
+Finding CheckCitedState(const Event& event, const std::vector<Cited>& auth_events, const Event* create) {
+  std::vector<CitedEvent> cited;
+  RoomState state;
+  for (const Cited& c : auth_events) {
+    cited.push_back({c.event, c.rejected});
+    if (c.event->is_state()) state.Set(*c.event);
+  }
+  if (auto result = CheckCitedEvents(event, cited, create); !result.allowed()) return FromRule(std::move(result));
+  if (event.rules().room_id_is_create_hash && create) state.Set(*create);
+  return FromRule(CheckAuthRules(event, state));
+}
+
+Finding CheckAuthEvents(Judging& judging) {
+  const Event& event = *judging.event;
+  const JudgingContext& context = judging.context;
+  const auto prev_events = Matched(event.prev_events(), context.prev_events, judging.trouble);
+  const auto auth_events = Matched(event.auth_events(), context.auth_events, judging.trouble);
+  if (!judging.trouble.ok()) return {};
+  for (const Cited& cited : auth_events) {
+    if (cited.known && !cited.event) {
+      judging.trouble =
+          Refuse(Reason::kInvalidArgument, "the context does not hold an auth event that it says is known");
+      return {};
+    }
+  }
+  GraphResult graph = CheckGraph(event, prev_events, auth_events, GivenEvents(context));
+  Finding finding = graph.reason == Reason::kNone ? CheckCitedState(event, auth_events, CreateOf(context))
+                                                  : Failed(graph.reason, std::move(graph.text));
+  finding.looked_at = event.auth_events();
+  finding.looked_at.insert(finding.looked_at.end(), event.prev_events().begin(), event.prev_events().end());
+  return finding;
+}
+
+/// The state before the event; the current state where it extends the whole room.
+const RoomState& StateBefore(const JudgingContext& context) {
+  return context.extends_all_extremities ? context.state_now : context.state_before;
+}
+
+Finding CheckAgainst(const Event& event, const RoomState& state) {
+  Finding finding = FromRule(CheckAuthRules(event, state));
+  finding.looked_at = EntriesRead(event, state);
+  return finding;
+}
+
+Finding CheckStateBefore(Judging& judging) {
+  const JudgingContext& context = judging.context;
+  if (context.state_before_unresolved && !context.extends_all_extremities) {
+    judging.trouble = Refuse(Reason::kStateUnresolved, "the event's prev_events disagree about the state of the room");
+    return {};
+  }
+  return CheckAgainst(*judging.event, StateBefore(context));
+}
+
+Finding CheckCurrentState(Judging& judging) { return CheckAgainst(*judging.event, judging.context.state_now); }
+
+struct StepRow {
+  Step step;
+  Finding (*check)(Judging& judging);
+  Outcome if_failed;
+};
+
+/// In the order in which they are run: signatures before the content hash, for an event that nobody signed is refused
+/// whatever its hash says. Results are given in the order of the specification.
+constexpr std::array kSteps{
+    StepRow{Step::kFormat, CheckFormat, Outcome::kInvalid},
+    StepRow{Step::kSignatures, CheckSignatures, Outcome::kInvalid},
+    StepRow{Step::kContentHash, CheckContentHash, Outcome::kInvalid},
+    StepRow{Step::kAuthEvents, CheckAuthEvents, Outcome::kRejected},
+    StepRow{Step::kStateBefore, CheckStateBefore, Outcome::kRejected},
+    StepRow{Step::kCurrentState, CheckCurrentState, Outcome::kSoftFailed},
+};
+
+void Record(Judging& judging, const StepRow& row, Finding finding) {
+  Verdict& verdict = judging.verdict;
+  if (finding.reason != Reason::kNone) {
+    verdict.outcome = finding.reason == Reason::kUnknownEvents ? Outcome::kInvalid : row.if_failed;
+    verdict.reason = finding.reason;
+    verdict.detail = finding.rule.empty() ? finding.text : fmt::format("{}: {}", finding.rule, finding.text);
+  }
+  verdict.steps[static_cast<std::size_t>(row.step) - 1] = {row.step, finding.outcome, std::move(finding.rule),
+                                                           std::move(finding.text), std::move(finding.looked_at)};
+}
+
+/// Step 2 and the copy it names are told even where the signatures fail: the verdict says which bytes it speaks of.
+void TellContentHash(Judging& judging) {
+  const auto row = std::ranges::find(kSteps, Step::kContentHash, &StepRow::step);
+  if (judging.event && judging.verdict.judged_copy.empty()) Record(judging, *row, row->check(judging));
+}
+
+void AddChange(Judging& judging) {
+  const Event& event = *judging.event;
+  const JudgingContext& context = judging.context;
+  Verdict& verdict = judging.verdict;
+  verdict.read_set = ReadSetOf(event);
+  const bool diverge = context.states_diverge && !context.extends_all_extremities;
+  verdict.commutes = !diverge && Commutes(event, StateBefore(context), context.state_now);
+  if (!context.extends_all_extremities && !verdict.commutes) {
+    judging.trouble = Refuse(Reason::kStateUnresolved, "the current state after the event hangs on a resolution");
+    return;
+  }
+  if (!event.is_state()) return;
+  verdict.state_after_change = {{{event.type(), *event.state_key()}, event.event_id()}};
+  verdict.current_state_change = verdict.state_after_change;
+}
+
+void NotePolicyServer(Judging& judging) {
+  const Event* policy = judging.context.state_now.Find("m.room.policy", "");
+  if (!policy) return;
+  judging.verdict.steps.push_back({Step::kPolicyServer,
+                                   StepOutcome::kSkipped,
+                                   "",
+                                   "the room has a policy server, which is not asked",
+                                   {policy->event_id()}});
+}
+
+}  // namespace
+
+absl::StatusOr<Verdict> RunSixSteps(std::string_view pdu, const RoomRules& rules, const JudgingContext& context,
+                                    const KeyDirectory& keys, absl::Time now) {
+  Judging judging{.pdu = pdu, .rules = rules, .context = context, .keys = keys, .now = now};
+  judging.verdict.outcome = Outcome::kAccepted;
+  judging.verdict.judged_at = now;
+  judging.verdict.steps.resize(kSteps.size());
+  for (const StepRow& row : kSteps) judging.verdict.steps[static_cast<std::size_t>(row.step) - 1].step = row.step;
+
+  for (const StepRow& row : kSteps) {
+    Finding finding = row.check(judging);
+    if (!judging.trouble.ok()) return judging.trouble;
+    Record(judging, row, std::move(finding));
+    if (judging.verdict.outcome != Outcome::kAccepted) break;
+  }
+  TellContentHash(judging);
+  NotePolicyServer(judging);
+  if (judging.verdict.outcome == Outcome::kAccepted) AddChange(judging);
+  if (!judging.trouble.ok()) return judging.trouble;
+  return std::move(judging.verdict);
+}
+
+}  // namespace postern::matrix

@@ -9,20 +9,14 @@
 #include "absl/time/time.h"
 #include "matrix/auth_rules.h"
 #include "matrix/event.h"
+#include "matrix/event_graph.h"
 #include "matrix/signature.h"
 #include "matrix/verdict.h"
 
 namespace postern::matrix {
 
-/// A prev or auth event of the judged one: nullptr if nobody here has it.
-struct Cited {
-  std::string event_id;
-  const Event* event = nullptr;  // prev events may be known without being given
-  bool known = false;
-  bool rejected = false;
-};
-
-/// What judging needs of the room; see JudgingContext in proto/postern/matrix/v1/judging.proto. Events are owned elsewhere.
+/// What judging needs of the room; see JudgingContext in proto/postern/matrix/v1/judging.proto. Events are owned
+/// elsewhere.
 struct JudgingContext {
   std::string room_id;
   std::vector<Cited> prev_events;
@@ -31,10 +25,16 @@ struct JudgingContext {
   bool state_before_unresolved = false;
   RoomState state_now;
   bool extends_all_extremities = false;
+  /// The two states differ by more than changes that commute.
+  bool states_diverge = false;
 };
 
-/// Judges `pdu` (JSON text). A verdict is an answer, whatever it says. Refuses: kStateUnresolved where the event has passed
-/// steps 1-4 but the state before it, or the current state after it, hangs on a resolution that is not in the context.
+/// Judges `pdu` (JSON text). A verdict is an answer, whatever it says. The copy judged has no `unsigned`: neither id
+/// nor signatures cover it, and what a peer puts there is not to be kept.
+///
+/// Refuses: kStateUnresolved where the event has passed steps 1-4 but the state before it, or the current state after
+/// it, hangs on a resolution that is not in the context; kInvalidArgument where the context is not that of this event:
+/// another room, other references, or a known auth event that is not given.
 absl::StatusOr<Verdict> RunSixSteps(std::string_view pdu, const RoomRules& rules, const JudgingContext& context,
                                     const KeyDirectory& keys, absl::Time now);
 
