@@ -41,13 +41,14 @@ class Settings {
   void Time(std::string_view key, absl::Duration* target, absl::Duration least, absl::Duration most,
             std::string_view meaning);
   void List(std::string_view key, std::vector<std::string>* target, std::string_view meaning);
-  /// A map from names that the operator chooses to integers by field: `origins: {big.example: {reject_limit: 9}}`. Only in the file.
+  /// A map from names that the operator chooses to integers, 0 or more, by field: `origins: {big.example: {reject_limit: 9}}`. Only in the file.
   void Table(std::string_view key, std::vector<std::string> fields,
              std::map<std::string, std::map<std::string, std::int64_t>>* target, std::string_view meaning);
-  /// Checked once all is read; an error is printed and ends in exit status 2.
+  /// Checked once all is read; an error is printed and ends in exit status 2. A message that begins with a key and a colon is
+  /// printed with the place where that key was set.
   void Check(std::function<absl::Status()> check);
 
-  /// Reads --config FILE (optional), environment, flags. Prints to standard output for --help, to standard error for
+  /// Reads --config FILE or POSTERN_CONFIG (optional), environment, flags. Call once. Prints to standard output for --help, to standard error for
   /// mistakes: the key, where it was set (file and line, variable, or flag), what was expected.
   Start Read(int argc, const char* const* argv);
 
