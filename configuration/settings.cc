@@ -9,6 +9,7 @@
 #include <iostream>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "configuration/setting_value.h"
 #include "configuration/yaml_file.h"
@@ -146,9 +147,9 @@ struct Settings::Impl {
   void AddOption(Key& key, CLI::App& app) const {
     if (key.value->only_in_file()) return;
     if (key.value->is_flag()) {
-      key.option = app.add_flag(FlagOf(key.name), key.meaning);
+      key.option = app.add_flag(FlagOf(key.name), std::as_const(key.meaning));
     } else {
-      key.option = app.add_option(FlagOf(key.name), key.meaning)->type_name(key.value->TypeName());
+      key.option = app.add_option(FlagOf(key.name), std::as_const(key.meaning))->type_name(key.value->TypeName());
       if (const std::string text = key.value->DefaultText(); !text.empty()) key.option->default_str(text);
     }
     if (dynamic_cast<ListValue*>(key.value.get()) != nullptr) {
