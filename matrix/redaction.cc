@@ -53,15 +53,11 @@ JsonObject Keep(const JsonObject& object, Keys keys) {
   return kept;
 }
 
-// Version 11: of `third_party_invite` the `signed` part alone.
+// Version 11: of `third_party_invite` the `signed` part alone, the object itself even where it has none.
 void KeepSignedInvite(const JsonObject& content, JsonObject& kept) {
+  constexpr std::array<std::string_view, 1> kSigned{"signed"};
   const Json* invite = content.Find("third_party_invite");
-  const JsonObject* fields = invite ? invite->AsObject() : nullptr;
-  const Json* part = fields ? fields->Find("signed") : nullptr;
-  if (!part) return;
-  JsonObject only_signed;
-  only_signed.Set("signed", *part);
-  kept.Set("third_party_invite", std::move(only_signed));
+  if (invite && invite->AsObject()) kept.Set("third_party_invite", Keep(*invite->AsObject(), kSigned));
 }
 
 JsonObject RedactContent(const JsonObject& content, std::string_view type, RedactionRules rules) {
@@ -83,8 +79,9 @@ JsonObject Redact(const JsonObject& event, const RoomRules& rules) {
   }
   const Json* type = event.Find("type");
   const Json* content = event.Find("content");
+  if (!content) return redacted;
   static const JsonObject kNoContent;
-  const JsonObject& fields = content && content->AsObject() ? *content->AsObject() : kNoContent;
+  const JsonObject& fields = content->AsObject() ? *content->AsObject() : kNoContent;
   const std::string_view type_name = type && type->AsString() ? std::string_view(*type->AsString()) : "";
   redacted.Set("content", RedactContent(fields, type_name, rules.redaction));
   return redacted;

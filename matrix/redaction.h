@@ -6,7 +6,8 @@
 
 namespace postern::matrix {
 
-/// The event cut down to what its version protects. Adds nothing, drops `unsigned`; `content` stays an object.
+/// The event cut down to what its version protects. Adds nothing, drops `unsigned`; a `content` that
+/// is no object becomes an empty one.
 JsonObject Redact(const JsonObject& event, const RoomRules& rules);
 
 }  // namespace postern::matrix
