@@ -37,8 +37,8 @@ class JsonObject {
   /// Returns whether there was one.
   bool Erase(std::string_view key);
 
-  std::size_t size() const { return members_.size(); }
-  bool empty() const { return members_.empty(); }
+  std::size_t size() const;
+  bool empty() const;
   std::vector<JsonMember>::const_iterator begin() const;
   std::vector<JsonMember>::const_iterator end() const;
 
@@ -113,6 +113,8 @@ inline JsonObject::JsonObject(JsonObject&&) noexcept = default;
 inline JsonObject& JsonObject::operator=(const JsonObject&) = default;
 inline JsonObject& JsonObject::operator=(JsonObject&&) noexcept = default;
 inline JsonObject::~JsonObject() = default;
+inline std::size_t JsonObject::size() const { return members_.size(); }
+inline bool JsonObject::empty() const { return members_.empty(); }
 inline std::vector<JsonMember>::const_iterator JsonObject::begin() const { return members_.begin(); }
 inline std::vector<JsonMember>::const_iterator JsonObject::end() const { return members_.end(); }
 inline bool JsonObject::operator==(const JsonObject& other) const { return members_ == other.members_; }
