@@ -1,0 +1,24 @@
+#include "services/validator/config.h"
+
+namespace postern::validator {
+
+configuration::Start ReadConfig(int argc, const char* const* argv, ValidatorConfig& config) {
+  configuration::Settings settings("postern-validator", "judges events by the rules of their room's version");
+  settings.Text("listen", &config.listen, "where gateways connect, e.g. [::]:7101");
+  settings.Text("admin_listen", &config.admin_listen, "where /metrics, /livez and /readyz are served");
+  settings.Text("port_file", &config.port_file, "write the ports that were had to this file, as JSON");
+  settings.Flag("plaintext", &config.between_services.plaintext, "no TLS between the services");
+  settings.Text("certificate_file", &config.between_services.certificate_file,
+                "PEM certificate for the other services");
+  settings.Text("key_file", &config.between_services.key_file, "PEM key of that certificate");
+  settings.Text("ca_file", &config.between_services.ca_file, "PEM of who may speak to this service");
+  settings.Integer("workers", &config.workers, 0, 1024, "threads that judge; 0: one for each processor");
+  settings.Integer("queue_limit", &config.queue_limit, 1, 1'000'000,
+                   "calls that may wait for a thread; more are told to try another replica");
+  settings.Time("shutdown_grace", &config.shutdown_grace, absl::ZeroDuration(), absl::Minutes(10),
+                "how long calls in flight may still take after SIGTERM");
+  settings.Text("log_level", &config.log_level, "debug, info, warning or error");
+  return settings.Read(argc, argv);
+}
+
+}  // namespace postern::validator

@@ -1,0 +1,70 @@
+#include "services/validator/judgement.h"
+
+#include <utility>
+
+#include "matrix/auth_rules.h"
+#include "matrix/refusal.h"
+#include "matrix/six_steps.h"
+#include "services/validator/context_codec.h"
+
+namespace postern::validator {
+namespace {
+
+using matrix::Reason;
+using matrix::Refuse;
+
+/// Events that are still to be hashed and signed are judged too.
+absl::StatusOr<matrix::Event> ReadDraft(const std::string& pdu, const matrix::RoomRules& rules) {
+  auto json = matrix::ParseJson(pdu);
+  if (!json.ok()) return json.status();
+  if (matrix::JsonObject* object = json->AsObject()) {
+    for (const std::string_view member : {"hashes", "signatures"}) {
+      if (!object->Contains(member)) object->Set(member, matrix::Json(matrix::JsonObject()));
+    }
+  }
+  return matrix::Event::FromJson(*std::move(json), rules);
+}
+
+absl::StatusOr<std::vector<matrix::CitedEvent>> CitedBy(const matrix::JudgingContext& context) {
+  std::vector<matrix::CitedEvent> cited;
+  for (const matrix::Cited& reference : context.auth_events) {
+    if (!reference.event) return Refuse(Reason::kInvalidArgument, "the context does not hold a cited event");
+    cited.push_back({reference.event, reference.rejected});
+  }
+  return cited;
+}
+
+}  // namespace
+
+absl::Status Validate(const v1::ValidateRequest& request, v1::ValidateResponse& response) {
+  const auto context = DecodedContext::From(request.context());
+  if (!context.ok()) return context.status();
+  const auto verdict = matrix::RunSixSteps(request.pdu(), context->rules(), context->judging(),
+                                           DecodeKeys(request.verify_keys()), absl::FromUnixMillis(request.now_ms()));
+  if (!verdict.ok()) return verdict.status();
+  EncodeVerdict(*verdict, *response.mutable_verdict());
+  return absl::OkStatus();
+}
+
+absl::Status Authorize(const v1::AuthorizeRequest& request, v1::AuthorizeResponse& response) {
+  const auto context = DecodedContext::From(request.context());
+  if (!context.ok()) return context.status();
+  const auto event = ReadDraft(request.pdu(), context->rules());
+  if (!event.ok()) return event.status();
+  const auto cited = CitedBy(context->judging());
+  if (!cited.ok()) return cited.status();
+
+  const matrix::RoomState& state = context->judging().state_now;
+  matrix::RuleResult result = matrix::CheckCitedEvents(*event, *cited, state.create());
+  if (result.allowed()) result = matrix::CheckAuthRules(*event, state);
+  response.set_allowed(result.allowed());
+  if (!result.allowed()) {
+    response.mutable_refusal()->set_reason(static_cast<postern::matrix::v1::Reason>(result.reason));
+    response.mutable_refusal()->set_detail(result.text);
+  }
+  response.set_rule(std::move(result.rule));
+  response.set_text(std::move(result.text));
+  return absl::OkStatus();
+}
+
+}  // namespace postern::validator

@@ -1,0 +1,16 @@
+// The validator's two answers, as pure functions of the request: nothing here knows of threads, calls or time.
+#pragma once
+
+#include "absl/status/status.h"
+#include "postern/validator/v1/validator.pb.h"
+
+namespace postern::validator {
+
+/// The six steps. OK whatever the verdict says. Refuses: kUnsupportedVersion, kInvalidArgument, kStateUnresolved.
+absl::Status Validate(const v1::ValidateRequest& request, v1::ValidateResponse& response);
+
+/// The auth rules alone, against the events cited and against `state_now`. Refuses: kUnsupportedVersion,
+/// kInvalidArgument, kBadFormat.
+absl::Status Authorize(const v1::AuthorizeRequest& request, v1::AuthorizeResponse& response);
+
+}  // namespace postern::validator
