@@ -15,6 +15,8 @@ namespace {
 using matrix::Json;
 using matrix::JsonObject;
 
+constexpr std::size_t kMaxKeyIdBytes = 255;
+
 absl::Status Unbelievable(const matrix::ServerName& server, std::string_view what) {
   return matrix::Refuse(matrix::Reason::kOriginKeyUnavailable,
                         fmt::format("the key document of {} {}", server.text(), what));
@@ -28,7 +30,7 @@ const JsonObject* ObjectIn(const JsonObject& object, std::string_view key) {
 /// The 32 bytes of one entry of `verify_keys` or `old_verify_keys`; nullopt for what is no ed25519 key to be believed.
 std::optional<std::string> PublicKeyOf(const std::string& key_id, const Json& entry) {
   const JsonObject* object = entry.AsObject();
-  if (!key_id.starts_with("ed25519:") || object == nullptr) return std::nullopt;
+  if (!key_id.starts_with("ed25519:") || key_id.size() > kMaxKeyIdBytes || object == nullptr) return std::nullopt;
   const Json* key = object->Find("key");
   if (key == nullptr || key->AsString() == nullptr) return std::nullopt;
   auto bytes = matrix::DecodeBase64(*key->AsString());

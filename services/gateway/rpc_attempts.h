@@ -20,6 +20,8 @@ struct RpcKind {
   std::string_view method;  // "PersistEvent"
   matrix::Reason unreachable;
   int attempts;
+  /// Another replica may have room where this one has none.
+  bool try_again_if_full = false;
 };
 
 /// Calls `attempt` (context → grpc::Status) until it succeeds, says something that another attempt would not change, or has had its
@@ -37,7 +39,8 @@ absl::Status CallWithAttempts(const RpcKind& kind, const rpc::CallContext& call,
     const matrix::Reason reason = matrix::ReasonOf(status);
     metrics.Observe("postern_gateway_rpc_seconds", absl::Now() - begun,
                     {{"peer", kind.peer}, {"method", kind.method}, {"outcome", matrix::RefusalOf(reason).name}});
-    if (reason != kind.unreachable && reason != matrix::Reason::kOverloaded) break;
+    const bool full = reason == matrix::Reason::kOverloaded && kind.try_again_if_full;
+    if (reason != kind.unreachable && !full) break;
   }
   return status;
 }

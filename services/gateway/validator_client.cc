@@ -21,8 +21,7 @@ class GrpcValidatorClient : public ValidatorClient {
                                                const validator::v1::ValidateRequest& request) override {
     validator::v1::ValidateResponse response;
     const absl::Status status =
-        CallWithAttempts({"validator", "Validate", matrix::Reason::kValidatorDown, kAttempts}, call, metrics_,
-                         [&](grpc::ClientContext& context) { return stub_->Validate(&context, request, &response); });
+        CallWithAttempts(Kind("Validate"), call, metrics_, [&](grpc::ClientContext& context) { return stub_->Validate(&context, request, &response); });
     if (!status.ok()) return status;
     return std::move(*response.mutable_verdict());
   }
@@ -31,13 +30,16 @@ class GrpcValidatorClient : public ValidatorClient {
                                                              const validator::v1::AuthorizeRequest& request) override {
     validator::v1::AuthorizeResponse response;
     const absl::Status status =
-        CallWithAttempts({"validator", "Authorize", matrix::Reason::kValidatorDown, kAttempts}, call, metrics_,
-                         [&](grpc::ClientContext& context) { return stub_->Authorize(&context, request, &response); });
+        CallWithAttempts(Kind("Authorize"), call, metrics_, [&](grpc::ClientContext& context) { return stub_->Authorize(&context, request, &response); });
     if (!status.ok()) return status;
     return response;
   }
 
  private:
+  static RpcKind Kind(std::string_view method) {
+    return {"validator", method, matrix::Reason::kValidatorDown, kAttempts, /*try_again_if_full=*/true};
+  }
+
   const std::unique_ptr<validator::v1::Validator::Stub> stub_;
   telemetry::Metrics& metrics_;
 };

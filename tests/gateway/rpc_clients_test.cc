@@ -1,0 +1,235 @@
+// The gateway's side of the rpcs: what is tried again, what a status becomes, who is missing; and its own Admin service.
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "matrix/refusal.h"
+#include "postern/store/v1/store.grpc.pb.h"
+#include "postern/validator/v1/validator.grpc.pb.h"
+#include "rpc/channel.h"
+#include "rpc/server_host.h"
+#include "rpc/status_codec.h"
+#include "services/gateway/admin_service.h"
+#include "services/gateway/peer_health.h"
+#include "tests/gateway/leave_rig.h"
+
+namespace postern::gateway {
+namespace {
+
+using matrix::Reason;
+
+/// Says one status after the other, and then OK.
+class SayingValidator : public validator::v1::Validator::CallbackService {
+ public:
+  explicit SayingValidator(std::vector<Reason> says) : says_(std::move(says)) {}
+  grpc::ServerUnaryReactor* Validate(grpc::CallbackServerContext* context, const validator::v1::ValidateRequest*,
+                                     validator::v1::ValidateResponse* response) override {
+    const std::lock_guard lock(mutex_);
+    auto* reactor = context->DefaultReactor();
+    const std::size_t turn = static_cast<std::size_t>(calls_++);
+    response->mutable_verdict()->set_outcome(matrix::v1::OUTCOME_ACCEPTED);
+    reactor->Finish(turn < says_.size() ? rpc::ToGrpc(matrix::Refuse(says_[turn], "scripted")) : grpc::Status::OK);
+    return reactor;
+  }
+  int calls() const {
+    const std::lock_guard lock(mutex_);
+    return calls_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  const std::vector<Reason> says_;
+  int calls_ = 0;
+};
+
+rpc::TransportSecurity Plaintext() {
+  rpc::TransportSecurity security;
+  security.plaintext = true;
+  return security;
+}
+
+std::unique_ptr<rpc::ServerHost> Serve(grpc::Service& service) {
+  auto host = rpc::ServerHost::Start({.listen = "127.0.0.1:0", .security = Plaintext()}, {&service});
+  EXPECT_TRUE(host.ok()) << host.status();
+  return std::move(*host);
+}
+
+std::shared_ptr<grpc::Channel> Channel(const rpc::ServerHost& host) {
+  return *rpc::OpenChannel("127.0.0.1:" + std::to_string(host.port()), Plaintext());
+}
+
+rpc::CallContext Call() { return {absl::Now() + absl::Seconds(20), telemetry::NewTrace()}; }
+
+struct Saying {
+  const char* name;
+  std::vector<Reason> says;
+  Reason answer;
+  int calls;
+};
+
+class ValidatorAttempts : public testing::TestWithParam<Saying> {};
+
+TEST_P(ValidatorAttempts, GoToAnotherReplicaOnlyWhereThatMayHelp) {
+  SayingValidator service(GetParam().says);
+  const auto host = Serve(service);
+  telemetry::Metrics metrics;
+  const auto client = MakeGrpcValidatorClient(Channel(*host), metrics);
+  EXPECT_EQ(matrix::ReasonOf(client->Validate(Call(), {}).status()), GetParam().answer);
+  EXPECT_EQ(service.calls(), GetParam().calls);
+  host->Shutdown(absl::Now());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Statuses, ValidatorAttempts,
+    testing::Values(Saying{"Ok", {}, Reason::kNone, 1},
+                    Saying{"OneIsFull", {Reason::kOverloaded}, Reason::kNone, 2},
+                    Saying{"AllAreFull", std::vector<Reason>(9, Reason::kOverloaded), Reason::kOverloaded, 3},
+                    Saying{"Unresolved", {Reason::kStateUnresolved}, Reason::kStateUnresolved, 1},
+                    Saying{"Unsupported", {Reason::kUnsupportedVersion}, Reason::kUnsupportedVersion, 1},
+                    Saying{"Internal", {Reason::kInternal}, Reason::kInternal, 1}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(RpcClients, SayWhoIsDown) {
+  telemetry::Metrics metrics;
+  const auto nobody = *rpc::OpenChannel("127.0.0.1:1", Plaintext());
+  EXPECT_EQ(matrix::ReasonOf(MakeGrpcValidatorClient(nobody, metrics)->Validate(Call(), {}).status()),
+            Reason::kValidatorDown);
+  const auto store = MakeGrpcStoreClient(nobody, metrics);
+  EXPECT_EQ(matrix::ReasonOf(store->GetEventContext(Call(), {}).status()), Reason::kStoreDown);
+  EXPECT_EQ(matrix::ReasonOf(store->PersistEvent(Call(), {}).status()), Reason::kStoreDown);
+  const rpc::CallContext late{absl::Now() - absl::Seconds(1), telemetry::NewTrace()};
+  EXPECT_EQ(matrix::ReasonOf(store->GetEventContext(late, {}).status()), Reason::kDeadlineExceeded);
+}
+
+TEST(PeerHealth, NamesThoseThatDoNotServe) {
+  SayingValidator service({});
+  const auto host = Serve(service);
+  const auto nobody = *rpc::OpenChannel("127.0.0.1:1", Plaintext());
+  PeerHealth health({{"validator", Channel(*host)}, {"store", nobody}}, absl::Milliseconds(200));
+  const auto becomes = [&](const std::vector<std::string>& names) {
+    for (const absl::Time until = absl::Now() + absl::Seconds(20); absl::Now() < until;) {
+      if (health.Missing() == names) return true;
+      std::this_thread::yield();
+    }
+    return false;
+  };
+  EXPECT_TRUE(becomes({"validator", "store"}));
+  host->SetServing(true);
+  EXPECT_TRUE(becomes({"store"}));
+  host->SetServing(false);
+  EXPECT_TRUE(becomes({"validator", "store"}));
+  host->Shutdown(absl::Now());
+}
+
+class Admin : public testing::Test {
+ protected:
+  Admin()
+      : author_(rig_.signer_, rig_.store_, rig_.validator_, [this] { return rig_.clock_.now(); }),
+        service_(*matrix::ServerName::Parse(kOurName), author_, workers_),
+        host_(Serve(service_)),
+        stub_(v1::Admin::NewStub(Channel(*host_))) {
+    rig_.store_.on_create = [](const auto&) { return absl::OkStatus(); };
+    rig_.store_.on_seed = [](const auto&) { return absl::OkStatus(); };
+  }
+  ~Admin() override { host_->Shutdown(absl::Now() + absl::Seconds(5)); }
+
+  static Reason ReasonFrom(const grpc::Status& status) {
+    return matrix::ReasonOf(rpc::FromGrpc(status, Reason::kInternal));
+  }
+
+  LeaveRig rig_;
+  RoomAuthor author_;
+  rpc::WorkerPool workers_{2, 16};
+  AdminService service_;
+  std::unique_ptr<rpc::ServerHost> host_;
+  std::unique_ptr<v1::Admin::Stub> stub_;
+};
+
+TEST_F(Admin, CreatesRooms) {
+  grpc::ClientContext context;
+  v1::CreateRoomRequest request;
+  v1::CreateRoomResponse response;
+  request.set_room_version("12");
+  request.set_creator(std::string(kCreator));
+  request.set_join_rule("knock");
+  auto* extra = request.add_state();
+  extra->set_type("m.room.name");
+  extra->set_content_json(R"({"name":"hall"})");
+  const auto status = stub_->CreateRoom(&context, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.room_id(), "!" + response.events(0).event_id().substr(1));
+  EXPECT_EQ(response.events(response.events_size() - 1).type(), "m.room.name");
+}
+
+TEST_F(Admin, SaysWhatIsWrong) {
+  v1::CreateRoomResponse response;
+  const auto create = [&](std::string version, std::string creator, std::string join_rule, std::string content) {
+    grpc::ClientContext context;
+    v1::CreateRoomRequest request;
+    request.set_room_version(version);
+    request.set_creator(creator);
+    request.set_join_rule(join_rule);
+    auto* extra = request.add_state();
+    extra->set_type("m.room.name");
+    extra->set_content_json(content);
+    return ReasonFrom(stub_->CreateRoom(&context, request, &response));
+  };
+  const std::string boss(kCreator);
+  EXPECT_EQ(create("10", boss, "", "{}"), Reason::kNone);
+  EXPECT_EQ(create("99", boss, "", "{}"), Reason::kUnsupportedVersion);
+  EXPECT_EQ(create("10", "boss", "", "{}"), Reason::kInvalidArgument);
+  EXPECT_EQ(create("10", std::string(kAnn), "", "{}"), Reason::kInvalidArgument);
+  EXPECT_EQ(create("6", boss, "knock", "{}"), Reason::kInvalidArgument);
+  EXPECT_EQ(create("10", boss, "open", "{}"), Reason::kInvalidArgument);
+  EXPECT_EQ(create("10", boss, "", "[]"), Reason::kInvalidArgument);
+}
+
+TEST_F(Admin, InvitesBansAndSetsState) {
+  grpc::ClientContext invite_context, ban_context, state_context;
+  v1::InviteRequest invite;
+  v1::Minted minted;
+  invite.set_room_id(rig_.room_.room_id());
+  invite.set_user_id("@new:else.example");
+  invite.set_reason("come in");
+  ASSERT_TRUE(stub_->Invite(&invite_context, invite, &minted).ok());
+  EXPECT_EQ(minted.state_key(), "@new:else.example");
+  v1::BanRequest ban;
+  ban.set_room_id(rig_.room_.room_id());
+  ban.set_user_id(std::string(kAnn));
+  ASSERT_TRUE(stub_->Ban(&ban_context, ban, &minted).ok());
+  v1::SendStateRequest state;
+  state.set_room_id(rig_.room_.room_id());
+  state.mutable_event()->set_type("m.room.topic");
+  state.mutable_event()->set_content_json(R"({"topic":"x"})");
+  ASSERT_TRUE(stub_->SendState(&state_context, state, &minted).ok());
+  EXPECT_EQ(minted.type(), "m.room.topic");
+  ASSERT_EQ(rig_.store_.persists().size(), 3U);
+  EXPECT_THAT(rig_.store_.persists()[0].pdu(), testing::HasSubstr(R"("reason":"come in")"));
+}
+
+TEST_F(Admin, SeedsWhereTheStoreLetsIt) {
+  grpc::ClientContext context, refused_context, knock_context;
+  v1::SeedRequest request;
+  v1::SeedResponse response;
+  request.set_rooms(3);
+  request.set_users_per_room(4);
+  request.set_user_prefix("u");
+  request.set_remote(std::string(kRemoteName));
+  request.set_room_version("10");
+  request.set_membership("join");
+  const auto status = stub_->Seed(&context, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(response.rooms_size(), 3);
+  EXPECT_EQ(response.rooms(2).users(3), "@u3:" + std::string(kRemoteName));
+
+  request.set_membership("knock");
+  request.set_room_version("6");
+  EXPECT_EQ(ReasonFrom(stub_->Seed(&knock_context, request, &response)), Reason::kInvalidArgument);
+  rig_.store_.on_seed = [](const auto&) { return matrix::Refuse(Reason::kSeedingOff, "off"); };
+  EXPECT_EQ(ReasonFrom(stub_->Seed(&refused_context, request, &response)), Reason::kSeedingOff);
+}
+
+}  // namespace
+}  // namespace postern::gateway
