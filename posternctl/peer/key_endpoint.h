@@ -1,0 +1,32 @@
+// The HTTPS endpoint at which a played homeserver publishes its keys.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "posternctl/peer/server_identity.h"
+
+namespace postern::peer {
+
+/// Serves GET /_matrix/key/v2/server under a certificate of its own signing; anything else is 404 M_UNRECOGNIZED.
+class KeyEndpoint {
+ public:
+  /// `listen` is an address with a port, "127.0.0.1:0". `identity` outlives the endpoint. Refuses: kInvalidArgument, naming the
+  /// address that could not be had.
+  static absl::StatusOr<std::unique_ptr<KeyEndpoint>> Start(const ServerIdentity& identity, const std::string& listen);
+  virtual ~KeyEndpoint() = default;
+
+  virtual int port() const = 0;
+  /// How many times the document was asked for.
+  virtual int requests() const = 0;
+};
+
+/// Where a server of this name is looked for, if that is this very machine: "127.0.0.1:8001" for "localhost:8001" and
+/// "127.0.0.1:8001", "[::1]:8001" for that; "" for any other name and for one without a port.
+std::string LoopbackAddressOf(const matrix::ServerName& name);
+
+/// Whether somebody listens at `address` (as LoopbackAddressOf gives it) already.
+bool SomebodyListensAt(const std::string& address);
+
+}  // namespace postern::peer
