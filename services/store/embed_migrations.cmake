@@ -1,0 +1,11 @@
+# Writes the SQL files of INPUTS into OUTPUT as C++ string literals.
+set(text "#include \"services/store/migrations.h\"\n\nnamespace postern::store {\n\nconst std::vector<Migration>& EmbeddedMigrations() {\n  static const std::vector<Migration> migrations{\n")
+foreach(input ${INPUTS})
+  get_filename_component(name ${input} NAME_WE)
+  string(REGEX MATCH "^[0-9]+" number ${name})
+  file(READ ${input} sql)
+  string(REGEX REPLACE "^0+" "" number ${number})
+  string(APPEND text "      {${number}, \"${name}\", R\"--sql--(${sql})--sql--\"},\n")
+endforeach()
+string(APPEND text "  };\n  return migrations;\n}\n\n}  // namespace postern::store\n")
+file(WRITE "${OUTPUT}" "${text}")

@@ -1,0 +1,132 @@
+#include "services/store/store_request.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "matrix/refusal.h"
+
+namespace postern::store {
+namespace {
+
+using matrix::Reason;
+using matrix::Refuse;
+
+absl::Status Invalid(std::string_view detail) { return Refuse(Reason::kInvalidArgument, detail); }
+
+bool SameIds(const std::vector<std::string>& ids, const google::protobuf::RepeatedPtrField<std::string>& others) {
+  return std::equal(ids.begin(), ids.end(), others.begin(), others.end());
+}
+
+absl::Status CheckKeysOnce(const google::protobuf::RepeatedPtrField<matrix::v1::StateEntry>& changes) {
+  std::set<std::pair<std::string_view, std::string_view>> seen;
+  for (const matrix::v1::StateEntry& change : changes) {
+    if (!seen.emplace(change.type(), change.state_key()).second) return Invalid("a change names one key of state twice");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckContextRequest(const v1::GetEventContextRequest& request) {
+  if (request.room_id().empty()) return Invalid("room_id is empty");
+  if (request.event_id().empty()) return Invalid("event_id is empty");
+  // The limits of the format are the validator's to judge; these keep a broken caller from asking for the world.
+  if (request.prev_events_size() > 1000 || request.auth_events_size() > 1000) return Invalid("too many events cited");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<matrix::v1::StateKey>> WantedKeys(
+    const google::protobuf::RepeatedPtrField<matrix::v1::StateKey>& asked) {
+  if (asked.size() > kMaxStateKeys) return Invalid(fmt::format("more than {} state keys", kMaxStateKeys));
+  std::set<std::pair<std::string_view, std::string_view>> seen;
+  std::vector<matrix::v1::StateKey> keys;
+  keys.reserve(static_cast<std::size_t>(asked.size()) + 1);
+  for (const matrix::v1::StateKey& key : asked) {
+    if (seen.emplace(key.type(), key.state_key()).second) keys.push_back(key);
+  }
+  if (seen.emplace("m.room.create", "").second) {
+    keys.emplace_back().set_type("m.room.create");
+  }
+  return keys;
+}
+
+absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest& request) {
+  const v1::GetEventContextRequest& asked = request.context_request();
+  if (absl::Status status = CheckContextRequest(asked); !status.ok()) return status;
+  const matrix::v1::Verdict& verdict = request.verdict();
+  if (verdict.event_id() != asked.event_id()) return Invalid("the verdict is of another event");
+  if (request.origin().empty()) return Invalid("origin is empty");
+
+  absl::StatusOr<ContextToken> token = DecodeToken(request.token(), asked.room_id());
+  if (!token.ok()) return token.status();
+  PersistRequest checked;
+  checked.token = *std::move(token);
+  switch (verdict.outcome()) {
+    case matrix::v1::OUTCOME_REJECTED:
+      return checked;  // its bytes are not kept
+    case matrix::v1::OUTCOME_ACCEPTED:
+    case matrix::v1::OUTCOME_SOFT_FAILED:
+      break;
+    default:
+      return Invalid("an event that is neither accepted, soft-failed nor rejected is not kept");
+  }
+
+  absl::StatusOr<EventColumns> columns = ReadEventColumns(request.pdu());
+  if (!columns.ok()) return columns.status();
+  checked.columns = *std::move(columns);
+  if (!SameIds(checked.columns.prev_events, asked.prev_events())) return Invalid("prev_events are not those of the context");
+  if (verdict.outcome() == matrix::v1::OUTCOME_SOFT_FAILED) {
+    if (checked.columns.state_key) {
+      matrix::v1::StateEntry& own = checked.after_change.emplace_back();
+      own.set_type(checked.columns.type);
+      own.set_state_key(*checked.columns.state_key);
+      own.set_event_id(verdict.event_id());
+    }
+    return checked;
+  }
+  if (!checked.token.before) return Invalid("an event is accepted on a state that is not known");
+  for (const auto* changes : {&verdict.state_after_change(), &verdict.current_state_change()}) {
+    if (absl::Status status = CheckKeysOnce(*changes); !status.ok()) return status;
+  }
+  checked.after_change.assign(verdict.state_after_change().begin(), verdict.state_after_change().end());
+  return checked;
+}
+
+absl::StatusOr<std::vector<GivenEvent>> CheckGivenEvents(
+    const google::protobuf::RepeatedPtrField<v1::InitialEvent>& events) {
+  std::vector<GivenEvent> given;
+  given.reserve(static_cast<std::size_t>(events.size()));
+  std::set<std::string_view> ids;
+  for (const v1::InitialEvent& event : events) {
+    if (event.event_id().empty() || !ids.insert(event.event_id()).second) {
+      return Invalid("an event has no id, or that of another one");
+    }
+    absl::StatusOr<EventColumns> columns = ReadEventColumns(event.pdu());
+    if (!columns.ok()) return columns.status();
+    if (!columns->state_key) return Invalid("only state events are taken as given");
+    if (!given.empty() && columns->prev_events != std::vector<std::string>{given.back().event_id}) {
+      return Invalid("an event does not extend the one before it, and that alone");
+    }
+    given.push_back({event.event_id(), &event.pdu(), *std::move(columns)});
+  }
+  if (given.empty()) return Invalid("there are no events");
+  return given;
+}
+
+absl::StatusOr<std::vector<GivenEvent>> CheckNewRoom(const v1::CreateRoomRequest& request, const matrix::RoomRules** rules) {
+  if (request.room_id().empty()) return Invalid("room_id is empty");
+  *rules = matrix::FindRoomRules(request.room_version());
+  if (*rules == nullptr) return Invalid("the room version is not supported");
+  absl::StatusOr<std::vector<GivenEvent>> events = CheckGivenEvents(request.events());
+  if (!events.ok()) return events.status();
+  const EventColumns& first = events->front().columns;
+  if (first.type != "m.room.create" || !first.state_key->empty() || !first.prev_events.empty()) {
+    return Invalid("the first event is no m.room.create");
+  }
+  return events;
+}
+
+}  // namespace postern::store

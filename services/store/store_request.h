@@ -1,0 +1,48 @@
+// Requests as the store understands them once they are checked: the same for PostgreSQL and for the fake of the tests.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "matrix/room_rules.h"
+#include "postern/store/v1/store.pb.h"
+#include "services/store/context_token.h"
+#include "services/store/event_columns.h"
+
+namespace postern::store {
+
+inline constexpr int kMaxStateKeys = 64;
+
+/// A persist request, checked: the columns are those of `pdu`, which is the event that context and verdict speak of.
+struct PersistRequest {
+  EventColumns columns;
+  ContextToken token;
+  /// The change of the state after the event: the verdict's; of a soft-failed state event its own key.
+  std::vector<matrix::v1::StateEntry> after_change;
+};
+
+/// Refuses: kInvalidArgument.
+absl::Status CheckContextRequest(const v1::GetEventContextRequest& request);
+/// The keys asked for, and m.room.create, without duplicates. Refuses: kInvalidArgument where they are too many.
+absl::StatusOr<std::vector<matrix::v1::StateKey>> WantedKeys(
+    const google::protobuf::RepeatedPtrField<matrix::v1::StateKey>& asked);
+
+/// Refuses: kInvalidArgument.
+absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest& request);
+
+/// An event that is appended as given.
+struct GivenEvent {
+  std::string event_id;
+  const std::string* pdu;
+  EventColumns columns;
+};
+/// Reads events that are to extend each other one by one, each a state event. Refuses: kInvalidArgument.
+absl::StatusOr<std::vector<GivenEvent>> CheckGivenEvents(
+    const google::protobuf::RepeatedPtrField<v1::InitialEvent>& events);
+/// Besides: the first is m.room.create, of a version that is supported. Refuses: kInvalidArgument.
+absl::StatusOr<std::vector<GivenEvent>> CheckNewRoom(const v1::CreateRoomRequest& request, const matrix::RoomRules** rules);
+
+}  // namespace postern::store

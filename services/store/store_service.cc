@@ -1,0 +1,172 @@
+#include "services/store/store_service.h"
+
+#include <string>
+#include <utility>
+
+#include <grpcpp/grpcpp.h>
+
+#include "matrix/refusal.h"
+#include "rpc/call_context.h"
+#include "rpc/status_codec.h"
+#include "telemetry/log.h"
+
+namespace postern::store {
+namespace {
+
+using matrix::Reason;
+using matrix::Refuse;
+
+std::string_view NameOf(matrix::v1::Outcome outcome) {
+  switch (outcome) {
+    case matrix::v1::OUTCOME_ACCEPTED: return "accepted";
+    case matrix::v1::OUTCOME_SOFT_FAILED: return "soft_failed";
+    case matrix::v1::OUTCOME_REJECTED: return "rejected";
+    default: return "invalid";
+  }
+}
+
+}  // namespace
+
+StoreService::StoreService(EventStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics, bool allow_seeding)
+    : store_(store), workers_(workers), metrics_(metrics), allow_seeding_(allow_seeding) {}
+
+StoreService::Reactor* StoreService::Run(Call* call, std::string_view method,
+                                         std::function<absl::Status(const rpc::CallContext&)> work) {
+  Reactor* reactor = call->DefaultReactor();
+  const absl::Time received = absl::Now();
+  const bool taken = workers_.Post([this, call, reactor, method, received, work = std::move(work)] {
+    const rpc::CallContext context = rpc::FromServerContext(*call);
+    absl::Status status;
+    if (call->IsCancelled()) {
+      status = Refuse(Reason::kCancelled, "the caller gave up before the call was begun");
+    } else if (context.deadline <= absl::Now()) {
+      status = Refuse(Reason::kDeadlineExceeded, "the deadline passed before the call was begun");
+    } else {
+      status = work(context);
+    }
+    Count(method, status, absl::Now() - received);
+    reactor->Finish(rpc::ToGrpc(status));
+  });
+  if (!taken) {
+    const absl::Status full = Refuse(Reason::kOverloaded, "the store's queue is full");
+    Count(method, full, absl::ZeroDuration());
+    reactor->Finish(rpc::ToGrpc(full));
+  }
+  return reactor;
+}
+
+void StoreService::Count(std::string_view method, const absl::Status& status, absl::Duration duration) {
+  const std::string_view answer = status.ok() ? "ok" : matrix::RefusalOf(matrix::ReasonOf(status)).name;
+  metrics_.Count("postern_rpc_requests_total", {{"method", method}, {"answer", answer}});
+  metrics_.Observe("postern_rpc_seconds", duration, {{"method", method}});
+  metrics_.SetGauge("postern_store_queue_length", static_cast<double>(workers_.queued()));
+}
+
+template <typename Request, typename Response>
+StoreService::Reactor* StoreService::Read(Call* call, std::string_view method, const Request* request, Response* response,
+                                          absl::StatusOr<Response> (EventStore::*ask)(const rpc::CallContext&,
+                                                                                      const Request&)) {
+  return Run(call, method, [this, request, response, ask](const rpc::CallContext& context) {
+    absl::StatusOr<Response> answer = (store_.*ask)(context, *request);
+    if (answer.ok()) *response = *std::move(answer);
+    return answer.status();
+  });
+}
+
+StoreService::Reactor* StoreService::GetEventContext(Call* call, const v1::GetEventContextRequest* request,
+                                                     v1::EventContext* response) {
+  return Read(call, "GetEventContext", request, response, &EventStore::GetEventContext);
+}
+
+StoreService::Reactor* StoreService::GetTemplateContext(Call* call, const v1::GetTemplateContextRequest* request,
+                                                        v1::TemplateContext* response) {
+  return Read(call, "GetTemplateContext", request, response, &EventStore::GetTemplateContext);
+}
+
+StoreService::Reactor* StoreService::PersistEvent(Call* call, const v1::PersistEventRequest* request,
+                                                  v1::PersistEventResponse* response) {
+  return Run(call, "PersistEvent",
+             [=, this](const rpc::CallContext& context) { return Persist(context, *request, *response); });
+}
+
+absl::Status StoreService::Persist(const rpc::CallContext& call, const v1::PersistEventRequest& request,
+                                   v1::PersistEventResponse& response) {
+  const absl::Time begun = absl::Now();
+  absl::StatusOr<v1::PersistEventResponse> answer = store_.PersistEvent(call, request);
+  std::string_view result;
+  matrix::v1::Outcome outcome = request.verdict().outcome();
+  std::int32_t reason = request.verdict().reason();
+  if (!answer.ok()) {
+    result = "failed";
+    reason = static_cast<std::int32_t>(matrix::ReasonOf(answer.status()));
+  } else if (answer->has_fresh_context()) {
+    result = "conflict";
+  } else {
+    result = answer->stored().replay() ? "replay" : "stored";
+    outcome = answer->stored().outcome();
+    reason = answer->stored().reason();
+  }
+  metrics_.Count("postern_store_persists_total", {{"result", result}, {"verdict", NameOf(outcome)}});
+  telemetry::Log(answer.ok() ? telemetry::Level::kInfo : telemetry::Level::kWarning, "persist",
+                 {{"trace_id", call.trace.trace_id},
+                  {"room_id", request.context_request().room_id()},
+                  {"event_id", request.context_request().event_id()},
+                  {"origin", request.origin()},
+                  {"result", result},
+                  {"verdict", NameOf(outcome)},
+                  {"reason", matrix::RefusalOf(matrix::ReasonFromNumber(reason)).name},
+                  {"duration_ms", absl::Now() - begun}});
+  if (answer.ok()) response = *std::move(answer);
+  return answer.status();
+}
+
+StoreService::Reactor* StoreService::CreateRoom(Call* call, const v1::CreateRoomRequest* request, v1::CreateRoomResponse*) {
+  return Run(call, "CreateRoom", [=, this](const rpc::CallContext& context) { return store_.CreateRoom(context, *request); });
+}
+
+StoreService::Reactor* StoreService::SeedEvents(Call* call, const v1::SeedEventsRequest* request, v1::SeedEventsResponse*) {
+  return Run(call, "SeedEvents", [=, this](const rpc::CallContext& context) {
+    if (!allow_seeding_) return Refuse(Reason::kSeedingOff, "the store was started without --allow-seeding");
+    return store_.SeedEvents(context, *request);
+  });
+}
+
+StoreService::Reactor* StoreService::GetServerKeys(Call* call, const v1::GetServerKeysRequest* request,
+                                                   v1::GetServerKeysResponse* response) {
+  return Read(call, "GetServerKeys", request, response, &EventStore::GetServerKeys);
+}
+
+StoreService::Reactor* StoreService::PutServerKeys(Call* call, const v1::PutServerKeysRequest* request,
+                                                   v1::PutServerKeysResponse*) {
+  return Run(call, "PutServerKeys",
+             [=, this](const rpc::CallContext& context) { return store_.PutServerKeys(context, *request); });
+}
+
+StoreService::Reactor* StoreService::GetRoom(Call* call, const v1::GetRoomRequest* request, v1::RoomDescription* response) {
+  return Read(call, "GetRoom", request, response, &EventStore::GetRoom);
+}
+
+StoreService::Reactor* StoreService::ListRooms(Call* call, const v1::ListRoomsRequest* request,
+                                               v1::ListRoomsResponse* response) {
+  return Read(call, "ListRooms", request, response, &EventStore::ListRooms);
+}
+
+StoreService::Reactor* StoreService::GetMember(Call* call, const v1::GetMemberRequest* request, v1::Member* response) {
+  return Read(call, "GetMember", request, response, &EventStore::GetMember);
+}
+
+StoreService::Reactor* StoreService::ListMembers(Call* call, const v1::ListMembersRequest* request,
+                                                 v1::ListMembersResponse* response) {
+  return Read(call, "ListMembers", request, response, &EventStore::ListMembers);
+}
+
+StoreService::Reactor* StoreService::GetEvent(Call* call, const v1::GetEventRequest* request, v1::EventRecord* response) {
+  return Read(call, "GetEvent", request, response, &EventStore::GetEvent);
+}
+
+StoreService::Reactor* StoreService::ListOutbox(Call* call, const v1::ListOutboxRequest* request,
+                                                v1::ListOutboxResponse* response) {
+  return Read(call, "ListOutbox", request, response, &EventStore::ListOutbox);
+}
+
+}  // namespace postern::store

@@ -1,0 +1,52 @@
+// The Store's rpcs: moves each call off gRPC's thread onto a bounded pool, counts, logs, and asks the EventStore.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "postern/store/v1/store.grpc.pb.h"
+#include "rpc/worker_pool.h"
+#include "services/store/event_store.h"
+#include "telemetry/metrics.h"
+
+namespace postern::store {
+
+class StoreService final : public v1::Store::CallbackService {
+ public:
+  /// All outlive the service. A call that finds the queue of `workers` full is refused: kOverloaded. One whose deadline has passed,
+  /// or that was cancelled, by the time its turn comes is not begun.
+  StoreService(EventStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics, bool allow_seeding);
+
+  using Call = grpc::CallbackServerContext;
+  using Reactor = grpc::ServerUnaryReactor;
+  Reactor* GetEventContext(Call*, const v1::GetEventContextRequest*, v1::EventContext*) override;
+  Reactor* GetTemplateContext(Call*, const v1::GetTemplateContextRequest*, v1::TemplateContext*) override;
+  Reactor* PersistEvent(Call*, const v1::PersistEventRequest*, v1::PersistEventResponse*) override;
+  Reactor* CreateRoom(Call*, const v1::CreateRoomRequest*, v1::CreateRoomResponse*) override;
+  Reactor* SeedEvents(Call*, const v1::SeedEventsRequest*, v1::SeedEventsResponse*) override;
+  Reactor* GetServerKeys(Call*, const v1::GetServerKeysRequest*, v1::GetServerKeysResponse*) override;
+  Reactor* PutServerKeys(Call*, const v1::PutServerKeysRequest*, v1::PutServerKeysResponse*) override;
+  Reactor* GetRoom(Call*, const v1::GetRoomRequest*, v1::RoomDescription*) override;
+  Reactor* ListRooms(Call*, const v1::ListRoomsRequest*, v1::ListRoomsResponse*) override;
+  Reactor* GetMember(Call*, const v1::GetMemberRequest*, v1::Member*) override;
+  Reactor* ListMembers(Call*, const v1::ListMembersRequest*, v1::ListMembersResponse*) override;
+  Reactor* GetEvent(Call*, const v1::GetEventRequest*, v1::EventRecord*) override;
+  Reactor* ListOutbox(Call*, const v1::ListOutboxRequest*, v1::ListOutboxResponse*) override;
+
+ private:
+  /// Runs `work` on a worker and finishes the call with its status.
+  Reactor* Run(Call* call, std::string_view method, std::function<absl::Status(const rpc::CallContext&)> work);
+  template <typename Request, typename Response>
+  Reactor* Read(Call* call, std::string_view method, const Request* request, Response* response,
+                absl::StatusOr<Response> (EventStore::*ask)(const rpc::CallContext&, const Request&));
+  absl::Status Persist(const rpc::CallContext& call, const v1::PersistEventRequest& request,
+                       v1::PersistEventResponse& response);
+  void Count(std::string_view method, const absl::Status& status, absl::Duration duration);
+
+  EventStore& store_;
+  rpc::WorkerPool& workers_;
+  telemetry::Metrics& metrics_;
+  const bool allow_seeding_;
+};
+
+}  // namespace postern::store

@@ -1,0 +1,508 @@
+#include "tests/support/fake_store.h"
+
+#include <algorithm>
+
+#include "absl/time/clock.h"
+#include "matrix/identifiers.h"
+#include "matrix/refusal.h"
+
+namespace postern::support {
+namespace {
+
+using matrix::Reason;
+using matrix::Refuse;
+using store::ContextToken;
+using store::EventColumns;
+using store::GivenEvent;
+namespace v1 = store::v1;
+
+absl::Status UnknownRoom() { return Refuse(Reason::kUnknownRoom, "the room is not known here"); }
+absl::Status NotFound(std::string_view what) { return Refuse(Reason::kNotFound, what); }
+
+template <typename Range>
+std::vector<std::string> Strings(const Range& range) {
+  return {range.begin(), range.end()};
+}
+
+v1::Member MemberOf(const std::string& room_id, const std::string& user, const std::string& event_id,
+                    const store::MembershipColumns& columns) {
+  v1::Member member;
+  member.set_room_id(room_id);
+  member.set_user_id(user);
+  member.set_event_id(event_id);
+  member.set_membership(columns.membership);
+  if (columns.reason) member.set_reason(*columns.reason);
+  if (columns.displayname) member.set_displayname(*columns.displayname);
+  if (columns.avatar_url) member.set_avatar_url(*columns.avatar_url);
+  if (columns.invited_by) member.set_invited_by(*columns.invited_by);
+  if (columns.third_party_invite) member.set_third_party_invite(*columns.third_party_invite);
+  if (columns.join_authorised_via_users_server) {
+    member.set_join_authorised_via_users_server(*columns.join_authorised_via_users_server);
+  }
+  member.set_updated_at_ms(absl::ToUnixMillis(absl::Now()));
+  return member;
+}
+
+std::map<std::string, std::int64_t> JoinedByServer(const std::map<std::string, v1::Member>& members) {
+  std::map<std::string, std::int64_t> servers;
+  for (const auto& [user, member] : members) {
+    if (member.membership() == "join") ++servers[std::string(matrix::DomainOf(user))];
+  }
+  return servers;
+}
+
+}  // namespace
+
+FakeStore::Room* FakeStore::Find(const std::string& room_id) {
+  const auto found = rooms_.find(room_id);
+  return found == rooms_.end() ? nullptr : &found->second;
+}
+
+std::optional<std::size_t> FakeStore::StateBefore(const Room& room, const std::vector<std::string>& prev,
+                                                  bool extends) const {
+  if (extends) return room.state_now;
+  std::set<std::size_t> states;
+  for (const std::string& id : prev) {
+    const auto event = room.events.find(id);
+    if (event == room.events.end() || !event->second.state_after) return std::nullopt;
+    states.insert(*event->second.state_after);
+  }
+  if (states.size() == 1) return *states.begin();
+  const auto recorded = room.states_of_extremities.find(std::set<std::string>(prev.begin(), prev.end()));
+  if (recorded == room.states_of_extremities.end()) return std::nullopt;
+  return recorded->second;
+}
+
+void FakeStore::FillJudging(const Room& room, const std::vector<matrix::v1::StateKey>& keys,
+                            const std::set<std::string>& cited, std::optional<std::size_t> before,
+                            matrix::v1::JudgingContext& judging) const {
+  judging.set_room_version(room.version);
+  std::set<std::string> named = cited;
+  const auto add = [&](std::size_t index, google::protobuf::RepeatedPtrField<matrix::v1::StateEntry>& entries) {
+    const State& state = room.states[index];
+    for (const matrix::v1::StateKey& key : keys) {
+      const auto found = state.find({key.type(), key.state_key()});
+      if (found == state.end()) continue;
+      matrix::v1::StateEntry& entry = *entries.Add();
+      entry.set_type(key.type());
+      entry.set_state_key(key.state_key());
+      entry.set_event_id(found->second);
+      named.insert(found->second);
+    }
+  };
+  add(room.state_now, *judging.mutable_state_now());
+  if (before) {
+    add(*before, *judging.mutable_state_before());
+  } else {
+    judging.set_state_before_unresolved(true);
+  }
+  for (const std::string& id : named) {
+    const auto event = room.events.find(id);
+    if (event == room.events.end()) continue;
+    matrix::v1::StoredEvent& stored = *judging.add_events();
+    stored.set_event_id(id);
+    stored.set_pdu(event->second.pdu);
+    stored.set_soft_failed(event->second.outcome == matrix::v1::OUTCOME_SOFT_FAILED);
+  }
+}
+
+absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextRequest& request) {
+  if (absl::Status status = store::CheckContextRequest(request); !status.ok()) return status;
+  const auto keys = store::WantedKeys(request.state_keys());
+  if (!keys.ok()) return keys.status();
+  const Room* room = Find(request.room_id());
+  if (room == nullptr) return UnknownRoom();
+
+  v1::EventContext context;
+  matrix::v1::JudgingContext& judging = *context.mutable_judging();
+  judging.set_room_id(request.room_id());
+  std::set<std::string> cited;
+  const auto refer = [&](const auto& ids, auto& references) {
+    for (const std::string& id : ids) {
+      matrix::v1::Reference& reference = *references.Add();
+      reference.set_event_id(id);
+      reference.set_rejected(!room->events.contains(id) && room->refusals.contains(id));
+      reference.set_known(room->events.contains(id) || reference.rejected());
+      cited.insert(id);
+    }
+  };
+  refer(request.prev_events(), *judging.mutable_prev_events());
+  refer(request.auth_events(), *judging.mutable_auth_events());
+  const std::vector<std::string> prev = Strings(request.prev_events());
+  const bool extends = std::set<std::string>(prev.begin(), prev.end()) ==
+                       std::set<std::string>(room->extremities.begin(), room->extremities.end());
+  judging.set_extends_all_extremities(extends);
+  const std::optional<std::size_t> before = StateBefore(*room, prev, extends);
+  FillJudging(*room, *keys, cited, before, judging);
+
+  const auto member = room->members.find(request.sender());
+  if (member != room->members.end()) context.set_sender_membership(member->second.membership());
+  if (const auto existing = room->events.find(request.event_id()); existing != room->events.end()) {
+    context.mutable_existing()->set_pdu(existing->second.pdu);
+    context.mutable_existing()->set_outcome(existing->second.outcome);
+    context.mutable_existing()->set_reason(existing->second.reason);
+  }
+  ContextToken token{request.room_id(), static_cast<std::int64_t>(room->accepted.size()), {},
+                     static_cast<std::int64_t>(room->state_now)};
+  if (before) token.before = static_cast<std::int64_t>(*before);
+  context.set_token(store::EncodeToken(token));
+  return context;
+}
+
+absl::StatusOr<v1::EventContext> FakeStore::GetEventContext(const rpc::CallContext&,
+                                                            const v1::GetEventContextRequest& request) {
+  const std::lock_guard lock(mutex_);
+  return Context(request);
+}
+
+absl::StatusOr<v1::TemplateContext> FakeStore::GetTemplateContext(const rpc::CallContext&,
+                                                                  const v1::GetTemplateContextRequest& request) {
+  const std::lock_guard lock(mutex_);
+  const auto keys = store::WantedKeys(request.state_keys());
+  if (!keys.ok()) return keys.status();
+  const Room* room = Find(request.room_id());
+  if (room == nullptr) return UnknownRoom();
+
+  v1::TemplateContext context;
+  matrix::v1::JudgingContext& judging = *context.mutable_judging();
+  judging.set_room_id(request.room_id());
+  const std::size_t count = std::min<std::size_t>(room->extremities.size(), 20);
+  const std::vector<std::string> prev(room->extremities.begin(), room->extremities.begin() + static_cast<std::ptrdiff_t>(count));
+  for (const std::string& id : prev) {
+    matrix::v1::Reference& reference = *judging.add_prev_events();
+    reference.set_event_id(id);
+    reference.set_known(true);
+    context.set_max_depth(std::max(context.max_depth(), room->events.at(id).columns.depth));
+  }
+  const bool extends = count == room->extremities.size();
+  judging.set_extends_all_extremities(extends);
+  FillJudging(*room, *keys, std::set<std::string>(prev.begin(), prev.end()), room->state_now, judging);
+  const auto member = room->members.find(request.user_id());
+  if (member != room->members.end()) context.set_user_membership(member->second.membership());
+  context.set_resident(JoinedByServer(room->members).contains(server_name_));
+  ContextToken token{request.room_id(), static_cast<std::int64_t>(room->accepted.size()), {},
+                     static_cast<std::int64_t>(room->state_now)};
+  if (const auto before = StateBefore(*room, prev, extends)) token.before = static_cast<std::int64_t>(*before);
+  context.set_token(store::EncodeToken(token));
+  return context;
+}
+
+bool FakeStore::Conflicts(const Room& room, const store::PersistRequest& checked,
+                          const matrix::v1::Verdict& verdict) const {
+  const std::size_t then = static_cast<std::size_t>(checked.token.ordering);
+  if (then == room.accepted.size()) return false;
+  if (verdict.outcome() == matrix::v1::OUTCOME_ACCEPTED && !verdict.commutes()) return true;
+  if (verdict.read_set().empty()) return true;
+  std::set<Key> read;
+  for (const matrix::v1::StateKey& key : verdict.read_set()) read.emplace(key.type(), key.state_key());
+  for (std::size_t i = then; i < room.accepted.size(); ++i) {
+    const auto& [changed, commutes] = room.accepted[i];
+    if (!commutes) return true;
+    if (std::any_of(changed.begin(), changed.end(), [&](const Key& key) { return read.contains(key); })) return true;
+  }
+  return false;
+}
+
+absl::StatusOr<v1::PersistEventResponse> FakeStore::PersistEvent(const rpc::CallContext&,
+                                                                 const v1::PersistEventRequest& request) {
+  const std::lock_guard lock(mutex_);
+  const auto checked = store::CheckPersistRequest(request);
+  if (!checked.ok()) return checked.status();
+  const matrix::v1::Verdict& verdict = request.verdict();
+  Room* room = Find(request.context_request().room_id());
+  if (room == nullptr) return UnknownRoom();
+
+  v1::PersistEventResponse response;
+  v1::Stored stored;
+  stored.set_outcome(verdict.outcome());
+  stored.set_reason(verdict.reason());
+  const auto conflict = [&]() -> absl::StatusOr<v1::PersistEventResponse> {
+    auto fresh = Context(request.context_request());
+    if (!fresh.ok()) return fresh.status();
+    *response.mutable_fresh_context() = *std::move(fresh);
+    return response;
+  };
+  if (const auto known = room->events.find(verdict.event_id()); known != room->events.end()) {
+    if (room->ids_are_carried && known->second.pdu != request.pdu()) return conflict();
+    stored.set_outcome(known->second.outcome);
+    stored.set_reason(known->second.reason);
+    stored.set_replay(true);
+  } else if (verdict.outcome() == matrix::v1::OUTCOME_REJECTED) {
+    StoredEvent refusal;
+    refusal.outcome = verdict.outcome();
+    refusal.reason = verdict.reason();
+    refusal.verdict = verdict;
+    refusal.verdict->clear_judged_copy();
+    refusal.origin = request.origin();
+    refusal.stored_at_ms = absl::ToUnixMillis(absl::Now());
+    const auto [at, added] = room->refusals.emplace(verdict.event_id(), std::move(refusal));
+    stored.set_replay(!added);
+    stored.set_reason(at->second.reason);
+  } else if (Conflicts(*room, *checked, verdict)) {
+    return conflict();
+  } else {
+    Store(*room, request, *checked);
+  }
+  *response.mutable_stored() = stored;
+  return response;
+}
+
+void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const store::PersistRequest& checked) {
+  const matrix::v1::Verdict& verdict = request.verdict();
+  const std::string& room_id = request.context_request().room_id();
+  const bool accepted = verdict.outcome() == matrix::v1::OUTCOME_ACCEPTED;
+  StoredEvent event;
+  event.pdu = request.pdu();
+  event.columns = checked.columns;
+  event.outcome = verdict.outcome();
+  event.reason = verdict.reason();
+  event.verdict = verdict;
+  event.verdict->clear_judged_copy();
+  event.origin = request.origin();
+  event.stored_at_ms = absl::ToUnixMillis(absl::Now());
+  if (checked.token.before) {
+    const std::size_t before = static_cast<std::size_t>(*checked.token.before);
+    event.state_after = before;
+    State after = room.states[before];
+    for (const matrix::v1::StateEntry& change : checked.after_change) {
+      after[{change.type(), change.state_key()}] = change.event_id();
+    }
+    if (after != room.states[before]) {
+      room.states.push_back(std::move(after));
+      event.state_after = room.states.size() - 1;
+    }
+  }
+  const std::vector<std::string> prev = event.columns.prev_events;
+  room.events.emplace(verdict.event_id(), std::move(event));
+  if (!accepted) return;
+
+  std::set<std::string> destinations;
+  for (const auto& [server, joined] : JoinedByServer(room.members)) {
+    if (server != server_name_ && server != request.origin()) destinations.insert(server);
+  }
+  AddToOutbox(room_id, verdict.event_id(), destinations);
+  std::set<Key> changed;
+  State now = room.states[room.state_now];
+  for (const matrix::v1::StateEntry& change : verdict.current_state_change()) {
+    now[{change.type(), change.state_key()}] = change.event_id();
+    changed.emplace(change.type(), change.state_key());
+    Project(room_id, room, {change.type(), change.state_key()}, change.event_id());
+  }
+  if (now != room.states[room.state_now]) {
+    room.states.push_back(std::move(now));
+    room.state_now = room.states.size() - 1;
+    // The same state is one state, so that prev events that agree are seen to agree.
+    StoredEvent& own = room.events.at(verdict.event_id());
+    if (room.states[*own.state_after] == room.states[room.state_now]) own.state_after = room.state_now;
+  }
+  room.accepted.emplace_back(std::move(changed), verdict.commutes());
+  room.refusals.erase(verdict.event_id());
+  Extend(room, verdict.event_id(), prev);
+}
+
+void FakeStore::Extend(Room& room, const std::string& event_id, const std::vector<std::string>& prev) {
+  std::set<std::string> gone;
+  std::vector<std::string> visit = prev;
+  while (!visit.empty()) {
+    const std::string id = std::move(visit.back());
+    visit.pop_back();
+    if (!gone.insert(id).second) continue;
+    const auto event = room.events.find(id);
+    if (event == room.events.end() || event->second.outcome != matrix::v1::OUTCOME_SOFT_FAILED) continue;
+    visit.insert(visit.end(), event->second.columns.prev_events.begin(), event->second.columns.prev_events.end());
+  }
+  std::erase_if(room.extremities, [&](const std::string& id) { return gone.contains(id); });
+  room.extremities.push_back(event_id);
+  if (room.extremities.size() > 1) {
+    room.states_of_extremities[std::set<std::string>(room.extremities.begin(), room.extremities.end())] = room.state_now;
+  }
+}
+
+void FakeStore::Project(const std::string& room_id, Room& room, const Key& key, const std::string& event_id) {
+  if (key.first != store::kMemberType) return;
+  const auto event = room.events.find(event_id);
+  if (event != room.events.end() && event->second.columns.member) {
+    room.members[key.second] = MemberOf(room_id, key.second, event_id, *event->second.columns.member);
+  }
+}
+
+void FakeStore::AddToOutbox(const std::string& room_id, const std::string& event_id,
+                            const std::set<std::string>& destinations) {
+  v1::ListOutboxResponse::Row& row = outbox_.emplace_back();
+  row.set_room_id(room_id);
+  row.set_event_id(event_id);
+  for (const std::string& destination : destinations) row.add_destinations(destination);
+  row.set_created_at_ms(absl::ToUnixMillis(absl::Now()));
+}
+
+void FakeStore::Append(const std::string& room_id, Room& room, const std::vector<GivenEvent>& events) {
+  for (const GivenEvent& given : events) {
+    StoredEvent event;
+    event.pdu = *given.pdu;
+    event.columns = given.columns;
+    event.origin = server_name_;
+    event.stored_at_ms = absl::ToUnixMillis(absl::Now());
+    State state = room.states.empty() ? State{} : room.states[room.state_now];
+    const Key key{given.columns.type, *given.columns.state_key};
+    state[key] = given.event_id;
+    room.states.push_back(std::move(state));
+    room.state_now = room.states.size() - 1;
+    event.state_after = room.state_now;
+    room.events.emplace(given.event_id, std::move(event));
+    Project(room_id, room, key, given.event_id);
+    AddToOutbox(room_id, given.event_id, {});
+    room.accepted.emplace_back(std::set<Key>{key}, false);
+  }
+  room.extremities = {events.back().event_id};
+}
+
+absl::Status FakeStore::CreateRoom(const rpc::CallContext&, const v1::CreateRoomRequest& request) {
+  const std::lock_guard lock(mutex_);
+  const matrix::RoomRules* rules = nullptr;
+  const auto events = store::CheckNewRoom(request, &rules);
+  if (!events.ok()) return events.status();
+  if (Find(request.room_id()) != nullptr) return Refuse(Reason::kAlreadyExists, "the room exists");
+  Room& room = rooms_[request.room_id()];
+  room.version = request.room_version();
+  room.ids_are_carried = rules->event_id_format == matrix::EventIdFormat::kCarried;
+  Append(request.room_id(), room, *events);
+  return absl::OkStatus();
+}
+
+absl::Status FakeStore::SeedEvents(const rpc::CallContext&, const v1::SeedEventsRequest& request) {
+  const std::lock_guard lock(mutex_);
+  const auto events = store::CheckGivenEvents(request.events());
+  if (!events.ok()) return events.status();
+  Room* room = Find(request.room_id());
+  if (room == nullptr) return UnknownRoom();
+  if (events->front().columns.prev_events != room->extremities) {
+    return Refuse(Reason::kInvalidArgument, "the first event does not extend the room's only extremity");
+  }
+  for (const GivenEvent& event : *events) {
+    if (room->events.contains(event.event_id)) return Refuse(Reason::kAlreadyExists, "an event exists");
+  }
+  Append(request.room_id(), *room, *events);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::RoomDescription> FakeStore::GetRoom(const rpc::CallContext&, const v1::GetRoomRequest& request) {
+  const std::lock_guard lock(mutex_);
+  const Room* room = Find(request.room_id());
+  if (room == nullptr) return NotFound("the room is not known here");
+  v1::RoomDescription description;
+  description.set_room_id(request.room_id());
+  description.set_room_version(room->version);
+  for (const std::string& id : room->extremities) description.add_forward_extremities(id);
+  description.set_events(static_cast<std::int64_t>(room->events.size()));
+  for (const auto& [user, member] : room->members) {
+    if (member.membership() == "join") description.set_joined_members(description.joined_members() + 1);
+    if (member.membership() == "invite") description.set_invited_members(description.invited_members() + 1);
+  }
+  for (const auto& [server, joined] : JoinedByServer(room->members)) {
+    auto& entry = *description.add_servers();
+    entry.set_server_name(server);
+    entry.set_joined_members(joined);
+  }
+  for (const auto& [key, event_id] : room->states[room->state_now]) {
+    if (description.state_size() == 1000) {
+      description.set_state_truncated(true);
+      break;
+    }
+    matrix::v1::StateEntry& entry = *description.add_state();
+    entry.set_type(key.first);
+    entry.set_state_key(key.second);
+    entry.set_event_id(event_id);
+  }
+  return description;
+}
+
+absl::StatusOr<v1::ListRoomsResponse> FakeStore::ListRooms(const rpc::CallContext&, const v1::ListRoomsRequest& request) {
+  const std::lock_guard lock(mutex_);
+  v1::ListRoomsResponse response;
+  for (auto room = rooms_.upper_bound(request.after()); room != rooms_.end() && response.room_ids_size() < 1000; ++room) {
+    response.add_room_ids(room->first);
+  }
+  return response;
+}
+
+absl::StatusOr<v1::Member> FakeStore::GetMember(const rpc::CallContext&, const v1::GetMemberRequest& request) {
+  const std::lock_guard lock(mutex_);
+  const Room* room = Find(request.room_id());
+  if (room == nullptr) return NotFound("the room is not known here");
+  const auto member = room->members.find(request.user_id());
+  if (member == room->members.end()) return NotFound("the user has never been a member");
+  return member->second;
+}
+
+absl::StatusOr<v1::ListMembersResponse> FakeStore::ListMembers(const rpc::CallContext&,
+                                                               const v1::ListMembersRequest& request) {
+  const std::lock_guard lock(mutex_);
+  const Room* room = Find(request.room_id());
+  if (room == nullptr) return NotFound("the room is not known here");
+  v1::ListMembersResponse response;
+  for (auto member = room->members.upper_bound(request.after());
+       member != room->members.end() && response.members_size() < 1000; ++member) {
+    *response.add_members() = member->second;
+  }
+  return response;
+}
+
+absl::StatusOr<v1::EventRecord> FakeStore::GetEvent(const rpc::CallContext&, const v1::GetEventRequest& request) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [room_id, room] : rooms_) {
+    if (!request.room_id().empty() && room_id != request.room_id()) continue;
+    for (const auto* kept : {&room.events, &room.refusals}) {
+      const auto event = kept->find(request.event_id());
+      if (event == kept->end()) continue;
+      v1::EventRecord record;
+      record.set_event_id(request.event_id());
+      record.set_room_id(room_id);
+      record.set_pdu(event->second.pdu);
+      record.set_outcome(event->second.outcome);
+      if (event->second.verdict) *record.mutable_verdict() = *event->second.verdict;
+      record.set_stored_at_ms(event->second.stored_at_ms);
+      record.set_room_version(room.version);
+      record.set_origin(event->second.origin);
+      return record;
+    }
+  }
+  return NotFound("the event is not known here");
+}
+
+absl::StatusOr<v1::ListOutboxResponse> FakeStore::ListOutbox(const rpc::CallContext&,
+                                                             const v1::ListOutboxRequest& request) {
+  const std::lock_guard lock(mutex_);
+  v1::ListOutboxResponse response;
+  for (const v1::ListOutboxResponse::Row& row : outbox_) {
+    if (response.rows_size() == 1000) break;
+    if (request.room_id().empty() || row.room_id() == request.room_id()) *response.add_rows() = row;
+  }
+  return response;
+}
+
+absl::StatusOr<v1::GetServerKeysResponse> FakeStore::GetServerKeys(const rpc::CallContext&,
+                                                                   const v1::GetServerKeysRequest& request) {
+  const std::lock_guard lock(mutex_);
+  v1::GetServerKeysResponse response;
+  for (const std::string& name : std::set<std::string>(request.server_names().begin(), request.server_names().end())) {
+    if (const auto keys = keys_.find(name); keys != keys_.end()) *response.add_servers() = keys->second;
+  }
+  return response;
+}
+
+absl::Status FakeStore::PutServerKeys(const rpc::CallContext&, const v1::PutServerKeysRequest& request) {
+  const std::lock_guard lock(mutex_);
+  for (const v1::StoredServerKeys& server : request.servers()) {
+    if (server.server_name().empty()) return Refuse(Reason::kInvalidArgument, "server_name is empty");
+  }
+  for (const v1::StoredServerKeys& server : request.servers()) {
+    if (server.keys().empty()) {
+      keys_.erase(server.server_name());
+    } else {
+      keys_[server.server_name()] = server;
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace postern::support

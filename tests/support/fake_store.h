@@ -1,0 +1,95 @@
+// The store in memory: what the gateway's tests use in place of PostgreSQL. It passes the same contract suite as the real one
+// (tests/contract/store_contract.h), served by the same StoreService.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "services/store/event_store.h"
+#include "services/store/store_request.h"
+
+namespace postern::support {
+
+class FakeStore final : public store::EventStore {
+ public:
+  /// `server_name`: this server, left out of every row's destinations.
+  explicit FakeStore(std::string server_name) : server_name_(std::move(server_name)) {}
+
+  absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext&,
+                                                          const store::v1::GetEventContextRequest&) override;
+  absl::StatusOr<store::v1::TemplateContext> GetTemplateContext(const rpc::CallContext&,
+                                                                const store::v1::GetTemplateContextRequest&) override;
+  absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(const rpc::CallContext&,
+                                                               const store::v1::PersistEventRequest&) override;
+  absl::Status CreateRoom(const rpc::CallContext&, const store::v1::CreateRoomRequest&) override;
+  absl::Status SeedEvents(const rpc::CallContext&, const store::v1::SeedEventsRequest&) override;
+  absl::StatusOr<store::v1::RoomDescription> GetRoom(const rpc::CallContext&, const store::v1::GetRoomRequest&) override;
+  absl::StatusOr<store::v1::ListRoomsResponse> ListRooms(const rpc::CallContext&,
+                                                         const store::v1::ListRoomsRequest&) override;
+  absl::StatusOr<store::v1::Member> GetMember(const rpc::CallContext&, const store::v1::GetMemberRequest&) override;
+  absl::StatusOr<store::v1::ListMembersResponse> ListMembers(const rpc::CallContext&,
+                                                             const store::v1::ListMembersRequest&) override;
+  absl::StatusOr<store::v1::EventRecord> GetEvent(const rpc::CallContext&, const store::v1::GetEventRequest&) override;
+  absl::StatusOr<store::v1::ListOutboxResponse> ListOutbox(const rpc::CallContext&,
+                                                           const store::v1::ListOutboxRequest&) override;
+  absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext&,
+                                                                 const store::v1::GetServerKeysRequest&) override;
+  absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
+
+ private:
+  using Key = std::pair<std::string, std::string>;
+  using State = std::map<Key, std::string>;
+
+  struct StoredEvent {
+    std::string pdu;
+    store::EventColumns columns;
+    matrix::v1::Outcome outcome = matrix::v1::OUTCOME_ACCEPTED;
+    matrix::v1::Reason reason = matrix::v1::REASON_NONE;
+    std::optional<matrix::v1::Verdict> verdict;
+    std::string origin;
+    std::int64_t stored_at_ms = 0;
+    /// An index of Room::states; nullopt where it is not known.
+    std::optional<std::size_t> state_after;
+  };
+  struct Room {
+    std::string version;
+    bool ids_are_carried = false;
+    std::map<std::string, StoredEvent> events;
+    std::map<std::string, StoredEvent> refusals;
+    /// Every state that the room has had, whole.
+    std::vector<State> states;
+    std::map<std::set<std::string>, std::size_t> states_of_extremities;
+    std::size_t state_now = 0;
+    std::vector<std::string> extremities;
+    /// What each accepted event changed, in their order; and whether it commutes.
+    std::vector<std::pair<std::set<Key>, bool>> accepted;
+    std::map<std::string, store::v1::Member> members;
+  };
+
+  Room* Find(const std::string& room_id);
+  std::optional<std::size_t> StateBefore(const Room& room, const std::vector<std::string>& prev, bool extends) const;
+  void FillJudging(const Room& room, const std::vector<matrix::v1::StateKey>& keys, const std::set<std::string>& cited,
+                   std::optional<std::size_t> before, matrix::v1::JudgingContext& judging) const;
+  absl::StatusOr<store::v1::EventContext> Context(const store::v1::GetEventContextRequest& request);
+  bool Conflicts(const Room& room, const store::PersistRequest& checked, const matrix::v1::Verdict& verdict) const;
+  void Store(Room& room, const store::v1::PersistEventRequest& request, const store::PersistRequest& checked);
+  void Extend(Room& room, const std::string& event_id, const std::vector<std::string>& prev);
+  void Project(const std::string& room_id, Room& room, const Key& key, const std::string& event_id);
+  void Append(const std::string& room_id, Room& room, const std::vector<store::GivenEvent>& events);
+  void AddToOutbox(const std::string& room_id, const std::string& event_id, const std::set<std::string>& destinations);
+
+  const std::string server_name_;
+  std::mutex mutex_;
+  std::map<std::string, Room> rooms_;
+  std::vector<store::v1::ListOutboxResponse::Row> outbox_;
+  std::map<std::string, store::v1::StoredServerKeys> keys_;
+};
+
+}  // namespace postern::support
