@@ -17,15 +17,15 @@ struct ClientOptions {
   /// Believe any certificate; for tests.
   bool insecure_tls = false;
   /// PEM file of additional authorities; empty: the system's.
-  std::string ca_file;
+  std::string ca_file{};
   std::size_t response_limit_bytes = 1024 * 1024;
 };
 
 struct ClientRequest {
   std::string method = "GET";
-  std::string url;
-  Headers headers;
-  std::string body;
+  std::string url{};
+  Headers headers{};
+  std::string body{};
   absl::Duration timeout = absl::Seconds(10);
 };
 

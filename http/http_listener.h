@@ -18,8 +18,8 @@ namespace postern::http {
 
 struct ListenerOptions {
   std::string listen;  // "127.0.0.1:0", "[::]:8448"
-  std::string certificate_file;  // PEM chain; both empty: plain HTTP
-  std::string key_file;
+  std::string certificate_file{};  // PEM chain; both empty: plain HTTP
+  std::string key_file{};
   std::size_t io_threads = 2;
   std::size_t header_limit_bytes = 16 * 1024;
   std::size_t body_limit_bytes = 128 * 1024;
@@ -28,7 +28,9 @@ struct ListenerOptions {
   absl::Duration read_timeout = absl::Seconds(20);
   absl::Duration idle_timeout = absl::Seconds(120);
   absl::Duration write_timeout = absl::Seconds(20);
+  /// At the limit, connections that wait between two requests are closed, and new ones wait until there is room.
   std::size_t max_connections = 10000;
+  absl::Duration certificate_check_interval = absl::Seconds(5);
 };
 
 /// Gives the answer of one request; may be called from any thread, at most once. If it is destroyed unused, the peer gets the

@@ -17,22 +17,22 @@ std::optional<std::string_view> FindHeader(const Headers& headers, std::string_v
 std::vector<std::string_view> FindHeaders(const Headers& headers, std::string_view name);
 
 struct Request {
-  std::string method;
+  std::string method{};
   /// The request target exactly as it was received, query included.
-  std::string target;
-  Headers headers;
-  std::string body;
+  std::string target{};
+  Headers headers{};
+  std::string body{};
   /// Whether the request had a body at all (Content-Length > 0 or chunked).
   bool has_body = false;
   /// The client's address without its port.
-  std::string remote_address;
+  std::string remote_address{};
 };
 
 struct Response {
   int status = 200;
-  Headers headers;
+  Headers headers{};
   /// application/json unless a Content-Type header is given.
-  std::string body;
+  std::string body{};
 };
 
 /// The path of a request target (before '?'), still percent-encoded.

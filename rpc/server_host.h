@@ -19,8 +19,8 @@ namespace postern::rpc {
 inline constexpr int kMaxMessageBytes = 64 * 1024 * 1024;
 
 struct ServerOptions {
-  std::string listen;  // "127.0.0.1:0", "[::]:7101", "unix:/path"
-  TransportSecurity security;
+  std::string listen{};  // "127.0.0.1:0", "[::]:7101", "unix:/path"
+  TransportSecurity security{};
   int max_message_bytes = kMaxMessageBytes;
   absl::Duration max_connection_age = absl::InfiniteDuration();
 };

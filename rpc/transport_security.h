@@ -15,9 +15,9 @@ namespace postern::rpc {
 
 struct TransportSecurity {
   bool plaintext = false;
-  std::string certificate_file;  // PEM, the service's own
-  std::string key_file;
-  std::string ca_file;  // who may call, and whom we call
+  std::string certificate_file{};  // PEM, the service's own
+  std::string key_file{};
+  std::string ca_file{};  // who may call, and whom we call
 };
 
 /// Refuses: kInvalidArgument where neither plaintext nor all three files are given, or a file cannot be read.

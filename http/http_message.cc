@@ -1,0 +1,78 @@
+#include "http/http_message.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace postern::http {
+namespace {
+
+char Lower(char c) { return 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool SameName(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return Lower(x) == Lower(y); });
+}
+
+int HexValue(char c) {
+  if ('0' <= c && c <= '9') return c - '0';
+  const char lower = Lower(c);
+  return 'a' <= lower && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+bool IsUnreserved(char c) {
+  return ('0' <= c && c <= '9') || ('a' <= Lower(c) && Lower(c) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+}  // namespace
+
+std::optional<std::string_view> FindHeader(const Headers& headers, std::string_view name) {
+  for (const auto& [key, value] : headers) {
+    if (SameName(key, name)) return value;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string_view> FindHeaders(const Headers& headers, std::string_view name) {
+  std::vector<std::string_view> found;
+  for (const auto& [key, value] : headers) {
+    if (SameName(key, name)) found.emplace_back(value);
+  }
+  return found;
+}
+
+std::string_view PathOf(std::string_view target) { return target.substr(0, target.find('?')); }
+
+std::optional<std::string> PercentDecode(std::string_view text) {
+  std::string decoded;
+  decoded.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded += text[i];
+      continue;
+    }
+    if (text.size() - i < 3) return std::nullopt;
+    const int high = HexValue(text[i + 1]), low = HexValue(text[i + 2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    decoded += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return decoded;
+}
+
+std::string PercentEncode(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string encoded;
+  encoded.reserve(text.size() + text.size() / 2);
+  for (const char c : text) {
+    if (IsUnreserved(c)) {
+      encoded += c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    encoded += '%';
+    encoded += kHex[byte >> 4U];
+    encoded += kHex[byte & 0xfU];
+  }
+  return encoded;
+}
+
+}  // namespace postern::http
