@@ -32,8 +32,8 @@ inline constexpr std::size_t kMaxAuthEvents = 10;
 /// syntax. The event id is computed once, when it is made.
 class Event {
  public:
-  /// Step 1 of the six: structure and limits ("Checks performed on receipt of a PDU", check 1; appendices "Size limits"; the
-  /// version's event format). Refuses: kBadFormat, naming the member.
+  /// Step 1 of the six: structure and limits ("Checks performed on receipt of a PDU", check 1; appendices "Size
+  /// limits"; the version's event format). Refuses: kBadFormat, naming the member.
   static absl::StatusOr<Event> FromJson(Json json, const RoomRules& rules);
   /// The same, from text. Refuses as ParseJson does, and kBadFormat.
   static absl::StatusOr<Event> Parse(std::string_view text, const RoomRules& rules);

@@ -23,7 +23,8 @@ bool IsReference(const Json& reference, const RoomRules& rules) {
   return pair && pair->size() == 2 && (*pair)[0].AsString() && (*pair)[1].AsObject();
 }
 
-absl::Status CheckReferences(const JsonObject& event, std::string_view member, std::size_t most, const RoomRules& rules) {
+absl::Status CheckReferences(const JsonObject& event, std::string_view member, std::size_t most,
+                             const RoomRules& rules) {
   const Json* value = event.Find(member);
   const JsonArray* references = value ? value->AsArray() : nullptr;
   if (!references) return Bad(member, "an array");

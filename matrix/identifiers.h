@@ -11,8 +11,8 @@ namespace postern::matrix {
 
 inline constexpr std::size_t kMaxIdentifierBytes = 255;
 
-/// `@localpart:server`. Historical localparts (any bytes but NUL and ':') are accepted, as the rooms of other servers hold
-/// them. The server name keeps its port and brackets.
+/// `@localpart:server`. Historical localparts (any bytes but NUL and ':') are accepted, as the rooms of other servers
+/// hold them. The server name keeps its port and brackets.
 class UserId {
  public:
   /// Refuses: kInvalidArgument.
@@ -31,8 +31,8 @@ class UserId {
 /// The part after the first ':' of an id, or "" if there is none; no check of its grammar.
 std::string_view DomainOf(std::string_view id);
 
-/// Whether `text` may be a room id: '!' and a localpart, with a server name (versions 1-11) or the unpadded URL-safe base64
-/// of a SHA-256 (version 12); at most 255 bytes.
+/// Whether `text` may be a room id: '!' and a localpart, with a server name (versions 1-11) or the unpadded URL-safe
+/// base64 of a SHA-256 (version 12); at most 255 bytes.
 bool IsRoomId(std::string_view text);
 
 /// Whether `text` may be an event id: '$' and something, at most 255 bytes.

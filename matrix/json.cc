@@ -11,14 +11,16 @@
 namespace postern::matrix {
 
 const Json* JsonObject::Find(std::string_view key) const {
-  const auto at = std::ranges::lower_bound(members_, key, {}, [](const JsonMember& m) { return std::string_view(m.key); });
+  const auto at =
+      std::ranges::lower_bound(members_, key, {}, [](const JsonMember& m) { return std::string_view(m.key); });
   return at != members_.end() && at->key == key ? &at->value : nullptr;
 }
 
 Json* JsonObject::Find(std::string_view key) { return const_cast<Json*>(std::as_const(*this).Find(key)); }
 
 void JsonObject::Set(std::string_view key, Json value) {
-  const auto at = std::ranges::lower_bound(members_, key, {}, [](const JsonMember& m) { return std::string_view(m.key); });
+  const auto at =
+      std::ranges::lower_bound(members_, key, {}, [](const JsonMember& m) { return std::string_view(m.key); });
   if (at != members_.end() && at->key == key) {
     at->value = std::move(value);
   } else {
@@ -27,13 +29,15 @@ void JsonObject::Set(std::string_view key, Json value) {
 }
 
 bool JsonObject::Erase(std::string_view key) {
-  const auto at = std::ranges::lower_bound(members_, key, {}, [](const JsonMember& m) { return std::string_view(m.key); });
+  const auto at =
+      std::ranges::lower_bound(members_, key, {}, [](const JsonMember& m) { return std::string_view(m.key); });
   if (at == members_.end() || at->key != key) return false;
   members_.erase(at);
   return true;
 }
 
-// A peer chooses the nesting. What follows walks the tree with a list of what is left to do, so that the stack stays flat.
+// A peer chooses the nesting. What follows walks the tree with a list of what is left to do, so that the stack stays
+// flat.
 
 void Json::MoveContainersTo(std::vector<Json>& pending) {
   if (JsonArray* array = AsArray()) {
@@ -121,7 +125,8 @@ bool Json::operator==(const Json& other) const {
   return true;
 }
 
-/// Builds the tree from basic_parser's events. Returns false with `refusal` set where the document is JSON but not ours.
+/// Builds the tree from basic_parser's events. Returns false with `refusal` set where the document is JSON but not
+/// ours.
 class JsonBuilder {
  public:
   static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
@@ -247,8 +252,7 @@ bool EndsInLeadingSurrogate(std::string_view text) {
 bool IsSurrogateProblem(const boost::json::error_code& error, std::string_view read) {
   if (error == boost::json::error::syntax) return EndsInLeadingSurrogate(read);
   return error == boost::json::error::illegal_leading_surrogate ||
-         error == boost::json::error::illegal_trailing_surrogate ||
-         error == boost::json::error::expected_utf16_escape;
+         error == boost::json::error::illegal_trailing_surrogate || error == boost::json::error::expected_utf16_escape;
 }
 
 }  // namespace
@@ -262,7 +266,8 @@ absl::StatusOr<Json> ParseJson(std::string_view text) {
   if (!error && read < text.size()) error = boost::json::error::extra_data;
   if (!error) return parser.handler().TakeRoot();
   if (!parser.handler().refusal().empty()) return Refuse(Reason::kBadJson, parser.handler().refusal());
-  if (IsSurrogateProblem(error, text.substr(0, read))) return Refuse(Reason::kBadJson, "a string holds a lone surrogate");
+  if (IsSurrogateProblem(error, text.substr(0, read)))
+    return Refuse(Reason::kBadJson, "a string holds a lone surrogate");
   return Refuse(Reason::kNotJson, fmt::format("not JSON near byte {}: {}", read, error.message()));
 }
 

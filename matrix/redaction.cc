@@ -14,9 +14,9 @@ constexpr std::array<std::string_view, 15> kTopLevel{
     "event_id", "type",        "room_id",    "sender",      "state_key", "content",          "hashes",    "signatures",
     "depth",    "prev_events", "prev_state", "auth_events", "origin",    "origin_server_ts", "membership"};
 // Version 11 no longer protects what only the first versions carried.
-constexpr std::array<std::string_view, 12> kTopLevelV11{
-    "event_id",   "type",  "room_id",     "sender",      "state_key",        "content", "hashes",
-    "signatures", "depth", "prev_events", "auth_events", "origin_server_ts"};
+constexpr std::array<std::string_view, 12> kTopLevelV11{"event_id",  "type",        "room_id",     "sender",
+                                                        "state_key", "content",     "hashes",      "signatures",
+                                                        "depth",     "prev_events", "auth_events", "origin_server_ts"};
 
 constexpr std::array<std::string_view, 1> kMember{"membership"};
 constexpr std::array<std::string_view, 2> kMemberV9{"membership", "join_authorised_via_users_server"};

@@ -1,4 +1,5 @@
-// Server names (appendices, "Server name"): a host name, an IPv4 literal or a bracketed IPv6 literal, with an optional port.
+// Server names (appendices, "Server name"): a host name, an IPv4 literal or a bracketed IPv6 literal, with an optional
+// port.
 #pragma once
 
 #include <cstdint>

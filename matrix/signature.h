@@ -25,6 +25,8 @@ class SigningKey {
   /// `key_id` with its algorithm; `seed` 32 bytes. Refuses: kInvalidArgument, also for key pairs that are known to be
   /// public (pitfall K07).
   static absl::StatusOr<SigningKey> FromSeed(std::string_view key_id, std::string_view seed);
+  /// The same for the seeds of published test vectors, whose pairs FromSeed refuses. No server may sign with one.
+  static absl::StatusOr<SigningKey> FromTestVectorSeed(std::string_view key_id, std::string_view seed);
 
   const std::string& key_id() const { return key_id_; }
   /// 32 bytes.
@@ -52,7 +54,8 @@ bool VerifySignature(std::string_view message, std::string_view signature, std::
 /// Whether this public key's secret is known to the world; such a key is never used and never believed.
 bool IsKnownBadKey(std::string_view public_key);
 
-/// Adds signatures[server][key id] over the canonical JSON without `signatures` and `unsigned`. Signatures that are there stay.
+/// Adds signatures[server][key id] over the canonical JSON without `signatures` and `unsigned`. Signatures that are
+/// there stay.
 void SignJson(JsonObject& object, std::string_view server_name, const SigningKey& key);
 
 /// Whether signatures[server][key_id] of `object` holds under `public_key`.
@@ -68,8 +71,8 @@ void HashAndSignEvent(JsonObject& event, std::string_view server_name, const Sig
 /// One key of a server.
 struct VerifyKey {
   std::string key_id;
-  std::string public_key;               // 32 bytes
-  std::optional<absl::Time> expired;    // set for `old_verify_keys`
+  std::string public_key;             // 32 bytes
+  std::optional<absl::Time> expired;  // set for `old_verify_keys`
 };
 
 /// What is known of one server's keys.
@@ -90,13 +93,15 @@ struct UsedKey {
   absl::Time valid_until;
 };
 
-/// The servers that must have signed `event` (room versions' "Signing"): the sender's, in versions 1-2 that of the event id, with
-/// restricted joins that of join_authorised_via_users_server; not the sender's for an invite with third_party_invite.
+/// The servers that must have signed `event` (room versions' "Signing"): the sender's, in versions 1-2 that of the
+/// event id, with restricted joins that of join_authorised_via_users_server; not the sender's for an invite with
+/// third_party_invite.
 std::vector<std::string> RequiredSigners(const JsonObject& event, const RoomRules& rules);
 
-/// OK if every required server has signed the redacted event: at least one of its ed25519 signatures is by a usable key, and
-/// all those by usable keys hold. Signatures of policy servers do not count, nor those by known-bad keys. Usable: valid at origin_server_ts (5+), capped at `now` + 7 days; or an old key that had
-/// not expired then. Appends the keys relied on to `used` if it is given. Refuses: kBadSignature, naming the server.
+/// OK if every required server has signed the redacted event: at least one of its ed25519 signatures is by a usable
+/// key, and all those by usable keys hold. Signatures of policy servers do not count, nor those by known-bad keys.
+/// Usable: valid at origin_server_ts (5+), capped at `now` + 7 days; or an old key that had not expired then. Appends
+/// the keys relied on to `used` if it is given. Refuses: kBadSignature, naming the server.
 absl::Status CheckEventSignatures(const JsonObject& event, const RoomRules& rules, const KeyDirectory& keys,
                                   absl::Time now, std::vector<UsedKey>* used = nullptr);
 

@@ -91,10 +91,14 @@ struct Parameters {
 
   /// False if the name has come before.
   bool Set(std::string name, std::string value) {
-    if (name == "origin") origin = std::move(value);
-    else if (name == "destination") destination = std::move(value);
-    else if (name == "key") key = std::move(value);
-    else if (name == "sig") sig = std::move(value);
+    if (name == "origin")
+      origin = std::move(value);
+    else if (name == "destination")
+      destination = std::move(value);
+    else if (name == "key")
+      key = std::move(value);
+    else if (name == "sig")
+      sig = std::move(value);
     return seen.insert(std::move(name)).second;
   }
 };
@@ -111,8 +115,7 @@ std::string Quoted(std::string_view text) {
 }  // namespace
 
 bool IsXMatrix(std::string_view header) {
-  return header.size() >= kScheme.size() &&
-         std::ranges::equal(header.substr(0, kScheme.size()), kScheme, {}, Lower) &&
+  return header.size() >= kScheme.size() && std::ranges::equal(header.substr(0, kScheme.size()), kScheme, {}, Lower) &&
          (header.size() == kScheme.size() || IsBlank(header[kScheme.size()]));
 }
 
@@ -125,7 +128,8 @@ absl::StatusOr<XMatrixHeader> ParseXMatrix(std::string_view header) {
   while (true) {
     auto parameter = TakeParameter(reader);
     if (!parameter) return Malformed("a parameter is not name=value");
-    if (!parameters.Set(std::move(parameter->first), std::move(parameter->second))) return Malformed("a name comes twice");
+    if (!parameters.Set(std::move(parameter->first), std::move(parameter->second)))
+      return Malformed("a name comes twice");
     if (reader.AtEnd()) break;
     reader.TakeWhile(IsBlank);
     if (!reader.Take(',')) return Malformed("parameters are separated by commas");

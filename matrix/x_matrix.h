@@ -26,7 +26,8 @@ bool IsXMatrix(std::string_view header);
 /// outside the grammar, repeated names, or a missing origin, key or sig.
 absl::StatusOr<XMatrixHeader> ParseXMatrix(std::string_view header);
 
-/// What a request's signature covers. `uri` is the request target as received. No `content` for requests without a body.
+/// What a request's signature covers. `uri` is the request target as received. No `content` for requests without a
+/// body.
 struct SignedRequest {
   std::string_view method;
   std::string_view uri;

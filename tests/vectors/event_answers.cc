@@ -162,7 +162,7 @@ Output AnswerSignEvent(const Input& input) {
   const std::string* key_id = input.String("key_id");
   const auto seed = input.Bytes("seed");
   if (!rules || !event || !server || !key_id || !seed) return std::nullopt;
-  const auto key = matrix::SigningKey::FromSeed(*key_id, *seed);
+  const auto key = matrix::SigningKey::FromTestVectorSeed(*key_id, *seed);
   if (!key.ok()) return std::nullopt;
   JsonObject signed_event = *event;
   matrix::HashAndSignEvent(signed_event, *server, *key, *rules);

@@ -11,7 +11,8 @@
 
 namespace postern::vectors {
 
-/// The members of a case's input, or of an object in it. Each reads nullptr or nullopt where there is none of that type.
+/// The members of a case's input, or of an object in it. Each reads nullptr or nullopt where there is none of that
+/// type.
 class Input {
  public:
   explicit Input(const matrix::JsonObject& members) : members_(members) {}

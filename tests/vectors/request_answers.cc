@@ -38,7 +38,7 @@ Output AnswerXMatrixSign(const Input& input) {
   const std::string* key_id = input.String("key_id");
   const auto seed = input.Bytes("seed");
   if (!request || !key_id || !seed) return std::nullopt;
-  const auto key = matrix::SigningKey::FromSeed(*key_id, *seed);
+  const auto key = matrix::SigningKey::FromTestVectorSeed(*key_id, *seed);
   if (!key.ok()) return std::nullopt;
   matrix::JsonObject output;
   output.Set("sig", matrix::SignRequest(*request, *key));

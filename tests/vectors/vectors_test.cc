@@ -59,7 +59,8 @@ TEST(ConformanceProgram, AnswersWhatItCannotReadAsUnsupported) {
       {R"({"op":"content_hash","input":{"event":{"id":"no","x":)" + lone + R"(}},"id":"a"})", R"("a")"},
       {R"({"id":"a","op":"content_hash","input":{"event":)", R"("a")"},
       {R"({"id":"a","op":"xmatrix_sign","input":{"method":"GET","uri":"/","origin":"a","destination":"b",)"
-       R"("key_id":"rsa:1","seed":"AAAA"}})", R"("a")"},
+       R"("key_id":"rsa:1","seed":"AAAA"}})",
+       R"("a")"},
       {R"({"id":"a","op":"auth_check","input":{"room_version":"10","event":{},"state":[]}})", R"("a")"},
   };
   for (const OddLine& odd : lines) {
