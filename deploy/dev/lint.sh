@@ -11,7 +11,7 @@ case "$*" in
 esac
 lint_status=0
 git ls-files -z '*.h' '*.cc' | xargs -0 "$(newest_clang clang-format)" --dry-run -Werror >&2 || lint_status=1
-python3 "$COMMANDS/include_arrows.py" >&2 || lint_status=1
+python3 tests/include_arrows.py >&2 || lint_status=1
 if [ "$tidy" = yes ]; then
   build_preset release
   python3 "$COMMANDS/tidy.py" "$(newest_clang clang-tidy)" build/release >&2 || lint_status=1

@@ -26,7 +26,4 @@ class KeyEndpoint {
 /// "127.0.0.1:8001", "[::1]:8001" for that; "" for any other name and for one without a port.
 std::string LoopbackAddressOf(const matrix::ServerName& name);
 
-/// Whether somebody listens at `address` (as LoopbackAddressOf gives it) already.
-bool SomebodyListensAt(const std::string& address);
-
 }  // namespace postern::peer

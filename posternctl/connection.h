@@ -1,0 +1,61 @@
+// The gateway's admin service and the store, as the commands reach them.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/support/status.h"
+#include "postern/gateway/v1/admin.grpc.pb.h"
+#include "postern/store/v1/store.grpc.pb.h"
+#include "posternctl/commands.h"
+
+namespace postern::posternctl {
+
+/// Refuses: kInvalidArgument where the address is not loopback and nothing says how to trust it.
+absl::StatusOr<std::unique_ptr<gateway::v1::Admin::Stub>> OpenGateway(const GlobalOptions& global);
+absl::StatusOr<std::unique_ptr<store::v1::Store::Stub>> OpenStore(const GlobalOptions& global);
+
+/// Sets the deadline and starts a trace.
+void Prepare(const GlobalOptions& global, grpc::ClientContext& context);
+
+/// A failed call; where nobody answered, `peer` is named.
+absl::Status FailedCall(const grpc::Status& status, const std::string& peer);
+
+/// One unary call: `method` is a pointer to the stub's member.
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Call(const GlobalOptions& global, const std::string& peer, Stub& stub,
+                              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                              const Request& request) {
+  grpc::ClientContext context;
+  Prepare(global, context);
+  Response response;
+  const grpc::Status status = (stub.*method)(&context, request, &response);
+  if (!status.ok()) return FailedCall(status, peer);
+  return response;
+}
+
+/// Opens the channel and calls.
+template <typename Request, typename Response>
+absl::StatusOr<Response> CallGateway(const GlobalOptions& global,
+                                     grpc::Status (gateway::v1::Admin::Stub::*method)(grpc::ClientContext*,
+                                                                                      const Request&, Response*),
+                                     const Request& request) {
+  const auto stub = OpenGateway(global);
+  if (!stub.ok()) return stub.status();
+  return Call(global, "gateway at " + global.gateway, **stub, method, request);
+}
+
+template <typename Request, typename Response>
+absl::StatusOr<Response> CallStore(const GlobalOptions& global,
+                                   grpc::Status (store::v1::Store::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                                  Response*),
+                                   const Request& request) {
+  const auto stub = OpenStore(global);
+  if (!stub.ok()) return stub.status();
+  return Call(global, "store at " + global.store, **stub, method, request);
+}
+
+}  // namespace postern::posternctl

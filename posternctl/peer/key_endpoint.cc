@@ -1,0 +1,122 @@
+#include "posternctl/peer/key_endpoint.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "http/http_listener.h"
+#include "http/self_signed_certificate.h"
+#include "matrix/canonical_json.h"
+#include "matrix/refusal.h"
+
+namespace postern::peer {
+namespace {
+
+using matrix::Reason;
+
+constexpr std::string_view kKeyPath = "/_matrix/key/v2/server";
+
+// Where the certificate's two files are while they are served.
+class PrivateDirectory {
+ public:
+  static absl::StatusOr<PrivateDirectory> Make() {
+    std::error_code error;
+    std::string path = (std::filesystem::temp_directory_path(error) / "postern-key-XXXXXX").string();
+    if (error || mkdtemp(path.data()) == nullptr) {
+      return matrix::Refuse(Reason::kInvalidArgument, fmt::format("{}: cannot be made", path));
+    }
+    return PrivateDirectory(std::move(path));
+  }
+  PrivateDirectory(PrivateDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  PrivateDirectory& operator=(PrivateDirectory&&) = delete;
+  ~PrivateDirectory() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  std::string File(std::string_view name) const { return fmt::format("{}/{}", path_, name); }
+
+ private:
+  explicit PrivateDirectory(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+http::Response Refused(Reason reason, std::string_view error) {
+  const matrix::Refusal& row = matrix::RefusalOf(reason);
+  matrix::JsonObject body;
+  body.Set("errcode", row.errcode);
+  body.Set("error", error);
+  return {.status = row.http_status, .headers = {}, .body = matrix::CanonicalJson(body)};
+}
+
+class HttpsKeyEndpoint : public KeyEndpoint, private http::RequestHandler {
+ public:
+  HttpsKeyEndpoint(const ServerIdentity& identity, PrivateDirectory directory)
+      : identity_(identity), directory_(std::move(directory)) {}
+
+  absl::Status Listen(const std::string& listen) {
+    http::ListenerOptions options{.listen = listen,
+                                  .certificate_file = directory_.File("certificate.pem"),
+                                  .key_file = directory_.File("key.pem"),
+                                  .io_threads = 1};
+    const auto pem = http::MakeSelfSignedCertificate(std::string(identity_.server_name().host()));
+    if (!pem.ok()) return pem.status();
+    const absl::Status written = http::WritePem(*pem, options.certificate_file, options.key_file);
+    if (!written.ok()) return written;
+    auto listener = http::HttpListener::Start(options, *this);
+    if (!listener.ok()) return listener.status();
+    listener_ = *std::move(listener);
+    return absl::OkStatus();
+  }
+
+  int port() const override { return listener_->port(); }
+  int requests() const override { return requests_; }
+
+ private:
+  std::optional<http::Response> OnHead(const http::Request& head) override {
+    // The path may name a key id, as old servers do.
+    if (!http::PathOf(head.target).starts_with(kKeyPath)) return Refused(Reason::kUnknownPath, "only keys are served here");
+    if (head.method != "GET") return Refused(Reason::kUnknownMethod, "GET is what works here");
+    return std::nullopt;
+  }
+
+  void OnRequest(http::Request /*request*/, http::Respond respond) override {
+    ++requests_;
+    respond({.status = 200, .headers = {}, .body = matrix::CanonicalJson(identity_.KeyDocument(absl::Now()))});
+  }
+
+  http::Response OnRefused(const absl::Status& why) override {
+    return Refused(matrix::ReasonOf(why), matrix::DetailOf(why));
+  }
+
+  const ServerIdentity& identity_;
+  const PrivateDirectory directory_;
+  std::atomic<int> requests_ = 0;
+  std::unique_ptr<http::HttpListener> listener_;  // goes first: it calls the rest
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<KeyEndpoint>> KeyEndpoint::Start(const ServerIdentity& identity,
+                                                                const std::string& listen) {
+  auto directory = PrivateDirectory::Make();
+  if (!directory.ok()) return directory.status();
+  auto endpoint = std::make_unique<HttpsKeyEndpoint>(identity, *std::move(directory));
+  const absl::Status listening = endpoint->Listen(listen);
+  if (!listening.ok()) return listening;
+  return std::unique_ptr<KeyEndpoint>(std::move(endpoint));
+}
+
+std::string LoopbackAddressOf(const matrix::ServerName& name) {
+  if (!name.port()) return "";
+  const std::string_view host = name.host();
+  if (host == "localhost") return fmt::format("127.0.0.1:{}", *name.port());
+  const bool loopback = name.IsIpLiteral() && (host.starts_with("127.") || host == "::1");
+  return loopback ? fmt::format("{}:{}", name.host_as_written(), *name.port()) : "";
+}
+
+}  // namespace postern::peer
