@@ -1,0 +1,263 @@
+#include "tests/contract/validator_contract.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+
+#include "grpcpp/support/status.h"
+#include "matrix/canonical_json.h"
+#include "matrix/content_hash.h"
+#include "matrix/refusal.h"
+#include "postern/matrix/v1/refusal.pb.h"
+#include "rpc/status_codec.h"
+#include "tests/support/judging_request.h"
+#include "tests/support/room_builder.h"
+
+namespace postern::contract {
+
+using matrix::Event;
+using matrix::Reason;
+using support::Object;
+using support::RoomBuilder;
+using support::TestRoom;
+using support::ValidateRequestFor;
+using testing::IsEmpty;
+using testing::SizeIs;
+namespace wire = postern::matrix::v1;
+
+namespace {
+
+constexpr char kAnn[] = "@ann:b.example";
+
+Reason ReasonOf(const grpc::Status& status) { return matrix::ReasonOf(rpc::FromGrpc(status, Reason::kValidatorDown)); }
+
+TestRoom InvitedAnn(std::string_view version = "10") { return RoomBuilder(version).Member(kAnn, "invite").Build(); }
+
+validator::v1::AuthorizeRequest AuthorizeRequestFor(const TestRoom& room, const Event& event) {
+  validator::v1::AuthorizeRequest request;
+  matrix::JsonObject draft = event.json();
+  draft.Erase("hashes");
+  draft.Erase("signatures");
+  request.set_pdu(matrix::CanonicalJson(draft));
+  *request.mutable_context() = support::JudgingContextFor(room, event);
+  return request;
+}
+
+}  // namespace
+
+void ValidatorContract::SetUp() {
+  served_ = GetParam().start();
+  ASSERT_NE(served_, nullptr);
+  stub_ =
+      validator::v1::Validator::NewStub(grpc::CreateChannel(served_->address(), grpc::InsecureChannelCredentials()));
+}
+
+grpc::Status ValidatorContract::Validate(const validator::v1::ValidateRequest& request) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  response_.Clear();
+  return stub_->Validate(&context, request, &response_);
+}
+
+grpc::Status ValidatorContract::Authorize(const validator::v1::AuthorizeRequest& request) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  authorized_.Clear();
+  return stub_->Authorize(&context, request, &authorized_);
+}
+
+TEST_P(ValidatorContract, AcceptsALeaveInEveryVersion) {
+  for (const matrix::RoomRules& rules : matrix::AllRoomRules()) {
+    const TestRoom room = InvitedAnn(rules.version);
+    const Event leave = room.Leave(kAnn);
+    ASSERT_TRUE(Validate(ValidateRequestFor(room, leave)).ok()) << rules.version;
+    EXPECT_EQ(verdict().outcome(), wire::OUTCOME_ACCEPTED) << rules.version << ": " << verdict().detail();
+    EXPECT_EQ(verdict().reason(), wire::REASON_NONE);
+    EXPECT_THAT(verdict().steps(), SizeIs(6));
+    EXPECT_EQ(verdict().event_id(), leave.event_id());
+    EXPECT_EQ(verdict().judged_copy(), TestRoom::Text(leave));
+    EXPECT_EQ(verdict().judged_sha256(), matrix::Sha256(verdict().judged_copy()));
+    EXPECT_EQ(verdict().judged_at_ms(), absl::ToUnixMillis(room.now()));
+    EXPECT_TRUE(verdict().commutes());
+    ASSERT_THAT(verdict().current_state_change(), SizeIs(1));
+    EXPECT_EQ(verdict().current_state_change(0).state_key(), kAnn);
+    EXPECT_EQ(verdict().current_state_change(0).event_id(), leave.event_id());
+    EXPECT_THAT(verdict().read_set(), SizeIs(3));
+    EXPECT_THAT(verdict().keys_used(), SizeIs(1));
+  }
+}
+
+TEST_P(ValidatorContract, NumbersTheStepsAndSaysHowEachEnded) {
+  const TestRoom room = InvitedAnn();
+  ASSERT_TRUE(Validate(ValidateRequestFor(room, room.Leave(kAnn))).ok());
+  for (int i = 0; i < verdict().steps_size(); ++i) {
+    EXPECT_EQ(verdict().steps(i).step(), i + 1);
+    EXPECT_EQ(verdict().steps(i).outcome(), wire::STEP_OUTCOME_OK);
+    EXPECT_FALSE(verdict().steps(i).text().empty());
+  }
+}
+
+TEST_P(ValidatorContract, ABrokenEventIsJudgedNotRefused) {
+  const TestRoom room = InvitedAnn();
+  auto request = ValidateRequestFor(room, room.Leave(kAnn));
+  for (const std::string_view pdu : {"", "{", "[]", "{}", "{\"type\":1}"}) {
+    request.set_pdu(std::string(pdu));
+    ASSERT_TRUE(Validate(request).ok()) << pdu;
+    EXPECT_EQ(verdict().outcome(), wire::OUTCOME_INVALID);
+    EXPECT_EQ(verdict().reason(), wire::REASON_BAD_FORMAT);
+    EXPECT_THAT(verdict().judged_copy(), IsEmpty());
+  }
+}
+
+TEST_P(ValidatorContract, AnUnsignedEventIsInvalid) {
+  const TestRoom room = InvitedAnn();
+  auto request = ValidateRequestFor(room, room.Leave(kAnn));
+  request.clear_verify_keys();
+  ASSERT_TRUE(Validate(request).ok());
+  EXPECT_EQ(verdict().outcome(), wire::OUTCOME_INVALID);
+  EXPECT_EQ(verdict().reason(), wire::REASON_BAD_SIGNATURE);
+  EXPECT_THAT(verdict().current_state_change(), IsEmpty());
+}
+
+TEST_P(ValidatorContract, AnExpiredKeyDoesNotCountFromV5OnButItDidBefore) {
+  for (const auto& [version, outcome] :
+       {std::pair{"4", wire::OUTCOME_ACCEPTED}, std::pair{"5", wire::OUTCOME_INVALID}}) {
+    const TestRoom room = InvitedAnn(version);
+    auto request = ValidateRequestFor(room, room.Leave(kAnn));
+    for (auto& server : *request.mutable_verify_keys()) server.set_valid_until_ms(1000);
+    ASSERT_TRUE(Validate(request).ok());
+    EXPECT_EQ(verdict().outcome(), outcome) << version;
+  }
+}
+
+TEST_P(ValidatorContract, UnknownPrevEventsAreInvalid) {
+  const TestRoom room = InvitedAnn();
+  auto request = ValidateRequestFor(room, room.Leave(kAnn));
+  request.mutable_context()->mutable_prev_events(0)->set_known(false);
+  ASSERT_TRUE(Validate(request).ok());
+  EXPECT_EQ(verdict().outcome(), wire::OUTCOME_INVALID);
+  EXPECT_EQ(verdict().reason(), wire::REASON_UNKNOWN_EVENTS);
+}
+
+TEST_P(ValidatorContract, TheBannedAreRejected) {
+  const TestRoom room = RoomBuilder("10").Member(kAnn, "ban").Build();
+  ASSERT_TRUE(Validate(ValidateRequestFor(room, room.Leave(kAnn))).ok());
+  EXPECT_EQ(verdict().outcome(), wire::OUTCOME_REJECTED);
+  EXPECT_EQ(verdict().reason(), wire::REASON_NOT_AUTHORISED);
+  EXPECT_EQ(verdict().steps(3).rule(), "auth rule 4.5.1");
+}
+
+TEST_P(ValidatorContract, ABanThatLandedMeanwhileSoftFails) {
+  const TestRoom room = InvitedAnn();
+  const Event leave = room.Leave(kAnn);
+  const Event ban = room.Member(kAnn, "ban", room.creator());
+  auto request = ValidateRequestFor(room, leave);
+  request.mutable_context()->set_extends_all_extremities(false);
+  support::SetStateNow(ban, *request.mutable_context());
+  ASSERT_TRUE(Validate(request).ok());
+  EXPECT_EQ(verdict().outcome(), wire::OUTCOME_SOFT_FAILED);
+  EXPECT_EQ(verdict().steps(4).outcome(), wire::STEP_OUTCOME_OK);
+  EXPECT_EQ(verdict().steps(5).outcome(), wire::STEP_OUTCOME_FAILED);
+  EXPECT_THAT(verdict().state_after_change(), IsEmpty());
+  EXPECT_THAT(verdict().current_state_change(), IsEmpty());
+  EXPECT_FALSE(verdict().judged_copy().empty());
+}
+
+TEST_P(ValidatorContract, AnAlteredEventIsJudgedAsItsRedactedCopy) {
+  const TestRoom room = InvitedAnn();
+  const Event leave = room.Leave(kAnn);
+  auto request = ValidateRequestFor(room, leave);
+  matrix::JsonObject altered = leave.json();
+  altered.Set("content", matrix::Json(Object(R"({"membership":"leave","reason":"spam"})")));
+  request.set_pdu(matrix::CanonicalJson(altered));
+  ASSERT_TRUE(Validate(request).ok());
+  EXPECT_EQ(verdict().outcome(), wire::OUTCOME_ACCEPTED);
+  EXPECT_EQ(verdict().steps(1).outcome(), wire::STEP_OUTCOME_REDACTED);
+  EXPECT_EQ(verdict().judged_copy().find("spam"), std::string::npos);
+}
+
+TEST_P(ValidatorContract, RefusesAVersionThatNobodyKnows) {
+  const TestRoom room = InvitedAnn();
+  auto request = ValidateRequestFor(room, room.Leave(kAnn));
+  for (const std::string_view version : {"", "0", "13", "org.example.1"}) {
+    request.mutable_context()->set_room_version(std::string(version));
+    const grpc::Status status = Validate(request);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_EQ(ReasonOf(status), Reason::kUnsupportedVersion);
+  }
+}
+
+TEST_P(ValidatorContract, RefusesAContextThatDoesNotFit) {
+  const TestRoom room = InvitedAnn();
+  const auto whole = ValidateRequestFor(room, room.Leave(kAnn));
+  auto request = whole;
+  request.mutable_context()->clear_events();
+  EXPECT_EQ(ReasonOf(Validate(request)), Reason::kInvalidArgument);
+  request = whole;
+  request.mutable_context()->mutable_events(0)->set_pdu("{}");
+  EXPECT_EQ(ReasonOf(Validate(request)), Reason::kInvalidArgument);
+  request = whole;
+  request.mutable_context()->mutable_events(0)->set_event_id("$other");
+  EXPECT_EQ(ReasonOf(Validate(request)), Reason::kInvalidArgument);
+  request = whole;
+  request.mutable_context()->mutable_state_now(0)->set_type("m.room.name");
+  EXPECT_EQ(ReasonOf(Validate(request)), Reason::kInvalidArgument);
+  request = whole;
+  request.mutable_context()->clear_auth_events();
+  EXPECT_EQ(ReasonOf(Validate(request)), Reason::kInvalidArgument);
+}
+
+TEST_P(ValidatorContract, SaysThatItCannotJudgeWhatHangsOnAResolution) {
+  const TestRoom room = InvitedAnn();
+  auto request = ValidateRequestFor(room, room.Leave(kAnn));
+  request.mutable_context()->set_extends_all_extremities(false);
+  request.mutable_context()->set_state_before_unresolved(true);
+  grpc::Status status = Validate(request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ReasonOf(status), Reason::kStateUnresolved);
+  request.mutable_context()->set_state_before_unresolved(false);
+  request.mutable_context()->set_states_diverge(true);
+  EXPECT_EQ(ReasonOf(Validate(request)), Reason::kStateUnresolved);
+  request.mutable_context()->set_states_diverge(false);
+  EXPECT_TRUE(Validate(request).ok());
+  EXPECT_TRUE(verdict().commutes());
+}
+
+TEST_P(ValidatorContract, TheSameRequestHasTheSameAnswer) {
+  const TestRoom room = InvitedAnn();
+  const auto request = ValidateRequestFor(room, room.Leave(kAnn));
+  ASSERT_TRUE(Validate(request).ok());
+  const std::string first = response_.SerializeAsString();
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(Validate(request).ok());
+    EXPECT_EQ(response_.SerializeAsString(), first);
+  }
+}
+
+TEST_P(ValidatorContract, AuthorizesWhatIsStillToBeSigned) {
+  for (const matrix::RoomRules& rules : matrix::AllRoomRules()) {
+    const TestRoom room = InvitedAnn(rules.version);
+    ASSERT_TRUE(Authorize(AuthorizeRequestFor(room, room.Leave(kAnn))).ok()) << rules.version;
+    EXPECT_TRUE(authorized_.allowed()) << authorized_.text();
+    EXPECT_FALSE(authorized_.rule().empty());
+    EXPECT_FALSE(authorized_.has_refusal());
+  }
+}
+
+TEST_P(ValidatorContract, AuthorizesNothingThatTheRulesRefuse) {
+  const TestRoom room = RoomBuilder("10").Member(kAnn, "leave").Build();
+  ASSERT_TRUE(Authorize(AuthorizeRequestFor(room, room.Leave(kAnn))).ok());
+  EXPECT_FALSE(authorized_.allowed());
+  EXPECT_EQ(authorized_.refusal().reason(), wire::REASON_NOT_AUTHORISED);
+  EXPECT_EQ(authorized_.rule(), "auth rule 4.5.1");
+}
+
+TEST_P(ValidatorContract, AuthorizesNoBrokenEvent) {
+  const TestRoom room = InvitedAnn();
+  auto request = AuthorizeRequestFor(room, room.Leave(kAnn));
+  request.set_pdu("{}");
+  EXPECT_EQ(Authorize(request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+}  // namespace postern::contract
