@@ -1,0 +1,43 @@
+// The honest in-memory store, called without rpc.
+#pragma once
+
+#include "services/gateway/store_client.h"
+#include "services/store/event_store.h"
+
+namespace postern::gateway {
+
+class EventStoreClient : public StoreClient {
+ public:
+  explicit EventStoreClient(store::EventStore& store) : store_(store) {}
+
+  absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext& call,
+                                                          const store::v1::GetEventContextRequest& request) override {
+    return store_.GetEventContext(call, request);
+  }
+  absl::StatusOr<store::v1::TemplateContext> GetTemplateContext(
+      const rpc::CallContext& call, const store::v1::GetTemplateContextRequest& request) override {
+    return store_.GetTemplateContext(call, request);
+  }
+  absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
+                                                               const store::v1::PersistEventRequest& request) override {
+    return store_.PersistEvent(call, request);
+  }
+  absl::Status CreateRoom(const rpc::CallContext& call, const store::v1::CreateRoomRequest& request) override {
+    return store_.CreateRoom(call, request);
+  }
+  absl::Status SeedEvents(const rpc::CallContext& call, const store::v1::SeedEventsRequest& request) override {
+    return store_.SeedEvents(call, request);
+  }
+  absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
+                                                                 const store::v1::GetServerKeysRequest& request) override {
+    return store_.GetServerKeys(call, request);
+  }
+  absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) override {
+    return store_.PutServerKeys(call, request);
+  }
+
+ private:
+  store::EventStore& store_;
+};
+
+}  // namespace postern::gateway
