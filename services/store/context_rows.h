@@ -1,0 +1,23 @@
+// What event_context and template_context answer (migrations/0003), as the messages of the rpcs.
+#pragma once
+
+#include <string>
+
+#include "postern/store/v1/store.pb.h"
+#include "services/store/context_token.h"
+#include "services/store/database_connection.h"
+
+namespace postern::store {
+
+struct ContextRows {
+  matrix::v1::JudgingContext judging;
+  std::string membership;
+  bool resident = false;
+  std::optional<v1::ExistingEvent> existing;
+  ContextToken token;
+};
+
+/// The rows of a room that is known: there is at least one.
+ContextRows DecodeContextRows(const Rows& rows, const std::string& room_id);
+
+}  // namespace postern::store

@@ -1,0 +1,306 @@
+#include "services/store/database_connection.h"
+
+#include <charconv>
+#include <set>
+#include <utility>
+
+#include <pqxx/pqxx>
+
+#include <fmt/format.h>
+
+#include "matrix/refusal.h"
+#include "telemetry/log.h"
+
+namespace postern::store {
+namespace {
+
+using matrix::Reason;
+using matrix::Refuse;
+
+constexpr int kDeadlockAttempts = 3;
+
+void AppendHex(std::string& text, std::string_view bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  const std::size_t start = text.size();
+  text.resize(start + 2 * bytes.size());
+  char* out = text.data() + start;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    *out++ = kDigits[byte >> 4];
+    *out++ = kDigits[byte & 15];
+  }
+}
+
+int DigitOf(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
+
+std::string DecodeHex(std::string_view digits) {
+  std::string bytes(digits.size() / 2, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<char>(DigitOf(digits[2 * i]) << 4 | DigitOf(digits[2 * i + 1]));
+  }
+  return bytes;
+}
+
+/// `write` appends an item to the literal.
+template <typename Items, typename Write>
+std::string ArrayLiteral(const Items& items, Write write) {
+  std::string text = "{";
+  for (const auto& item : items) {
+    if (text.size() > 1) text += ',';
+    write(text, item);
+  }
+  return text + '}';
+}
+
+void AppendBytesItem(std::string& text, std::string_view bytes) {
+  text += "\"\\\\x";
+  AppendHex(text, bytes);
+  text += '"';
+}
+
+/// The items of a one-dimensional array whose items hold no commas; quotes are dropped.
+std::vector<std::string_view> ArrayItems(std::string_view literal) {
+  std::vector<std::string_view> items;
+  if (literal.size() < 2) return items;
+  literal = literal.substr(1, literal.size() - 2);
+  while (!literal.empty()) {
+    const std::size_t comma = literal.find(',');
+    std::string_view item = literal.substr(0, comma);
+    if (item.size() >= 2 && item.front() == '"') item = item.substr(1, item.size() - 2);
+    items.push_back(item);
+    if (comma == std::string_view::npos) break;
+    literal.remove_prefix(comma + 1);
+  }
+  return items;
+}
+
+std::int64_t ReadInteger(std::string_view text) {
+  std::int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+/// A host that does not answer must not hold a worker for minutes.
+std::string WithTimeouts(const std::string& uri) {
+  if (uri.find("connect_timeout") != std::string::npos) return uri;
+  if (uri.rfind("postgres://", 0) == 0 || uri.rfind("postgresql://", 0) == 0) {
+    return uri + (uri.find('?') == std::string::npos ? '?' : '&') + "connect_timeout=5&tcp_user_timeout=15000";
+  }
+  return uri + " connect_timeout=5 tcp_user_timeout=15000";
+}
+
+/// Plans are made once and must suit tables of any size, so they go by index always; a lock is waited for, but not for ever. No
+/// statement timeout: it could cut off the wait of a COMMIT.
+constexpr const char* kSessionSettings =
+    "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; "
+    "set plan_cache_mode = force_generic_plan; set bytea_output = 'hex'; set lock_timeout = '5s'; "
+    "set idle_in_transaction_session_timeout = '60s'; set client_min_messages = 'warning'";
+
+class Warnings final : public pqxx::errorhandler {
+ public:
+  explicit Warnings(pqxx::connection_base& connection) : pqxx::errorhandler(connection) {}
+  bool operator()(const char* message) noexcept override {
+    seen = true;
+    telemetry::Log(telemetry::Level::kWarning, "PostgreSQL warns", {{"detail", message}});
+    return false;
+  }
+  bool seen = false;
+};
+
+}  // namespace
+
+Parameters& Parameters::Bytes(std::string_view bytes) {
+  std::string text = "\\x";
+  AppendHex(text, bytes);
+  values_.emplace_back(std::move(text));
+  return *this;
+}
+
+Parameters& Parameters::Bytes(const std::optional<std::string>& bytes) {
+  if (bytes) return Bytes(std::string_view(*bytes));
+  values_.emplace_back();
+  return *this;
+}
+
+Parameters& Parameters::Integer(std::int64_t number) {
+  values_.emplace_back(fmt::format_int(number).str());
+  return *this;
+}
+
+Parameters& Parameters::Integer(std::optional<std::int64_t> number) {
+  if (number) return Integer(*number);
+  values_.emplace_back();
+  return *this;
+}
+
+Parameters& Parameters::Boolean(bool value) {
+  values_.emplace_back(value ? "t" : "f");
+  return *this;
+}
+
+Parameters& Parameters::BytesArray(const std::vector<std::string>& items) {
+  values_.emplace_back(ArrayLiteral(items, AppendBytesItem));
+  return *this;
+}
+
+Parameters& Parameters::BytesArray(const std::vector<std::optional<std::string>>& items) {
+  values_.emplace_back(ArrayLiteral(items, [](std::string& text, const std::optional<std::string>& item) {
+    if (item) {
+      AppendBytesItem(text, *item);
+    } else {
+      text += "NULL";
+    }
+  }));
+  return *this;
+}
+
+Parameters& Parameters::WordArray(const std::vector<std::optional<std::string>>& items) {
+  values_.emplace_back(ArrayLiteral(
+      items, [](std::string& text, const std::optional<std::string>& item) { text += item ? *item : "NULL"; }));
+  return *this;
+}
+
+Parameters& Parameters::IntegerArray(const std::vector<std::optional<std::int64_t>>& items) {
+  values_.emplace_back(ArrayLiteral(items, [](std::string& text, std::optional<std::int64_t> item) {
+    text += item ? fmt::format_int(*item).str() : "NULL";
+  }));
+  return *this;
+}
+
+struct Rows::Result {
+  pqxx::result rows;
+  auto At(std::size_t row, std::size_t column) const {
+    return rows[static_cast<pqxx::result::size_type>(row)][static_cast<pqxx::row::size_type>(column)];
+  }
+};
+
+Rows::Rows(std::unique_ptr<Result> result) : result_(std::move(result)) {}
+Rows::Rows(Rows&&) noexcept = default;
+Rows& Rows::operator=(Rows&&) noexcept = default;
+Rows::~Rows() = default;
+
+std::size_t Rows::size() const { return static_cast<std::size_t>(result_->rows.size()); }
+bool Rows::IsNull(std::size_t row, std::size_t column) const { return result_->At(row, column).is_null(); }
+
+std::string_view Rows::Text(std::size_t row, std::size_t column) const {
+  const auto field = result_->At(row, column);
+  return {field.c_str(), field.size()};
+}
+
+std::string Rows::Bytes(std::size_t row, std::size_t column) const {
+  const std::string_view text = Text(row, column);
+  return text.size() < 2 ? std::string() : DecodeHex(text.substr(2));
+}
+
+std::int64_t Rows::Integer(std::size_t row, std::size_t column) const { return ReadInteger(Text(row, column)); }
+bool Rows::Boolean(std::size_t row, std::size_t column) const { return Text(row, column) == "t"; }
+
+std::vector<std::string> Rows::BytesArray(std::size_t row, std::size_t column) const {
+  std::vector<std::string> values;
+  // Quoted, with the backslash doubled: \\x6162.
+  for (const std::string_view item : ArrayItems(Text(row, column))) values.push_back(DecodeHex(item.substr(3)));
+  return values;
+}
+
+std::vector<std::optional<std::int64_t>> Rows::IntegerArray(std::size_t row, std::size_t column) const {
+  std::vector<std::optional<std::int64_t>> values;
+  for (const std::string_view item : ArrayItems(Text(row, column))) {
+    values.push_back(item == "NULL" ? std::nullopt : std::optional(ReadInteger(item)));
+  }
+  return values;
+}
+
+struct DatabaseConnection::Session {
+  explicit Session(const std::string& uri) : connection(uri), warnings(connection) {}
+  pqxx::connection connection;
+  Warnings warnings;
+  std::set<std::string_view> prepared;
+};
+
+DatabaseConnection::DatabaseConnection(std::unique_ptr<Session> session) : session_(std::move(session)) {}
+DatabaseConnection::~DatabaseConnection() = default;
+
+bool DatabaseConnection::warned() const { return session_->warnings.seen; }
+
+absl::StatusOr<std::unique_ptr<DatabaseConnection>> DatabaseConnection::Open(const std::string& uri) {
+  try {
+    auto session = std::make_unique<Session>(WithTimeouts(uri));
+    pqxx::nontransaction work(session->connection);
+    work.exec(kSessionSettings);
+    return std::unique_ptr<DatabaseConnection>(new DatabaseConnection(std::move(session)));
+  } catch (const std::exception& error) {
+    return Refuse(Reason::kStoreDown, fmt::format("PostgreSQL cannot be reached: {}", error.what()));
+  }
+}
+
+absl::Status DatabaseConnection::StatusOfCurrentException() {
+  deadlocked_ = false;
+  try {
+    throw;
+  } catch (const pqxx::broken_connection& error) {
+    broken_ = true;
+    return Refuse(Reason::kStoreDown, "the connection to PostgreSQL broke");
+  } catch (const pqxx::sql_error& error) {
+    const std::string state = error.sqlstate();
+    // 57P0x: shut down or killed; 08: no connection; 25006: this host is a standby now; none: libpq's own.
+    if (!session_->connection.is_open() || state.empty() || state.rfind("57P", 0) == 0 || state.rfind("08", 0) == 0 ||
+        state == "25006") {
+      broken_ = true;
+      return Refuse(Reason::kStoreDown, "the connection to PostgreSQL broke");
+    }
+    if (state == "55P03") return Refuse(Reason::kRoomBusy, "a lock could not be had in time");
+    if (state == "23505") return Refuse(Reason::kAlreadyExists, "what is to be written is there already");
+    deadlocked_ = state.rfind("40", 0) == 0;
+    telemetry::Log(telemetry::Level::kError, "PostgreSQL refuses a statement",
+                   {{"sqlstate", state}, {"detail", error.what()}});
+    return Refuse(deadlocked_ ? Reason::kRoomBusy : Reason::kInternal, "PostgreSQL refused a statement");
+  } catch (const std::exception& error) {
+    broken_ = true;  // whatever it was, a new connection is the surer one
+    telemetry::Log(telemetry::Level::kError, "talking to PostgreSQL failed", {{"detail", error.what()}});
+    return Refuse(Reason::kStoreDown, "talking to PostgreSQL failed");
+  }
+}
+
+absl::StatusOr<Rows> DatabaseConnection::CallOnce(const Statement& statement, const Parameters& parameters) {
+  try {
+    pqxx::connection& connection = session_->connection;
+    if (session_->prepared.insert(statement.name).second) connection.prepare(statement.name, statement.text);
+    pqxx::nontransaction work(connection);
+    auto result = std::make_unique<Rows::Result>();
+#if defined(PQXX_VERSION_MAJOR) && PQXX_VERSION_MAJOR >= 7
+    pqxx::params values;
+    for (const auto& value : parameters.values()) values.append(value);
+    result->rows = work.exec(pqxx::prepped{statement.name}, values);
+#else
+    std::vector<const char*> values;
+    values.reserve(parameters.values().size());
+    for (const auto& value : parameters.values()) values.push_back(value ? value->c_str() : nullptr);
+    result->rows = work.exec_prepared(statement.name, pqxx::prepare::make_dynamic_params(values));
+#endif
+    return Rows(std::move(result));
+  } catch (const std::exception&) {
+    return StatusOfCurrentException();
+  }
+}
+
+absl::StatusOr<Rows> DatabaseConnection::Call(const Statement& statement, const Parameters& parameters) {
+  session_->warnings.seen = false;
+  absl::StatusOr<Rows> rows = CallOnce(statement, parameters);
+  for (int attempt = 1; attempt < kDeadlockAttempts && !rows.ok() && deadlocked_ && !broken_; ++attempt) {
+    rows = CallOnce(statement, parameters);
+  }
+  return rows;
+}
+
+absl::Status DatabaseConnection::Execute(const std::string& statements) {
+  try {
+    pqxx::work work(session_->connection);
+    work.exec(statements);
+    work.commit();
+    return absl::OkStatus();
+  } catch (const std::exception&) {
+    return StatusOfCurrentException();
+  }
+}
+
+}  // namespace postern::store

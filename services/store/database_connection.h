@@ -1,0 +1,98 @@
+// One connection to PostgreSQL. The only file that sees libpqxx: its exceptions end here, and what its versions differ in.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace postern::store {
+
+/// Parameters of a statement, in its order. Bytes go as hexadecimal, so that any bytes at all arrive as they are.
+class Parameters {
+ public:
+  Parameters& Bytes(std::string_view bytes);
+  Parameters& Bytes(const std::string& bytes) { return Bytes(std::string_view(bytes)); }
+  Parameters& Bytes(const std::optional<std::string>& bytes);
+  Parameters& Integer(std::int64_t number);
+  Parameters& Integer(std::optional<std::int64_t> number);
+  Parameters& Boolean(bool value);
+  /// bytea[].
+  Parameters& BytesArray(const std::vector<std::string>& items);
+  Parameters& BytesArray(const std::vector<std::optional<std::string>>& items);
+  /// text[] of words that need no quotes; null where there is none.
+  Parameters& WordArray(const std::vector<std::optional<std::string>>& items);
+  /// bigint[] or integer[].
+  Parameters& IntegerArray(const std::vector<std::optional<std::int64_t>>& items);
+
+  const std::vector<std::optional<std::string>>& values() const { return values_; }
+
+ private:
+  std::vector<std::optional<std::string>> values_;
+};
+
+/// The answer of a statement.
+class Rows {
+ public:
+  struct Result;
+  explicit Rows(std::unique_ptr<Result> result);
+  Rows(Rows&&) noexcept;
+  Rows& operator=(Rows&&) noexcept;
+  ~Rows();
+
+  std::size_t size() const;
+  bool IsNull(std::size_t row, std::size_t column) const;
+  /// Null reads as "", 0 or false.
+  std::string_view Text(std::size_t row, std::size_t column) const;
+  std::string Bytes(std::size_t row, std::size_t column) const;
+  std::int64_t Integer(std::size_t row, std::size_t column) const;
+  bool Boolean(std::size_t row, std::size_t column) const;
+  std::vector<std::string> BytesArray(std::size_t row, std::size_t column) const;
+  std::vector<std::optional<std::int64_t>> IntegerArray(std::size_t row, std::size_t column) const;
+
+ private:
+  std::unique_ptr<Result> result_;
+};
+
+/// A statement by name; prepared on a connection when it is first used there.
+struct Statement {
+  const char* name;
+  const char* text;
+};
+
+class DatabaseConnection {
+ public:
+  /// `uri` may name several hosts. Refuses: kStoreDown.
+  static absl::StatusOr<std::unique_ptr<DatabaseConnection>> Open(const std::string& uri);
+  ~DatabaseConnection();
+
+  /// Runs one statement as a transaction of its own; tries again where PostgreSQL broke a deadlock. Refuses: kStoreDown if the
+  /// connection broke (whether it was committed is not known), kRoomBusy if a lock could not be had in time, kAlreadyExists if a key
+  /// is taken, kInternal.
+  absl::StatusOr<Rows> Call(const Statement& statement, const Parameters& parameters);
+  /// Runs statements as they stand, in one transaction. Refuses as Call does.
+  absl::Status Execute(const std::string& statements);
+
+  /// Whether it can be used no more.
+  bool broken() const { return broken_; }
+  /// Whether PostgreSQL warned of anything during the last Call. No statement of ours does: it is about the commit (such as a wait for a
+  /// synchronous standby that was cut short), which therefore must not be relied on.
+  bool warned() const;
+
+ private:
+  struct Session;
+  explicit DatabaseConnection(std::unique_ptr<Session> session);
+  absl::StatusOr<Rows> CallOnce(const Statement& statement, const Parameters& parameters);
+  absl::Status StatusOfCurrentException();
+
+  std::unique_ptr<Session> session_;
+  bool broken_ = false;
+  bool deadlocked_ = false;
+};
+
+}  // namespace postern::store

@@ -1,0 +1,292 @@
+#include "services/store/postgres_event_store.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "matrix/refusal.h"
+#include "services/store/context_rows.h"
+#include "services/store/member_changes.h"
+#include "services/store/statements.h"
+
+namespace postern::store {
+namespace {
+
+using matrix::Reason;
+using matrix::Refuse;
+
+absl::Status UnknownRoom() { return Refuse(Reason::kUnknownRoom, "the room is not known here"); }
+
+std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& ids) {
+  return {ids.begin(), ids.end()};
+}
+
+/// Three arrays: types, state keys and event ids (null where the state has no such key any more).
+template <typename Entries>
+void AppendEntries(Parameters& parameters, const Entries& entries) {
+  std::vector<std::string> types, keys;
+  std::vector<std::optional<std::string>> ids;
+  for (const matrix::v1::StateEntry& entry : entries) {
+    types.push_back(entry.type());
+    keys.push_back(entry.state_key());
+    ids.push_back(entry.event_id().empty() ? std::nullopt : std::optional(entry.event_id()));
+  }
+  parameters.BytesArray(types).BytesArray(keys).BytesArray(ids);
+}
+
+template <typename Keys>
+void AppendKeys(Parameters& parameters, const Keys& keys) {
+  std::vector<std::string> types, state_keys;
+  for (const matrix::v1::StateKey& key : keys) {
+    types.push_back(key.type());
+    state_keys.push_back(key.state_key());
+  }
+  parameters.BytesArray(types).BytesArray(state_keys);
+}
+
+/// What is kept of a verdict: its copy of the event is the stored one, but for signatures.
+std::string KeptVerdict(const matrix::v1::Verdict& verdict) {
+  matrix::v1::Verdict kept = verdict;
+  kept.clear_judged_copy();
+  return kept.SerializeAsString();
+}
+
+/// The members that appended events end with: the last event of each user counts.
+MemberChanges LastMembers(const std::vector<GivenEvent>& events) {
+  std::map<std::string, const GivenEvent*> last;
+  for (const GivenEvent& event : events) {
+    if (event.columns.member) last[*event.columns.state_key] = &event;
+  }
+  MemberChanges members;
+  for (const auto& [user, event] : last) members.Add(user, event->event_id, *event->columns.member);
+  return members;
+}
+
+/// What append_events takes, from p_origin on.
+void AppendGivenEvents(Parameters& parameters, const std::string& server_name, const std::vector<GivenEvent>& events) {
+  std::vector<std::string> ids, pdus, types, keys, senders, auth_ids;
+  std::vector<std::optional<std::string>> prev;
+  std::vector<std::optional<std::int64_t>> depths, timestamps, auth_places;
+  for (const GivenEvent& event : events) {
+    ids.push_back(event.event_id);
+    pdus.push_back(*event.pdu);
+    types.push_back(event.columns.type);
+    keys.push_back(*event.columns.state_key);
+    senders.push_back(event.columns.sender);
+    depths.emplace_back(event.columns.depth);
+    timestamps.emplace_back(event.columns.origin_server_ts);
+    prev.push_back(event.columns.prev_events.empty() ? std::nullopt : std::optional(event.columns.prev_events.front()));
+    for (const std::string& id : event.columns.auth_events) {
+      auth_ids.push_back(id);
+      auth_places.emplace_back(static_cast<std::int64_t>(ids.size()));
+    }
+  }
+  parameters.Bytes(server_name).Integer(absl::ToUnixMillis(absl::Now()));
+  parameters.BytesArray(ids).BytesArray(pdus).BytesArray(types).BytesArray(keys).BytesArray(senders)
+      .IntegerArray(depths).IntegerArray(timestamps).BytesArray(prev).BytesArray(auth_ids).IntegerArray(auth_places);
+  LastMembers(events).AppendTo(parameters);
+}
+
+}  // namespace
+
+PostgresEventStore::PostgresEventStore(ConnectionPool& pool, DatabaseWatch& watch, telemetry::Metrics& metrics,
+                                       PostgresEventStoreOptions options)
+    : pool_(pool), watch_(watch), metrics_(metrics), options_(std::move(options)) {}
+
+absl::StatusOr<Rows> PostgresEventStore::CallOn(const ConnectionPool::Lease& lease, const Statement& statement,
+                                                const Parameters& parameters) {
+  const absl::Time begun = absl::Now();
+  absl::StatusOr<Rows> rows = lease->Call(statement, parameters);
+  metrics_.Observe("postern_store_transaction_seconds", absl::Now() - begun, {{"statement", statement.name}});
+  if (!rows.ok() && lease->broken()) watch_.Suspect();
+  return rows;
+}
+
+absl::StatusOr<Rows> PostgresEventStore::Read(const rpc::CallContext& call, const Statement& statement,
+                                              const Parameters& parameters) {
+  if (!watch_.ready()) return Refuse(Reason::kStoreDown, "PostgreSQL is not there, or its schema not up to date");
+  for (bool fresh : {false, true}) {
+    absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, fresh);
+    if (!lease.ok()) {
+      if (matrix::ReasonOf(lease.status()) == Reason::kStoreDown) watch_.Suspect();
+      return lease.status();
+    }
+    absl::StatusOr<Rows> rows = CallOn(*lease, statement, parameters);
+    if (rows.ok() || !(*lease)->broken() || fresh) return rows;
+  }
+  return Refuse(Reason::kStoreDown, "PostgreSQL does not answer");
+}
+
+template <typename MakeParameters>
+absl::StatusOr<Rows> PostgresEventStore::Write(const rpc::CallContext& call, const Statement& statement,
+                                               MakeParameters parameters) {
+  if (!watch_.ready()) return Refuse(Reason::kStoreDown, "PostgreSQL is not there, or its schema not up to date");
+  bool in_doubt = false;
+  for (;;) {
+    {
+      absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, in_doubt);
+      if (lease.ok()) {
+        absl::StatusOr<Rows> rows = CallOn(*lease, statement, parameters(in_doubt));
+        if (rows.ok() && !(*lease)->warned()) return rows;
+        if (!rows.ok() && !(*lease)->broken()) return rows.status();
+        metrics_.Count("postern_store_commits_in_doubt_total");
+        in_doubt = true;
+      } else if (matrix::ReasonOf(lease.status()) == Reason::kStoreDown) {
+        watch_.Suspect();
+        if (!in_doubt) return lease.status();
+      } else {
+        return in_doubt ? Refuse(Reason::kStoreDown, "whether it was committed is not known") : lease.status();
+      }
+    }
+    if (!watch_.WaitUntilReady(call.deadline) || absl::Now() >= call.deadline) {
+      return Refuse(Reason::kStoreDown, "whether it was committed is not known");
+    }
+  }
+}
+
+absl::StatusOr<v1::EventContext> PostgresEventStore::GetEventContext(const rpc::CallContext& call,
+                                                                     const v1::GetEventContextRequest& request) {
+  if (absl::Status status = CheckContextRequest(request); !status.ok()) return status;
+  const auto keys = WantedKeys(request.state_keys());
+  if (!keys.ok()) return keys.status();
+  Parameters parameters;
+  parameters.Bytes(request.room_id()).Bytes(request.event_id()).Bytes(request.sender())
+      .BytesArray(Strings(request.prev_events())).BytesArray(Strings(request.auth_events()));
+  AppendKeys(parameters, *keys);
+  const absl::StatusOr<Rows> rows = Read(call, kEventContext, parameters);
+  if (!rows.ok()) return rows.status();
+  if (rows->size() == 0) return UnknownRoom();
+
+  ContextRows context = DecodeContextRows(*rows, request.room_id());
+  v1::EventContext answer;
+  *answer.mutable_judging() = std::move(context.judging);
+  answer.set_sender_membership(context.membership);
+  if (context.existing) *answer.mutable_existing() = *std::move(context.existing);
+  answer.set_token(EncodeToken(context.token));
+  return answer;
+}
+
+absl::StatusOr<v1::TemplateContext> PostgresEventStore::GetTemplateContext(const rpc::CallContext& call,
+                                                                           const v1::GetTemplateContextRequest& request) {
+  const auto keys = WantedKeys(request.state_keys());
+  if (!keys.ok()) return keys.status();
+  Parameters parameters;
+  parameters.Bytes(request.room_id()).Bytes(request.user_id()).Bytes(options_.server_name);
+  AppendKeys(parameters, *keys);
+  const absl::StatusOr<Rows> rows = Read(call, kTemplateContext, parameters);
+  if (!rows.ok()) return rows.status();
+  if (rows->size() == 0) return UnknownRoom();
+
+  ContextRows context = DecodeContextRows(*rows, request.room_id());
+  v1::TemplateContext answer;
+  *answer.mutable_judging() = std::move(context.judging);
+  // The template is judged on the current state, whatever the tips that it can cite agree on.
+  answer.mutable_judging()->set_state_before_unresolved(false);
+  *answer.mutable_judging()->mutable_state_before() = answer.judging().state_now();
+  answer.set_user_membership(context.membership);
+  answer.set_resident(context.resident);
+  answer.set_max_depth(rows->Integer(0, kMaxDepthColumn));
+  answer.set_token(EncodeToken(context.token));
+  return answer;
+}
+
+absl::StatusOr<Parameters> PostgresEventStore::PersistParameters(const rpc::CallContext& call,
+                                                                 const v1::PersistEventRequest& request,
+                                                                 const PersistRequest& checked) {
+  const matrix::v1::Verdict& verdict = request.verdict();
+  MemberChanges members;
+  for (const matrix::v1::StateEntry& change : verdict.current_state_change()) {
+    if (change.type() != kMemberType) continue;
+    if (change.event_id().empty()) {
+      members.Remove(change.state_key());
+    } else if (change.event_id() == verdict.event_id()) {
+      if (!checked.columns.member) return Refuse(Reason::kInvalidArgument, "the event is no member event");
+      members.Add(change.state_key(), change.event_id(), *checked.columns.member);
+    } else {
+      const auto rows = Read(call, kEventPdu, Parameters().Bytes(request.context_request().room_id()).Bytes(change.event_id()));
+      if (!rows.ok()) return rows.status();
+      if (rows->size() == 0) return Refuse(Reason::kInvalidArgument, "a change names an event that is not stored");
+      const auto columns = ReadEventColumns(rows->Bytes(0, 0));
+      if (!columns.ok() || !columns->member) return Refuse(Reason::kInvalidArgument, "a change names no member event");
+      members.Add(change.state_key(), change.event_id(), *columns->member);
+    }
+  }
+
+  const EventColumns& columns = checked.columns;
+  Parameters parameters;
+  parameters.Bytes(request.context_request().room_id()).Bytes(verdict.event_id()).Bytes(request.pdu())
+      .Bytes(KeptVerdict(verdict)).Bytes(verdict.judged_sha256()).Integer(verdict.outcome()).Integer(verdict.reason())
+      .Bytes(request.origin()).Bytes(options_.server_name).Integer(absl::ToUnixMillis(absl::Now()))
+      .Integer(verdict.judged_at_ms()).Bytes(columns.type).Bytes(columns.state_key).Bytes(columns.sender)
+      .Integer(columns.depth).Integer(columns.origin_server_ts).BytesArray(columns.prev_events)
+      .BytesArray(columns.auth_events);
+  AppendEntries(parameters, checked.after_change);
+  AppendEntries(parameters, verdict.current_state_change());
+  members.AppendTo(parameters);
+  AppendKeys(parameters, verdict.read_set());
+  parameters.Boolean(verdict.commutes()).Integer(checked.token.ordering).Integer(checked.token.before)
+      .Integer(checked.token.now).Integer(options_.refusals_limit).Integer(options_.remote_servers_limit);
+  return parameters;
+}
+
+absl::StatusOr<v1::PersistEventResponse> PostgresEventStore::PersistEvent(const rpc::CallContext& call,
+                                                                          const v1::PersistEventRequest& request) {
+  const auto checked = CheckPersistRequest(request);
+  if (!checked.ok()) return checked.status();
+  const auto parameters = PersistParameters(call, request, *checked);
+  if (!parameters.ok()) return parameters.status();
+  const auto rows =
+      Write(call, kPersistEvent, [&](bool in_doubt) { return Parameters(*parameters).Boolean(in_doubt); });
+  if (!rows.ok()) return rows.status();
+
+  enum Result { kStored = 0, kReplay = 1, kConflict = 2, kNoRoom = 3 };
+  v1::PersistEventResponse response;
+  const std::int64_t result = rows->Integer(0, 0);
+  if (result == kNoRoom) return UnknownRoom();
+  if (result == kConflict) {
+    metrics_.Count("postern_store_conflicts_total");
+    absl::StatusOr<v1::EventContext> fresh = GetEventContext(call, request.context_request());
+    if (!fresh.ok()) return fresh.status();
+    *response.mutable_fresh_context() = *std::move(fresh);
+    return response;
+  }
+  response.mutable_stored()->set_outcome(static_cast<matrix::v1::Outcome>(rows->Integer(0, 1)));
+  response.mutable_stored()->set_reason(static_cast<matrix::v1::Reason>(rows->Integer(0, 2)));
+  response.mutable_stored()->set_replay(result == kReplay);
+  return response;
+}
+
+absl::Status PostgresEventStore::CreateRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request) {
+  const matrix::RoomRules* rules = nullptr;
+  const auto events = CheckNewRoom(request, &rules);
+  if (!events.ok()) return events.status();
+  Parameters parameters;
+  parameters.Bytes(request.room_id()).Bytes(request.room_version())
+      .Boolean(rules->event_id_format == matrix::EventIdFormat::kCarried);
+  AppendGivenEvents(parameters, options_.server_name, *events);
+  const auto rows = Write(call, kCreateRoom, [&](bool in_doubt) { return Parameters(parameters).Boolean(in_doubt); });
+  if (!rows.ok()) return rows.status();
+  if (!rows->Boolean(0, 0)) return Refuse(Reason::kAlreadyExists, "the room exists");
+  return absl::OkStatus();
+}
+
+absl::Status PostgresEventStore::SeedEvents(const rpc::CallContext& call, const v1::SeedEventsRequest& request) {
+  const auto events = CheckGivenEvents(request.events());
+  if (!events.ok()) return events.status();
+  Parameters parameters;
+  parameters.Bytes(request.room_id());
+  AppendGivenEvents(parameters, options_.server_name, *events);
+  const auto rows = Write(call, kSeedEvents, [&](bool in_doubt) { return Parameters(parameters).Boolean(in_doubt); });
+  if (!rows.ok()) return rows.status();
+
+  enum Result { kStored = 0, kNoRoom = 1, kNotAtTheTip = 2 };
+  const std::int64_t result = rows->Integer(0, 0);
+  if (result == kNoRoom) return UnknownRoom();
+  if (result == kNotAtTheTip) {
+    return Refuse(Reason::kInvalidArgument, "the first event does not extend the room's only extremity");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace postern::store

@@ -1,0 +1,70 @@
+// The EventStore on PostgreSQL: each call one statement, so one round trip; the work is done by functions in the database
+// (services/store/migrations).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "services/store/connection_pool.h"
+#include "services/store/context_token.h"
+#include "services/store/database_watch.h"
+#include "services/store/event_store.h"
+#include "services/store/store_request.h"
+#include "telemetry/metrics.h"
+
+namespace postern::store {
+
+struct PostgresEventStoreOptions {
+  /// This server, left out of every row's destinations.
+  std::string server_name;
+  int refusals_limit = 10'000;
+  int remote_servers_limit = 100'000;
+};
+
+class PostgresEventStore final : public EventStore {
+ public:
+  /// All outlive the store.
+  PostgresEventStore(ConnectionPool& pool, DatabaseWatch& watch, telemetry::Metrics& metrics,
+                     PostgresEventStoreOptions options);
+
+  absl::StatusOr<v1::EventContext> GetEventContext(const rpc::CallContext& call,
+                                                   const v1::GetEventContextRequest& request) override;
+  absl::StatusOr<v1::TemplateContext> GetTemplateContext(const rpc::CallContext& call,
+                                                         const v1::GetTemplateContextRequest& request) override;
+  absl::StatusOr<v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
+                                                        const v1::PersistEventRequest& request) override;
+  absl::Status CreateRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request) override;
+  absl::Status SeedEvents(const rpc::CallContext& call, const v1::SeedEventsRequest& request) override;
+  absl::StatusOr<v1::RoomDescription> GetRoom(const rpc::CallContext& call, const v1::GetRoomRequest& request) override;
+  absl::StatusOr<v1::ListRoomsResponse> ListRooms(const rpc::CallContext& call,
+                                                  const v1::ListRoomsRequest& request) override;
+  absl::StatusOr<v1::Member> GetMember(const rpc::CallContext& call, const v1::GetMemberRequest& request) override;
+  absl::StatusOr<v1::ListMembersResponse> ListMembers(const rpc::CallContext& call,
+                                                      const v1::ListMembersRequest& request) override;
+  absl::StatusOr<v1::EventRecord> GetEvent(const rpc::CallContext& call, const v1::GetEventRequest& request) override;
+  absl::StatusOr<v1::ListOutboxResponse> ListOutbox(const rpc::CallContext& call,
+                                                    const v1::ListOutboxRequest& request) override;
+  absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
+                                                          const v1::GetServerKeysRequest& request) override;
+  absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) override;
+
+ private:
+  /// Runs a statement that may be run twice: once more, on a fresh connection, where the first one broke.
+  absl::StatusOr<Rows> Read(const rpc::CallContext& call, const Statement& statement, const Parameters& parameters);
+  /// Runs a statement that writes, until PostgreSQL has confirmed its commit without a warning. `parameters(in_doubt)` are those of an
+  /// attempt; in_doubt: an earlier one may have been committed.
+  template <typename MakeParameters>
+  absl::StatusOr<Rows> Write(const rpc::CallContext& call, const Statement& statement, MakeParameters parameters);
+  absl::StatusOr<Rows> CallOn(const ConnectionPool::Lease& lease, const Statement& statement, const Parameters& parameters);
+
+  /// The changes of members among `changes`; those that name other events than `own` are read from the database.
+  absl::StatusOr<Parameters> PersistParameters(const rpc::CallContext& call, const v1::PersistEventRequest& request,
+                                               const PersistRequest& checked);
+
+  ConnectionPool& pool_;
+  DatabaseWatch& watch_;
+  telemetry::Metrics& metrics_;
+  const PostgresEventStoreOptions options_;
+};
+
+}  // namespace postern::store

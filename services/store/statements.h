@@ -1,0 +1,86 @@
+// Every statement that the store sends, by name.
+#pragma once
+
+#include "services/store/database_connection.h"
+
+namespace postern::store {
+
+/// A statement that calls a function with `count` parameters: "select columns from name($1, …)".
+#define POSTERN_P8 "$1, $2, $3, $4, $5, $6, $7, $8"
+#define POSTERN_P24 POSTERN_P8 ", $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24"
+
+inline constexpr Statement kEventContext{
+    "event_context",
+    "select kind, id, a, b, n1, n2, n3, f1, f2 from event_context($1, $2, $3, $4, $5, $6, $7)"};
+/// Each row ends with the greatest depth among the events that it cites.
+inline constexpr Statement kTemplateContext{
+    "template_context",
+    "select kind, id, a, b, n1, n2, n3, f1, f2, "
+    "(select coalesce(max(e.depth), 0) from events e join (select unnest(o.extremities[:20]) as id from rooms o "
+    "where o.room_id = $1) as tip on e.room_id = $1 and e.event_id = tip.id) "
+    "from template_context($1, $2, $3, $4, $5)"};
+inline constexpr int kMaxDepthColumn = 9;
+inline constexpr Statement kPersistEvent{
+    "persist_event",
+    "select result, stored_outcome, stored_reason from persist_event(" POSTERN_P24
+    ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43)"};
+inline constexpr Statement kCreateRoom{"create_room", "select create_room(" POSTERN_P24 ", $25, $26)"};
+inline constexpr Statement kSeedEvents{"seed_events", "select seed_events(" POSTERN_P24 ")"};
+inline constexpr Statement kEventPdu{"event_pdu", "select pdu from events where room_id = $1 and event_id = $2"};
+
+inline constexpr Statement kPutServerKeys{"put_server_keys", "select put_server_keys(" POSTERN_P8 ")"};
+inline constexpr Statement kGetServerKeys{
+    "get_server_keys",
+    "select k.server_name, k.valid_until, k.fetched_at, k.source, k.key_ids, k.public_keys, k.expired_at "
+    "from unnest($1::bytea[]) as n(server_name) join server_keys k on k.server_name = n.server_name"};
+
+inline constexpr Statement kRoom{
+    "room",
+    "select o.room_version, o.extremities, (select count(*) from events e where e.room_id = o.room_id), "
+    "(select count(*) from memberships m where m.room_id = o.room_id and m.membership = 'join'), "
+    "(select count(*) from memberships m where m.room_id = o.room_id and m.membership = 'invite') "
+    "from rooms o where o.room_id = $1"};
+inline constexpr Statement kRoomServers{
+    "room_servers", "select server_name, joined_members from room_servers where room_id = $1 order by server_name"};
+/// Up to 1,001 entries: the last one says that there are more.
+inline constexpr Statement kRoomState{
+    "room_state",
+    "select type, state_key, event_id from ("
+    "(select type, state_key, event_id from current_state where room_id = $1 order by type, state_key limit 1001) union all "
+    "(select 'm.room.member'::bytea, user_id, event_id from memberships where room_id = $1 order by user_id limit 1001)) "
+    "as s order by type, state_key limit 1001"};
+inline constexpr Statement kRooms{"rooms", "select room_id from rooms where room_id > $1 order by room_id limit 1000"};
+/// $2 < user ids; where $3 is given, that user alone.
+inline constexpr Statement kMembers{
+    "members",
+    "select user_id, membership, event_id, reason, displayname, avatar_url, is_direct, invited_by, third_party_invite, "
+    "join_authorised_via_users_server, updated_at from memberships "
+    "where room_id = $1 and user_id > $2 order by user_id limit 1000"};
+inline constexpr Statement kMember{
+    "member",
+    "select user_id, membership, event_id, reason, displayname, avatar_url, is_direct, invited_by, third_party_invite, "
+    "join_authorised_via_users_server, updated_at from memberships where room_id = $1 and user_id = $2"};
+/// A stored event before a refused one.
+inline constexpr Statement kEvent{
+    "event",
+    "select * from ("
+    "(select 1 as place, e.room_id, e.pdu, e.outcome::integer, e.verdict, e.stored_at, o.room_version, e.origin "
+    "from event_ids i join events e on e.room_id = i.room_id and e.event_id = i.event_id "
+    "join rooms o on o.room_id = e.room_id where i.event_id = $1 and ($2 = ''::bytea or i.room_id = $2) limit 1) "
+    "union all "
+    "(select 2, f.room_id, null, 3, f.verdict, f.stored_at, o.room_version, f.origin "
+    "from refusals f join rooms o on o.room_id = f.room_id "
+    "where f.event_id = $1 and ($2 = ''::bytea or f.room_id = $2) limit 1)) as found order by place limit 1"};
+inline constexpr Statement kOutboxOfRoom{
+    "outbox_of_room",
+    "select room_id, event_id, destinations, created_at from outbox where room_id = $1 "
+    "order by stream_ordering limit 1000"};
+inline constexpr Statement kOutbox{
+    "outbox",
+    "select room_id, event_id, destinations, created_at from outbox "
+    "order by created_at, room_id, stream_ordering limit 1000"};
+
+#undef POSTERN_P8
+#undef POSTERN_P24
+
+}  // namespace postern::store

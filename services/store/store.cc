@@ -1,0 +1,110 @@
+#include "services/store/store.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "http/admin_server.h"
+#include "rpc/server_host.h"
+#include "rpc/worker_pool.h"
+#include "services/store/connection_pool.h"
+#include "services/store/database_watch.h"
+#include "services/store/postgres_event_store.h"
+#include "services/store/store_service.h"
+#include "telemetry/metrics.h"
+
+namespace postern::store {
+namespace {
+
+PostgresEventStoreOptions OptionsOf(const StoreConfig& config) {
+  return {.server_name = config.server_name,
+          .refusals_limit = static_cast<int>(config.refusals_limit),
+          .remote_servers_limit = static_cast<int>(config.remote_servers_limit)};
+}
+
+/// Tells health what the database watch finds, in whichever order the two come up and go.
+class HealthSwitch {
+ public:
+  void Attach(rpc::ServerHost* host) {
+    const std::lock_guard lock(mutex_);
+    host_ = host;
+    Apply();
+  }
+  void Set(bool ready) {
+    const std::lock_guard lock(mutex_);
+    ready_ = ready;
+    Apply();
+  }
+
+ private:
+  void Apply() {
+    if (host_ != nullptr) host_->SetServing(ready_);
+  }
+  std::mutex mutex_;
+  rpc::ServerHost* host_ = nullptr;
+  bool ready_ = false;
+};
+
+}  // namespace
+
+/// In the order in which they are made; they end in the reverse.
+struct Store::Parts {
+  explicit Parts(const StoreConfig& config)
+      : grace(config.shutdown_grace),
+        pool(config.database_uri, static_cast<std::size_t>(config.connections), metrics),
+        watch(config.database_uri, [this](bool ready) { health.Set(ready); }),
+        events(pool, watch, metrics, OptionsOf(config)),
+        workers(static_cast<std::size_t>(config.connections), static_cast<std::size_t>(config.queue_limit)),
+        service(events, workers, metrics, config.allow_seeding) {}
+
+  std::vector<std::string> Missing() const {
+    if (stopping) return {"shutdown"};
+    return watch.Missing();
+  }
+
+  const absl::Duration grace;
+  std::atomic<bool> stopping = false;
+  telemetry::Metrics metrics;
+  HealthSwitch health;
+  ConnectionPool pool;
+  DatabaseWatch watch;
+  PostgresEventStore events;
+  rpc::WorkerPool workers;
+  StoreService service;
+  std::unique_ptr<rpc::ServerHost> host;
+  std::unique_ptr<http::AdminServer> admin;
+};
+
+Store::Store(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Store::~Store() { Shutdown(); }
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Start(const StoreConfig& config) {
+  auto store = std::unique_ptr<Store>(new Store(std::make_unique<Parts>(config)));
+  Parts& parts = *store->parts_;
+  auto host = rpc::ServerHost::Start({.listen = config.listen, .security = config.between_services}, {&parts.service});
+  if (!host.ok()) return host.status();
+  parts.host = *std::move(host);
+  auto admin = http::AdminServer::Start(config.admin_listen, parts.metrics, [&parts] { return parts.Missing(); });
+  if (!admin.ok()) return admin.status();
+  parts.admin = *std::move(admin);
+  parts.health.Attach(parts.host.get());
+  return store;
+}
+
+int Store::grpc_port() const { return parts_->host->port(); }
+int Store::admin_port() const { return parts_->admin->port(); }
+
+void Store::Shutdown() {
+  if (parts_->stopping.exchange(true)) return;
+  parts_->health.Attach(nullptr);
+  if (parts_->host == nullptr) return;
+  parts_->host->SetServing(false);
+  parts_->host->Shutdown(absl::Now() + parts_->grace);
+}
+
+}  // namespace postern::store
