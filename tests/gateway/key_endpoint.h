@@ -1,0 +1,70 @@
+// Another server's key endpoint, over TLS on loopback.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "http/http_listener.h"
+#include "http/self_signed_certificate.h"
+#include "matrix/canonical_json.h"
+#include "tests/gateway/remote_server.h"
+
+namespace postern::gateway {
+
+/// A server that publishes a key document, or whatever the test says.
+class KeyEndpoint : public http::RequestHandler {
+ public:
+  KeyEndpoint() {
+    EXPECT_TRUE(http::WritePem(*http::MakeSelfSignedCertificate("127.0.0.1"), certificate_, key_).ok());
+    http::ListenerOptions options;
+    options.listen = "127.0.0.1:0";
+    options.certificate_file = certificate_;
+    options.key_file = key_;
+    auto listener = http::HttpListener::Start(options, *this);
+    EXPECT_TRUE(listener.ok()) << listener.status();
+    listener_ = std::move(*listener);
+    response_.body = matrix::CanonicalJson(RemoteServer(name()).KeyDocument(absl::Now() + absl::Hours(1)));
+  }
+  ~KeyEndpoint() override {
+    listener_->Shutdown(absl::Now() + absl::Seconds(5));
+    std::remove(certificate_.c_str());
+    std::remove(key_.c_str());
+  }
+
+  std::string name() const { return "127.0.0.1:" + std::to_string(listener_->port()); }
+  const std::string& certificate() const { return certificate_; }
+  void Answer(http::Response response) {
+    const std::lock_guard lock(mutex_);
+    response_ = std::move(response);
+  }
+  http::Request last() const {
+    const std::lock_guard lock(mutex_);
+    return last_;
+  }
+
+  std::optional<http::Response> OnHead(const http::Request&) override { return std::nullopt; }
+  void OnRequest(http::Request request, http::Respond respond) override {
+    const std::lock_guard lock(mutex_);
+    last_ = std::move(request);
+    respond(response_);
+  }
+  http::Response OnRefused(const absl::Status&) override { return {.status = 500, .headers = {}, .body = {}}; }
+
+ private:
+  const std::string certificate_ = testing::TempDir() + "/postern_endpoint_" + std::to_string(getpid()) + ".crt";
+  const std::string key_ = testing::TempDir() + "/postern_endpoint_" + std::to_string(getpid()) + ".key";
+  mutable std::mutex mutex_;
+  http::Response response_;
+  http::Request last_;
+  std::unique_ptr<http::HttpListener> listener_;
+};
+
+}  // namespace postern::gateway

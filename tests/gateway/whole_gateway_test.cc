@@ -1,0 +1,174 @@
+// The gateway as its process runs it, on real sockets: the fake store and the validator behind gRPC, the remote server's keys behind
+// TLS.
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <thread>
+
+#include "http/http_client.h"
+#include "matrix/base64.h"
+#include "matrix/event_id.h"
+#include "postern/gateway/v1/admin.grpc.pb.h"
+#include "rpc/channel.h"
+#include "rpc/server_host.h"
+#include "services/gateway/gateway.h"
+#include "services/store/store_service.h"
+#include "services/validator/validator_service.h"
+#include "tests/gateway/key_endpoint.h"
+#include "tests/support/fake_store.h"
+
+namespace postern::gateway {
+namespace {
+
+class WholeGateway : public testing::Test {
+ protected:
+  WholeGateway() {
+    config_.server_name = kOurName;
+    config_.listen = config_.admin_listen = config_.admin_grpc_listen = "127.0.0.1:0";
+    config_.between_services.plaintext = true;
+    config_.allow_private_networks = true;
+    config_.federation_ca_file = endpoint_.certificate();
+    config_.signing_key_file = testing::TempDir() + "/postern_gateway_" + std::to_string(getpid()) + ".key";
+    std::ofstream(config_.signing_key_file)
+        << "ed25519 h1 " << matrix::EncodeBase64(std::string(matrix::kSeedBytes, 'h')) << '\n';
+    store_host_ = Serve(store_service_);
+    validator_host_ = Serve(validator_service_);
+    config_.store = "127.0.0.1:" + std::to_string(store_host_->port());
+    config_.validator = "127.0.0.1:" + std::to_string(validator_host_->port());
+  }
+  ~WholeGateway() override {
+    gateway_ = nullptr;
+    store_host_->Shutdown(absl::Now() + absl::Seconds(5));
+    validator_host_->Shutdown(absl::Now() + absl::Seconds(5));
+    std::remove(config_.signing_key_file.c_str());
+  }
+
+  std::unique_ptr<rpc::ServerHost> Serve(grpc::Service& service) {
+    rpc::ServerOptions options;
+    options.listen = "127.0.0.1:0";
+    options.security.plaintext = true;
+    auto host = rpc::ServerHost::Start(options, {&service});
+    EXPECT_TRUE(host.ok()) << host.status();
+    return std::move(*host);
+  }
+  void Start() {
+    auto gateway = Gateway::Start(config_);
+    ASSERT_TRUE(gateway.ok()) << gateway.status();
+    gateway_ = std::move(*gateway);
+  }
+
+  http::Response Send(const http::Request& request, int port) {
+    http::ClientRequest out;
+    out.method = request.method;
+    out.url = "http://127.0.0.1:" + std::to_string(port) + request.target;
+    out.headers = request.headers;
+    out.body = request.body;
+    auto response = client_.Send(out);
+    EXPECT_TRUE(response.ok()) << response.status();
+    return response.ok() ? *response : http::Response{.status = 0, .headers = {}, .body = {}};
+  }
+  http::Response Federate(const http::Request& request) { return Send(request, gateway_->federation_port()); }
+  http::Response Operate(std::string path) {
+    http::Request request;
+    request.method = "GET";
+    request.target = std::move(path);
+    return Send(request, gateway_->admin_port());
+  }
+  bool BecomesReady(bool ready) {
+    for (const absl::Time until = absl::Now() + absl::Seconds(20); absl::Now() < until; std::this_thread::yield()) {
+      if ((Operate("/readyz").status == 200) == ready) return true;
+    }
+    return false;
+  }
+
+  static http::ClientOptions Loopback() {
+    http::ClientOptions options;
+    options.allow_private_networks = true;
+    return options;
+  }
+
+  telemetry::Metrics metrics_;
+  rpc::WorkerPool workers_{4, 256};
+  support::FakeStore store_{std::string(kOurName)};
+  store::StoreService store_service_{store_, workers_, metrics_, true};
+  validator::ValidatorService validator_service_{workers_, metrics_, absl::Now};
+  std::unique_ptr<rpc::ServerHost> store_host_;
+  std::unique_ptr<rpc::ServerHost> validator_host_;
+  KeyEndpoint endpoint_;
+  http::HttpClient client_{Loopback()};
+  GatewayConfig config_;
+  std::unique_ptr<Gateway> gateway_;
+};
+
+TEST_F(WholeGateway, ServesALeaveFromAdminCallToCommit) {
+  Start();
+  const RemoteServer remote(endpoint_.name());
+  const std::string user = "@ann:" + remote.name();
+  rpc::TransportSecurity security;
+  security.plaintext = true;
+  const auto admin = v1::Admin::NewStub(*rpc::OpenChannel("127.0.0.1:" + std::to_string(gateway_->grpc_port()), security));
+  for (const std::string version : {"1", "6", "10", "12"}) {
+    grpc::ClientContext create_context, invite_context;
+    v1::CreateRoomRequest create;
+    v1::CreateRoomResponse room;
+    create.set_room_version(version);
+    create.set_creator("@boss:here.example");
+    ASSERT_TRUE(admin->CreateRoom(&create_context, create, &room).ok());
+    v1::InviteRequest invite;
+    v1::Minted minted;
+    invite.set_room_id(room.room_id());
+    invite.set_user_id(user);
+    ASSERT_TRUE(admin->Invite(&invite_context, invite, &minted).ok());
+
+    const std::string at = http::PercentEncode(room.room_id()) + "/";
+    const auto made =
+        Federate(remote.Request("GET", "/_matrix/federation/v1/make_leave/" + at + http::PercentEncode(user), nullptr));
+    ASSERT_EQ(made.status, 200) << made.body;
+    const auto& rules = *matrix::FindRoomRules(version);
+    matrix::JsonObject event = *ObjectOrDie(made.body).Find("event")->AsObject();
+    if (version == "1") event.Set("event_id", "$leave:" + remote.name());
+    event = remote.Complete(std::move(event), rules);
+    const matrix::Json content(event);
+    const std::string id = http::PercentEncode(matrix::ComputeEventId(event, rules));
+    const auto v2 = Federate(remote.Request("PUT", "/_matrix/federation/v2/send_leave/" + at + id, &content));
+    EXPECT_EQ(v2.body, "{}");
+    const auto v1_again = Federate(remote.Request("PUT", "/_matrix/federation/v1/send_leave/" + at + id, &content));
+    EXPECT_EQ(v1_again.body, "[200,{}]");
+  }
+  EXPECT_THAT(Operate("/metrics").body, testing::HasSubstr("postern_gateway_rpc_seconds"));
+}
+
+TEST_F(WholeGateway, IsReadyOnlyWhileStoreAndValidatorServe) {
+  Start();
+  EXPECT_EQ(Operate("/livez").status, 200);
+  EXPECT_EQ(Operate("/readyz").status, 503);
+  EXPECT_THAT(Operate("/readyz").body, testing::AllOf(testing::HasSubstr("store"), testing::HasSubstr("validator")));
+  store_host_->SetServing(true);
+  validator_host_->SetServing(true);
+  EXPECT_TRUE(BecomesReady(true));
+  store_host_->SetServing(false);
+  EXPECT_TRUE(BecomesReady(false));
+  EXPECT_THAT(Operate("/readyz").body, testing::HasSubstr("store"));
+}
+
+TEST_F(WholeGateway, DoesNotStartWithoutItsKey) {
+  config_.signing_key_file += ".none";
+  EXPECT_FALSE(Gateway::Start(config_).ok());
+}
+
+TEST_F(WholeGateway, StartsInUnderASecondWithNobodyThere) {
+  store_host_->Shutdown(absl::Now());
+  validator_host_->Shutdown(absl::Now());
+  const absl::Time begun = absl::Now();
+  Start();
+  EXPECT_LT(absl::Now() - begun, absl::Seconds(1));
+  http::Request keys;
+  keys.method = "GET";
+  keys.target = "/_matrix/key/v2/server";
+  EXPECT_EQ(Federate(keys).status, 200);
+}
+
+}  // namespace
+}  // namespace postern::gateway
