@@ -113,7 +113,8 @@ void UseDeepDocuments() {
   for (const std::string& text : {Nested("[", "1", "]", kMaxJsonDepth), Nested("{\"a\":", "1", "}", kMaxJsonDepth)}) {
     const auto value = ParseJson(text);
     ASSERT_TRUE(value.ok());
-    const Json copy = *value;
+    Json copy;
+    copy = *value;
     EXPECT_TRUE(copy == *value);
     EXPECT_EQ(CanonicalJson(copy), text);
     EXPECT_TRUE(HasOnlyCanonicalNumbers(copy));

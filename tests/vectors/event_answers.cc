@@ -141,7 +141,8 @@ Output AnswerContentHash(const Input& input) {
 Output AnswerEventId(const Input& input) {
   const RoomRules* rules = input.Rules();
   const JsonObject* event = input.Object("event");
-  const std::string id = rules && event ? matrix::ComputeEventId(*event, *rules) : std::string();
+  if (!rules || !event) return std::nullopt;
+  const std::string id = matrix::ComputeEventId(*event, *rules);
   if (id.empty()) return std::nullopt;
   JsonObject output = OneMember("event_id", id);
   output.Set("sha256", matrix::EncodeBase64(matrix::ReferenceHash(*event, *rules)));

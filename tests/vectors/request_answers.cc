@@ -27,7 +27,8 @@ Output AnswerXMatrixParse(const Input& input) {
     return output;
   }
   output.Set("origin", parsed->origin);
-  output.Set("destination", parsed->destination ? matrix::Json(*parsed->destination) : matrix::Json());
+  const std::optional<std::string>& destination = parsed->destination;
+  output.Set("destination", destination ? matrix::Json(*destination) : matrix::Json());
   output.Set("key", parsed->key);
   output.Set("sig", parsed->sig);
   return output;
