@@ -102,7 +102,7 @@ class Launch:
     def _store_settings(self):
         uri = self.directory / "database.uri"
         write_secret(uri, self.cluster.dsn() + "\n")
-        return {"database_uri_file": str(uri), "allow_seeding": self.options.allow_seeding}
+        return {"server_name": self.options.server_name, "database_uri_file": str(uri), "allow_seeding": self.options.allow_seeding}
 
     def _gateway_settings(self):
         key = self.directory / "signing.key"
