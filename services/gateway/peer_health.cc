@@ -18,9 +18,7 @@ constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
 /// HealthCheckResponse{status: SERVING}. No package of Debian brings the generated code of this one message.
 constexpr std::string_view kServing("\x08\x01", 2);
 
-bool Serves(const std::shared_ptr<grpc::Channel>& channel, absl::Duration patience) {
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(patience));
+bool Serves(const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext& context) {
   grpc::Slice nothing;  // HealthCheckRequest{}: the server as a whole
   const grpc::ByteBuffer request(&nothing, 1);
   grpc::ByteBuffer response;
@@ -50,6 +48,7 @@ PeerHealth::~PeerHealth() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    if (asking_ != nullptr) asking_->TryCancel();
   }
   wake_.notify_all();
   thread_.join();
@@ -64,14 +63,23 @@ std::vector<std::string> PeerHealth::Missing() const {
   return missing;
 }
 
+bool PeerHealth::Ask(std::size_t peer, std::unique_lock<std::mutex>& lock) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(interval_));
+  asking_ = &context;
+  lock.unlock();
+  const bool serving = Serves(peers_[peer].channel, context);
+  lock.lock();
+  asking_ = nullptr;
+  return serving;
+}
+
 void PeerHealth::Run() {
   constexpr absl::Duration kImpatient = absl::Milliseconds(100);  // until all are there: start-up waits for this
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     for (std::size_t i = 0; i < peers_.size() && !stopping_; ++i) {
-      lock.unlock();
-      const bool serving = Serves(peers_[i].channel, interval_);
-      lock.lock();
+      const bool serving = Ask(i, lock);
       serving_[i] = serving;
     }
     const bool all = std::all_of(serving_.begin(), serving_.end(), [](bool serving) { return serving; });

@@ -12,6 +12,7 @@
 
 namespace grpc {
 class Channel;
+class ClientContext;
 }  // namespace grpc
 
 namespace postern::gateway {
@@ -34,12 +35,14 @@ class PeerHealth {
 
  private:
   void Run();
+  bool Ask(std::size_t peer, std::unique_lock<std::mutex>& lock);
 
   const std::vector<WatchedPeer> peers_;
   const absl::Duration interval_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<bool> serving_;
+  grpc::ClientContext* asking_ = nullptr;
   bool stopping_ = false;
   std::thread thread_;
 };
