@@ -58,7 +58,7 @@ absl::StatusOr<tcp::endpoint> EndpointOf(const std::string& listen) {
 
 class Listener final : public HttpListener {
  public:
-  Listener(const ListenerOptions& options, RequestHandler& handler) : surroundings_(new SessionSurroundings{options, handler, {}, {}}) {
+  Listener(const ListenerOptions& options, RequestHandler& handler) : surroundings_(new SessionSurroundings{options, handler, {}, {}, {}, {}}) {
     surroundings_->on_end = [this] { OnSessionEnd(); };
     const std::size_t threads = std::max<std::size_t>(1, options.io_threads);
     for (std::size_t i = 0; i < threads; ++i) io_.push_back(std::make_shared<IoThread>());
@@ -107,6 +107,7 @@ class Listener final : public HttpListener {
     });
     OnEverySession(&Session::CloseIfIdle);
     AwaitSessions(deadline);
+    surroundings_->cutting = true;
     OnEverySession(&Session::Cut);
     AwaitSessions(absl::InfiniteFuture());
     for (const auto& io : io_) io->work.reset();
@@ -124,9 +125,10 @@ class Listener final : public HttpListener {
 
   asio::awaitable<void, Executor> Accept() {
     for (std::size_t next = 0; acceptor_->is_open(); next = (next + 1) % io_.size()) {
-      while (acceptor_->is_open() && IsFull()) co_await AwaitSlot();
       const auto& io = io_[next];
       ErrorCode failed;
+      co_await acceptor_->async_wait(Acceptor::wait_read, asio::redirect_error(kAwait, failed));
+      while (acceptor_->is_open() && IsFull()) co_await AwaitSlot();
       Socket socket = co_await acceptor_->async_accept(io->context.get_executor(), asio::redirect_error(kAwait, failed));
       if (!acceptor_->is_open()) co_return;
       if (failed) {
@@ -159,10 +161,12 @@ class Listener final : public HttpListener {
 
   // Who waits between two requests makes room; others come to their end by their timeouts.
   asio::awaitable<void, Executor> AwaitSlot() {
+    surroundings_->crowded = true;
     OnEverySession(&Session::CloseIfIdle);
     ErrorCode woken;
     slot_freed_->expires_at(Timer::time_point::max());
     co_await slot_freed_->async_wait(asio::redirect_error(kAwait, woken));
+    surroundings_->crowded = false;
   }
 
   asio::awaitable<void, Executor> WatchCertificates() {

@@ -17,7 +17,7 @@
 namespace postern::http {
 
 struct ListenerOptions {
-  std::string listen;  // "127.0.0.1:0", "[::]:8448"
+  std::string listen{};  // "127.0.0.1:0", "[::]:8448"
   std::string certificate_file{};  // PEM chain; both empty: plain HTTP
   std::string key_file{};
   std::size_t io_threads = 2;

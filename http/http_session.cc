@@ -95,7 +95,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   }
 
   void CloseIfIdle() override {
-    if (idle_) CancelIo();
+    if (idle_ && IsUnwanted()) CancelIo();
   }
 
   void Cut() override {
@@ -107,7 +107,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
 
  private:
   Awaitable<void> Serve() {
-    if (!co_await Handshake()) co_return;
+    if (surroundings_->cutting || !co_await Handshake()) co_return;
     After after = After::kNextRequest;
     while (after == After::kNextRequest) {
       after = co_await WaitForRequest() ? co_await ServeRequest() : After::kClose;
@@ -130,7 +130,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   Awaitable<bool> WaitForRequest() {
     SkipEmptyLines();
     while (buffer_.size() == 0) {
-      if (surroundings_->draining || cut_) co_return false;
+      if (IsUnwanted()) co_return false;
       ErrorCode failed;
       idle_ = true;
       Arm(had_request_ ? options().idle_timeout : options().read_timeout);
@@ -144,6 +144,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     had_request_ = true;
     co_return true;
   }
+
+  bool IsUnwanted() const { return cut_ || surroundings_->draining || (surroundings_->crowded && had_request_); }
 
   // Some clients end a body with a line feed that is not of it (RFC 9112, 2.2).
   void SkipEmptyLines() {

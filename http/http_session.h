@@ -23,7 +23,7 @@ using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>;
 class Session {
  public:
   virtual ~Session() = default;
-  /// Ends it if it waits between two requests.
+  /// Ends it if it waits between two requests; while draining, also if it waits for its first.
   virtual void CloseIfIdle() = 0;
   /// Ends it whatever it does.
   virtual void Cut() = 0;
@@ -41,7 +41,9 @@ struct IoThread {
 struct SessionSurroundings {
   ListenerOptions options;
   RequestHandler& handler;
-  std::atomic<bool> draining{false};
+  std::atomic<bool> draining{false};  // the listener ends: no further requests
+  std::atomic<bool> crowded{false};   // somebody waits for room: no further requests from whoever has had one
+  std::atomic<bool> cutting{false};   // the deadline is over: also for whoever has just been accepted
   std::function<void()> on_end;  // called on the connection's I/O thread, once for each StartSession
 };
 

@@ -1,0 +1,41 @@
+// A client that says exactly what a test wants said, in pieces if it likes, and tells what came back.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace postern::http {
+
+struct RawAnswer {
+  int status = 0;  // 0: none came
+  std::string head;
+  std::string body;
+};
+
+class RawConnection {
+ public:
+  explicit RawConnection(int port);
+  ~RawConnection();
+  RawConnection(const RawConnection&) = delete;
+  RawConnection& operator=(const RawConnection&) = delete;
+
+  /// False once the peer has closed.
+  bool Send(std::string_view text);
+  void EndSending();
+  /// The next answer, with as much of a body as its Content-Length says (none for `to_head`).
+  RawAnswer Receive(bool to_head = false);
+  /// Whether the peer closes, without a reset, and sends nothing more before it does.
+  bool IsClosedByPeer();
+  /// All that comes until the peer closes.
+  std::string ReceiveAll();
+
+ private:
+  bool ReadMore();
+
+  int socket_ = -1;
+  std::string received_;
+  bool was_reset_ = false;
+};
+
+}  // namespace postern::http

@@ -1,0 +1,34 @@
+// A handler that does what the request target tells it to, and remembers what it was asked.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "http/http_listener.h"
+
+namespace postern::http {
+
+/// /unknown… is answered 404 by the head; /drop is never answered; /throw throws; /hold waits for Release; /large answers with
+/// 64 MiB; /inject tries to write a header of its own into a value; anything else echoes "METHOD TARGET BODY".
+class ToldHandler final : public RequestHandler {
+ public:
+  std::optional<Response> OnHead(const Request& head) override;
+  void OnRequest(Request request, Respond respond) override;
+  Response OnRefused(const absl::Status& why) override;
+
+  /// Waits for a request to /hold, and answers it.
+  void Release();
+  void AwaitHeld();
+  /// All that reached OnRequest, in order.
+  std::vector<Request> seen() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable held_;
+  std::vector<Respond> waiting_;
+  std::vector<Request> seen_;
+};
+
+}  // namespace postern::http
