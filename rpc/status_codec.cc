@@ -1,6 +1,8 @@
 #include "rpc/status_codec.h"
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 
 #include "postern/matrix/v1/refusal.pb.h"
 
@@ -22,6 +24,13 @@ Reason ReasonOfTransport(grpc::StatusCode code, Reason unreachable) {
   }
 }
 
+// A detail may quote what a stranger wrote; a proto string that is no UTF-8 could not be read at the other end.
+std::string PlainText(std::string_view detail) {
+  std::string text(detail);
+  std::ranges::replace_if(text, [](char c) { return c < 0x20 || c >= 0x7f; }, '?');
+  return text;
+}
+
 }  // namespace
 
 grpc::Status ToGrpc(const absl::Status& status) {
@@ -29,7 +38,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
   const matrix::Refusal& row = matrix::RefusalOf(matrix::ReasonOf(status));
   matrix::v1::Refusal refusal;
   refusal.set_reason(static_cast<matrix::v1::Reason>(row.reason));
-  refusal.set_detail(std::string(matrix::DetailOf(status)));
+  refusal.set_detail(PlainText(matrix::DetailOf(status)));
   return {static_cast<grpc::StatusCode>(row.between_services), refusal.detail(), refusal.SerializeAsString()};
 }
 

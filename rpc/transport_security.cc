@@ -5,6 +5,7 @@
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "fmt/format.h"
@@ -12,8 +13,6 @@
 
 namespace postern::rpc {
 namespace {
-
-constexpr unsigned kReloadSeconds = 10;
 
 absl::Status CheckFiles(const TransportSecurity& security) {
   for (const std::string* file : {&security.certificate_file, &security.key_file, &security.ca_file}) {
@@ -27,8 +26,9 @@ absl::Status CheckFiles(const TransportSecurity& security) {
 }
 
 std::shared_ptr<grpc::experimental::CertificateProviderInterface> Watch(const TransportSecurity& security) {
-  return std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-      security.key_file, security.certificate_file, security.ca_file, kReloadSeconds);
+  const auto seconds = static_cast<unsigned>(std::max<std::int64_t>(1, absl::ToInt64Seconds(security.check_interval)));
+  return std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(security.key_file, security.certificate_file,
+                                                                              security.ca_file, seconds);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace grpc {
 class ChannelCredentials;
@@ -18,6 +19,8 @@ struct TransportSecurity {
   std::string certificate_file{};  // PEM, the service's own
   std::string key_file{};
   std::string ca_file{};  // who may call, and whom we call
+  /// How often the files are looked at; whole seconds, at least one.
+  absl::Duration check_interval = absl::Seconds(10);
 };
 
 /// Refuses: kInvalidArgument where neither plaintext nor all three files are given, or a file cannot be read.

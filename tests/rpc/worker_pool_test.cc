@@ -1,0 +1,55 @@
+#include "rpc/worker_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+
+namespace postern::rpc {
+namespace {
+
+TEST(WorkerPool, RunsEverythingOnce) {
+  std::atomic<int> done = 0;
+  WorkerPool pool(4, 10000);
+  for (int i = 0; i < 1000; ++i) EXPECT_TRUE(pool.Post([&done] { ++done; }));
+  pool.Drain();
+  EXPECT_EQ(done, 1000);
+  EXPECT_EQ(pool.queued(), 0U);
+}
+
+TEST(WorkerPool, RefusesWhatItsQueueCannotHold) {
+  std::promise<void> release, entered;
+  WorkerPool pool(1, 2);
+  ASSERT_TRUE(pool.Post([&entered, held = release.get_future().share()] {
+    entered.set_value();
+    held.wait();
+  }));
+  entered.get_future().wait();
+  EXPECT_TRUE(pool.Post([] {}));
+  EXPECT_TRUE(pool.Post([] {}));
+  EXPECT_FALSE(pool.Post([] {}));
+  EXPECT_EQ(pool.queued(), 2U);
+  release.set_value();
+  pool.Drain();
+  EXPECT_TRUE(pool.Post([] {}));
+}
+
+TEST(WorkerPool, FinishesItsQueueBeforeItEnds) {
+  std::atomic<int> done = 0;
+  {
+    WorkerPool pool(2, 1000);
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(pool.Post([&done] { ++done; }));
+  }
+  EXPECT_EQ(done, 100);
+}
+
+TEST(WorkerPool, TakesWorkFromItsOwnWorkers) {
+  std::atomic<int> done = 0;
+  WorkerPool pool(1, 10);
+  ASSERT_TRUE(pool.Post([&] { EXPECT_TRUE(pool.Post([&done] { ++done; })); }));
+  pool.Drain();
+  EXPECT_EQ(done, 1);
+}
+
+}  // namespace
+}  // namespace postern::rpc
