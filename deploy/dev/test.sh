@@ -1,17 +1,18 @@
-answer_help 'usage: ./dev test [--fast]
+answer_help 'usage: ./dev test [--fast|--sanitizers]
 
-Builds and runs every test: lint, the fuzzers for a few seconds each, then ctest under asan, under tsan (both without the tests
-labelled slow) and in release, which comes last and runs all. --fast: release only, without the slow tests, without lint.
+Builds and runs the tests: the fuzzers for a few seconds each, then everything in release. --fast: release only, without the
+slow tests. --sanitizers: the tests under asan (address and undefined behaviour) and under tsan instead.
 Installs missing packages first, as ./dev setup does.
 examples:
   ./dev test --fast
   ./dev build asan && ctest --test-dir build/asan -R XMatrix --output-on-failure
 exit status: 0 all passed, 1 not, 2 usage' "$@"
-fast=no
+mode=all
 case "$*" in
   "") ;;
-  --fast) fast=yes ;;
-  *) fail_usage "knows only --fast" ;;
+  --fast) mode=fast ;;
+  --sanitizers) mode=sanitizers ;;
+  *) fail_usage "knows only --fast and --sanitizers" ;;
 esac
 
 test_began=$SECONDS
@@ -40,14 +41,16 @@ test_preset() {
 }
 
 "$ROOT/dev" setup
-if [ "$fast" = no ]; then
-  run_stage fuzz test_preset fuzz
-  run_stage asan test_preset asan -LE slow
-  run_stage tsan test_preset tsan -LE slow
-  run_stage lint "$ROOT/dev" lint
-  run_stage release test_preset release
-else
-  run_stage release test_preset release -LE slow
-fi
+case $mode in
+  fast) run_stage release test_preset release -LE slow ;;
+  sanitizers)
+    run_stage asan test_preset asan -LE slow
+    run_stage tsan test_preset tsan -LE slow
+    ;;
+  all)
+    run_stage fuzz test_preset fuzz
+    run_stage release test_preset release
+    ;;
+esac
 say "==== ${#failed_stages[@]} stages failed${failed_stages[*]+: ${failed_stages[*]}}, $((SECONDS - test_began)) s in all"
 [ ${#failed_stages[@]} -eq 0 ]
