@@ -32,6 +32,15 @@ std::string Printable(std::string_view text) {
   return printable;
 }
 
+/// What the peer is told. Whether it is who it says, it learns only as yes or no; what ails this server within, by its kind.
+std::string ErrorText(const matrix::Refusal& row, const absl::Status& why) {
+  if (row.http_status == kUnauthorized) return "The request could not be authenticated.";
+  if (row.http_status != kServiceUnavailable) return Printable(matrix::DetailOf(why));
+  std::string kind(row.name);
+  std::replace(kind.begin(), kind.end(), '_', ' ');
+  return "This server cannot answer just now: " + kind + ".";
+}
+
 }  // namespace
 
 absl::Status RefuseUntil(matrix::Reason reason, std::string_view detail, absl::Duration retry_after) {
@@ -46,8 +55,7 @@ http::Response RefusalResponse(const absl::Status& why) {
   http::Response response{.status = row.http_status, .headers = {}, .body = {}};
   matrix::JsonObject body;
   body.Set("errcode", row.errcode);
-  body.Set("error", row.http_status == kUnauthorized ? "The request could not be authenticated."
-                                                     : Printable(matrix::DetailOf(why)));
+  body.Set("error", ErrorText(row, why));
   if (row.http_status == kTooManyRequests || row.http_status == kServiceUnavailable) {
     const absl::Duration retry_after = RetryAfter(why);
     body.Set("retry_after_ms", std::max<std::int64_t>(1, absl::ToInt64Milliseconds(retry_after)));

@@ -14,7 +14,8 @@ namespace postern::gateway {
 /// A refusal that says when to come back.
 absl::Status RefuseUntil(matrix::Reason reason, std::string_view detail, absl::Duration retry_after);
 
-/// Status, errcode and plain words for `why`. A 401 says only that authentication failed. A 429 and a 503 carry `Retry-After`
+/// Status, errcode and plain words for `why`. A 401 says only that authentication failed, a 503 only what kind of
+/// trouble this is: the log has the rest. A 429 and a 503 carry `Retry-After`
 /// and `retry_after_ms`: what RefuseUntil said, else a second.
 http::Response RefusalResponse(const absl::Status& why);
 

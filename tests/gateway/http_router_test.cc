@@ -71,6 +71,11 @@ TEST(RefusalResponse, IsReadableWhateverItQuotes) {
   EXPECT_EQ(response.body, R"({"errcode":"M_INVALID_PARAM","error":"odd ?? bytes"})");
 }
 
+TEST(RefusalResponse, TellsNothingOfWhatIsWithin) {
+  const auto response = RefusalResponse(matrix::Refuse(Reason::kStoreDown, "connect to 10.0.0.7:7102 failed"));
+  EXPECT_EQ(response.body, R"({"errcode":"M_UNKNOWN","error":"This server cannot answer just now: store down.","retry_after_ms":1000})");
+}
+
 TEST(RefusalResponse, SaysWhenToComeBack) {
   const auto response = RefusalResponse(RefuseUntil(Reason::kOriginLimited, "busy", absl::Milliseconds(1500)));
   EXPECT_EQ(response.status, 429);

@@ -1,0 +1,522 @@
+#include "tests/contract/store_contract.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include "matrix/canonical_json.h"
+#include "matrix/refusal.h"
+#include "rpc/status_codec.h"
+#include "tests/support/store_requests.h"
+
+namespace postern::contract {
+
+using matrix::Event;
+using matrix::Reason;
+using matrix::v1::OUTCOME_ACCEPTED;
+using matrix::v1::OUTCOME_REJECTED;
+using matrix::v1::OUTCOME_SOFT_FAILED;
+using store::v1::Store;
+using support::ContextRequestFor;
+using support::EntryOf;
+using support::PersistRequestFor;
+using support::RoomBuilder;
+using support::TestRoom;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+using testing::UnorderedElementsAre;
+namespace v1 = store::v1;
+
+namespace {
+
+Reason ReasonOf(const grpc::Status& status) { return matrix::ReasonOf(rpc::FromGrpc(status, Reason::kStoreDown)); }
+
+template <typename Range>
+std::vector<std::string> IdsOf(const Range& entries) {
+  std::vector<std::string> ids;
+  for (const auto& entry : entries) ids.push_back(entry.event_id());
+  return ids;
+}
+
+/// Each event that the context names is given once.
+void ExpectNamedEventsGiven(const matrix::v1::JudgingContext& judging) {
+  std::set<std::string> named;
+  for (const auto& entry : judging.state_now()) named.insert(entry.event_id());
+  for (const auto& entry : judging.state_before()) named.insert(entry.event_id());
+  for (const auto& cited : judging.prev_events()) named.insert(cited.event_id());
+  for (const auto& cited : judging.auth_events()) named.insert(cited.event_id());
+  const std::vector<std::string> given = IdsOf(judging.events());
+  EXPECT_THAT(given, SizeIs(named.size()));
+  EXPECT_EQ(std::set<std::string>(given.begin(), given.end()), named);
+}
+
+}  // namespace
+
+void StoreContract::SetUp() {
+  served_ = GetParam().start();
+  ASSERT_NE(served_, nullptr);
+  stub_ = Store::NewStub(grpc::CreateChannel(served_->address(), grpc::InsecureChannelCredentials()));
+}
+
+template <typename Request, typename Response>
+grpc::Status StoreContract::Call(grpc::Status (Store::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                 const Request& request, Response& response) {
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  return (stub_.get()->*method)(&context, request, &response);
+}
+
+TestRoom StoreContract::MakeRoom(std::string_view version) {
+  TestRoom room = RoomBuilder(version).Member("@ann:b.example", "invite").Member("@bob:c.example", "join")
+                      .Member("@cat:d.example", "join").Build();
+  Create(room);
+  return room;
+}
+
+void StoreContract::Create(const TestRoom& room) {
+  v1::CreateRoomResponse response;
+  const grpc::Status status = Call(&Store::Stub::CreateRoom, support::CreateRoomRequestFor(room), response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+}
+
+v1::EventContext StoreContract::ContextOf(const Event& event) {
+  v1::EventContext context;
+  const grpc::Status status = Call(&Store::Stub::GetEventContext, ContextRequestFor(event), context);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return context;
+}
+
+v1::PersistEventResponse StoreContract::Persist(const v1::PersistEventRequest& request) {
+  v1::PersistEventResponse response;
+  const grpc::Status status = Call(&Store::Stub::PersistEvent, request, response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response;
+}
+
+v1::PersistEventResponse StoreContract::Judge(const Event& event, matrix::v1::Outcome outcome) {
+  return Persist(PersistRequestFor(event, ContextOf(event), outcome));
+}
+
+v1::RoomDescription StoreContract::Room(const TestRoom& room) {
+  v1::GetRoomRequest request;
+  request.set_room_id(room.room_id());
+  v1::RoomDescription description;
+  EXPECT_TRUE(Call(&Store::Stub::GetRoom, request, description).ok());
+  return description;
+}
+
+std::string StoreContract::MembershipOf(const TestRoom& room, const std::string& user) {
+  v1::GetMemberRequest request;
+  request.set_room_id(room.room_id());
+  request.set_user_id(user);
+  v1::Member member;
+  return Call(&Store::Stub::GetMember, request, member).ok() ? member.membership() : "";
+}
+
+v1::ListOutboxResponse StoreContract::Outbox(const TestRoom& room) {
+  v1::ListOutboxRequest request;
+  request.set_room_id(room.room_id());
+  v1::ListOutboxResponse outbox;
+  EXPECT_TRUE(Call(&Store::Stub::ListOutbox, request, outbox).ok());
+  return outbox;
+}
+
+TEST_P(StoreContract, ShowsARoomAsItWasCreated) {
+  const TestRoom room = MakeRoom();
+  const v1::RoomDescription shown = Room(room);
+  EXPECT_EQ(shown.room_version(), "10");
+  EXPECT_EQ(shown.events(), static_cast<std::int64_t>(room.events().size()));
+  EXPECT_EQ(shown.joined_members(), 3);
+  EXPECT_EQ(shown.invited_members(), 1);
+  EXPECT_THAT(shown.forward_extremities(), ElementsAre(room.tip().event_id()));
+  EXPECT_EQ(shown.servers_size(), 3);
+  EXPECT_EQ(EntryOf(shown.state(), "m.room.create", ""), room.events().front().event_id());
+  EXPECT_EQ(MembershipOf(room, "@ann:b.example"), "invite");
+  EXPECT_EQ(MembershipOf(room, "@nobody:b.example"), "");
+  EXPECT_EQ(Outbox(room).rows_size(), static_cast<int>(room.events().size()));
+}
+
+TEST_P(StoreContract, CreatesARoomOnce) {
+  const TestRoom room = MakeRoom();
+  v1::CreateRoomResponse response;
+  EXPECT_EQ(ReasonOf(Call(&Store::Stub::CreateRoom, support::CreateRoomRequestFor(room), response)),
+            Reason::kAlreadyExists);
+  v1::CreateRoomRequest empty;
+  empty.set_room_id("!x:a.example");
+  empty.set_room_version("10");
+  EXPECT_EQ(ReasonOf(Call(&Store::Stub::CreateRoom, empty, response)), Reason::kInvalidArgument);
+}
+
+TEST_P(StoreContract, DoesNotKnowARoom) {
+  const TestRoom room = RoomBuilder("10").Member("@ann:b.example", "invite").Build();
+  v1::EventContext context;
+  EXPECT_EQ(ReasonOf(Call(&Store::Stub::GetEventContext, ContextRequestFor(room.Leave("@ann:b.example")), context)),
+            Reason::kUnknownRoom);
+  v1::GetTemplateContextRequest request;
+  request.set_room_id(room.room_id());
+  v1::TemplateContext template_context;
+  EXPECT_EQ(ReasonOf(Call(&Store::Stub::GetTemplateContext, request, template_context)), Reason::kUnknownRoom);
+  v1::GetRoomRequest read;
+  read.set_room_id(room.room_id());
+  v1::RoomDescription description;
+  EXPECT_EQ(ReasonOf(Call(&Store::Stub::GetRoom, read, description)), Reason::kNotFound);
+}
+
+TEST_P(StoreContract, GathersTheContextOfAnEventAtTheTip) {
+  const TestRoom room = MakeRoom();
+  const Event leave = room.Leave("@ann:b.example");
+  const v1::EventContext context = ContextOf(leave);
+  const matrix::v1::JudgingContext& judging = context.judging();
+  EXPECT_EQ(judging.room_version(), "10");
+  EXPECT_EQ(judging.room_id(), room.room_id());
+  EXPECT_TRUE(judging.extends_all_extremities());
+  EXPECT_FALSE(judging.state_before_unresolved());
+  EXPECT_EQ(context.sender_membership(), "invite");
+  EXPECT_FALSE(context.has_existing());
+  EXPECT_EQ(EntryOf(judging.state_now(), "m.room.create", ""), room.events().front().event_id());
+  EXPECT_NE(EntryOf(judging.state_now(), "m.room.member", "@ann:b.example"), "");
+  EXPECT_EQ(judging.state_before_size(), judging.state_now_size());
+  EXPECT_EQ(IdsOf(judging.prev_events()), leave.prev_events());
+  EXPECT_EQ(IdsOf(judging.auth_events()), leave.auth_events());
+  for (const auto& cited : judging.auth_events()) EXPECT_TRUE(cited.known() && !cited.rejected());
+  ExpectNamedEventsGiven(judging);
+}
+
+TEST_P(StoreContract, SaysWhichCitedEventsItDoesNotKnow) {
+  const TestRoom room = MakeRoom();
+  const Event leave = room.Leave("@ann:b.example");
+  v1::GetEventContextRequest request = ContextRequestFor(leave);
+  request.add_prev_events("$nobody-has-it");
+  request.add_auth_events("$nor-this");
+  v1::EventContext context;
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, request, context).ok());
+  EXPECT_FALSE(context.judging().prev_events().rbegin()->known());
+  EXPECT_FALSE(context.judging().auth_events().rbegin()->known());
+  EXPECT_TRUE(context.judging().prev_events(0).known());
+  EXPECT_TRUE(context.judging().state_before_unresolved());
+  EXPECT_FALSE(context.judging().extends_all_extremities());
+}
+
+TEST_P(StoreContract, StoresALeaveWithAllThatFollowsFromIt) {
+  const TestRoom room = MakeRoom();
+  const Event leave = room.Leave("@bob:c.example");
+  const v1::PersistEventResponse answer = Judge(leave);
+  ASSERT_TRUE(answer.has_stored());
+  EXPECT_EQ(answer.stored().outcome(), OUTCOME_ACCEPTED);
+  EXPECT_FALSE(answer.stored().replay());
+
+  EXPECT_EQ(MembershipOf(room, "@bob:c.example"), "leave");
+  const v1::RoomDescription shown = Room(room);
+  EXPECT_THAT(shown.forward_extremities(), ElementsAre(leave.event_id()));
+  EXPECT_EQ(shown.joined_members(), 2);
+  EXPECT_EQ(shown.servers_size(), 2);  // c.example has nobody left
+  EXPECT_EQ(EntryOf(shown.state(), "m.room.member", "@bob:c.example"), leave.event_id());
+  const v1::ListOutboxResponse outbox = Outbox(room);
+  EXPECT_EQ(outbox.rows().rbegin()->event_id(), leave.event_id());
+  // As before the event, without its origin and this server.
+  EXPECT_THAT(outbox.rows().rbegin()->destinations(), ElementsAre("d.example"));
+
+  v1::GetEventRequest request;
+  request.set_event_id(leave.event_id());
+  v1::EventRecord record;
+  ASSERT_TRUE(Call(&Store::Stub::GetEvent, request, record).ok());
+  EXPECT_EQ(record.pdu(), TestRoom::Text(leave));
+  EXPECT_EQ(record.room_id(), room.room_id());
+  EXPECT_EQ(record.origin(), "c.example");
+  EXPECT_EQ(record.room_version(), "10");
+  EXPECT_EQ(record.verdict().outcome(), OUTCOME_ACCEPTED);
+  EXPECT_EQ(ContextOf(leave).existing().pdu(), TestRoom::Text(leave));
+}
+
+TEST_P(StoreContract, AnswersAReplayAsStoredAndWritesNothing) {
+  const TestRoom room = MakeRoom();
+  const Event leave = room.Leave("@bob:c.example");
+  const v1::PersistEventRequest request = PersistRequestFor(leave, ContextOf(leave));
+  Persist(request);
+  const v1::PersistEventResponse again = Persist(request);
+  ASSERT_TRUE(again.has_stored());
+  EXPECT_TRUE(again.stored().replay());
+  EXPECT_EQ(again.stored().outcome(), OUTCOME_ACCEPTED);
+  v1::PersistEventRequest other = request;
+  other.mutable_verdict()->set_outcome(OUTCOME_SOFT_FAILED);
+  EXPECT_EQ(Persist(other).stored().outcome(), OUTCOME_ACCEPTED);
+  EXPECT_EQ(Outbox(room).rows_size(), static_cast<int>(room.events().size()) + 1);
+  EXPECT_EQ(Room(room).events(), static_cast<std::int64_t>(room.events().size()) + 1);
+}
+
+TEST_P(StoreContract, CarriedIdsWithOtherContentAreAConflict) {
+  const TestRoom room = MakeRoom("1");
+  const Event leave = room.Leave("@bob:c.example");
+  const v1::PersistEventRequest request = PersistRequestFor(leave, ContextOf(leave));
+  Persist(request);
+  EXPECT_TRUE(Persist(request).stored().replay());
+  matrix::JsonObject changed = leave.json();
+  changed.Set("origin_server_ts", leave.origin_server_ts() + 1);
+  v1::PersistEventRequest other = request;
+  other.set_pdu(matrix::CanonicalJson(changed));
+  const v1::PersistEventResponse answer = Persist(other);
+  ASSERT_TRUE(answer.has_fresh_context());
+  EXPECT_EQ(answer.fresh_context().existing().pdu(), TestRoom::Text(leave));
+}
+
+TEST_P(StoreContract, ARefusedEventIsNoEventAndMayBeAcceptedLater) {
+  const TestRoom room = MakeRoom();
+  const Event leave = room.Leave("@bob:c.example");
+  EXPECT_EQ(Judge(leave, OUTCOME_REJECTED).stored().outcome(), OUTCOME_REJECTED);
+  EXPECT_TRUE(Judge(leave, OUTCOME_REJECTED).stored().replay());
+  EXPECT_FALSE(ContextOf(leave).has_existing());
+  EXPECT_EQ(MembershipOf(room, "@bob:c.example"), "join");
+  v1::GetEventRequest request;
+  request.set_event_id(leave.event_id());
+  v1::EventRecord record;
+  ASSERT_TRUE(Call(&Store::Stub::GetEvent, request, record).ok());
+  EXPECT_EQ(record.outcome(), OUTCOME_REJECTED);
+  EXPECT_EQ(record.pdu(), "");
+  EXPECT_EQ(record.verdict().reason(), matrix::v1::REASON_NOT_AUTHORISED);
+  // One that cites it is told.
+  v1::GetEventContextRequest citing = ContextRequestFor(room.Leave("@cat:d.example"));
+  citing.add_auth_events(leave.event_id());
+  v1::EventContext context;
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, citing, context).ok());
+  EXPECT_TRUE(context.judging().auth_events().rbegin()->rejected());
+
+  const v1::PersistEventResponse accepted = Judge(leave);
+  EXPECT_EQ(accepted.stored().outcome(), OUTCOME_ACCEPTED);
+  EXPECT_FALSE(accepted.stored().replay());
+  EXPECT_EQ(MembershipOf(room, "@bob:c.example"), "leave");
+}
+
+TEST_P(StoreContract, ASoftFailedEventIsStoredAndChangesNothing) {
+  TestRoom room = MakeRoom();
+  const std::string tip = room.tip().event_id();
+  const Event leave = room.Leave("@bob:c.example");
+  EXPECT_EQ(Judge(leave, OUTCOME_SOFT_FAILED).stored().outcome(), OUTCOME_SOFT_FAILED);
+  EXPECT_EQ(ContextOf(leave).existing().outcome(), OUTCOME_SOFT_FAILED);
+  EXPECT_EQ(MembershipOf(room, "@bob:c.example"), "join");
+  EXPECT_THAT(Room(room).forward_extremities(), ElementsAre(tip));
+  EXPECT_EQ(Outbox(room).rows_size(), static_cast<int>(room.events().size()));
+
+  // Cited, it counts: the state after it holds it, and what it cites is no extremity any more.
+  room.Append(leave);
+  const Event next = room.Leave("@cat:d.example");
+  const v1::EventContext context = ContextOf(next);
+  EXPECT_FALSE(context.judging().state_before_unresolved());
+  EXPECT_TRUE(Judge(next).has_stored());
+  EXPECT_THAT(Room(room).forward_extremities(), ElementsAre(next.event_id()));
+}
+
+TEST_P(StoreContract, LeavesFromOneTipDoNotConflict) {
+  const TestRoom room = MakeRoom();
+  const Event bob = room.Leave("@bob:c.example");
+  const Event cat = room.Leave("@cat:d.example");
+  const v1::EventContext before = ContextOf(cat);
+  ASSERT_TRUE(Judge(bob).has_stored());
+  ASSERT_TRUE(Persist(PersistRequestFor(cat, before)).has_stored());
+  EXPECT_THAT(Room(room).forward_extremities(), ElementsAre(bob.event_id(), cat.event_id()));
+  EXPECT_EQ(MembershipOf(room, "@bob:c.example"), "leave");
+  EXPECT_EQ(MembershipOf(room, "@cat:d.example"), "leave");
+
+  // One that cites both has the current state before it; one that cites the first has the state after that.
+  const Event both = room.Mint({.type = "m.room.topic", .state_key = "", .sender = room.creator(),
+                                .content = support::Object(R"({"topic":"x"})"), .prev_events = {&bob, &cat}});
+  v1::GetEventContextRequest request = ContextRequestFor(both);
+  for (const char* user : {"@bob:c.example", "@cat:d.example"}) {
+    request.add_state_keys()->set_type("m.room.member");
+    request.mutable_state_keys()->rbegin()->set_state_key(user);
+  }
+  v1::EventContext context;
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, request, context).ok());
+  EXPECT_TRUE(context.judging().extends_all_extremities());
+  EXPECT_EQ(EntryOf(context.judging().state_before(), "m.room.member", "@bob:c.example"), bob.event_id());
+  EXPECT_EQ(EntryOf(context.judging().state_before(), "m.room.member", "@cat:d.example"), cat.event_id());
+  request.mutable_prev_events()->RemoveLast();
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, request, context).ok());
+  EXPECT_FALSE(context.judging().extends_all_extremities());
+  EXPECT_EQ(EntryOf(context.judging().state_before(), "m.room.member", "@bob:c.example"), bob.event_id());
+  EXPECT_NE(EntryOf(context.judging().state_before(), "m.room.member", "@cat:d.example"), cat.event_id());
+  EXPECT_EQ(EntryOf(context.judging().state_now(), "m.room.member", "@cat:d.example"), cat.event_id());
+  ExpectNamedEventsGiven(context.judging());
+}
+
+TEST_P(StoreContract, PrevEventsThatDisagreeAreUnresolvedUnlessTheyWereAllExtremities) {
+  const TestRoom room = MakeRoom();
+  const Event ann = room.Leave("@ann:b.example");
+  const Event bob = room.Leave("@bob:c.example");
+  const Event cat = room.Leave("@cat:d.example");
+  for (const Event* leave : {&ann, &bob, &cat}) ASSERT_TRUE(Judge(*leave).has_stored());
+  const auto topic = [&](std::vector<const Event*> prev) {
+    return room.Mint({.type = "m.room.topic", .state_key = "", .sender = room.creator(), .content = {},
+                      .prev_events = std::move(prev)});
+  };
+  EXPECT_FALSE(ContextOf(topic({&ann, &bob, &cat})).judging().state_before_unresolved());
+  EXPECT_FALSE(ContextOf(topic({&bob, &ann})).judging().state_before_unresolved());  // were the extremities once
+  EXPECT_TRUE(ContextOf(topic({&bob, &cat})).judging().state_before_unresolved());
+}
+
+TEST_P(StoreContract, WhatTheVerdictReadHasChanged) {
+  const TestRoom room = MakeRoom();
+  const Event bob = room.Leave("@bob:c.example");
+  const v1::EventContext before = ContextOf(bob);
+  const Event ban = room.Member("@bob:c.example", "ban", room.creator());
+  ASSERT_TRUE(Judge(ban).has_stored());
+  const v1::PersistEventResponse answer = Persist(PersistRequestFor(bob, before));
+  ASSERT_TRUE(answer.has_fresh_context());
+  EXPECT_EQ(answer.fresh_context().sender_membership(), "ban");
+  EXPECT_FALSE(answer.fresh_context().judging().extends_all_extremities());
+  EXPECT_EQ(MembershipOf(room, "@bob:c.example"), "ban");
+}
+
+TEST_P(StoreContract, ChangesThatDoNotCommuteConflict) {
+  const TestRoom room = MakeRoom();
+  const Event bob = room.Leave("@bob:c.example");
+  const Event cat = room.Leave("@cat:d.example");
+  const v1::EventContext before = ContextOf(cat);
+  v1::PersistEventRequest first = PersistRequestFor(bob, before);
+  first.mutable_context_request()->CopyFrom(ContextRequestFor(bob));
+  ASSERT_TRUE(Persist(first).has_stored());
+  v1::PersistEventRequest fixed = PersistRequestFor(cat, before);
+  fixed.mutable_verdict()->set_commutes(false);
+  EXPECT_TRUE(Persist(fixed).has_fresh_context());
+
+  fixed.set_token(ContextOf(cat).token());
+  EXPECT_TRUE(Persist(fixed).has_stored());
+  const Event ann = room.Leave("@ann:b.example");
+  EXPECT_TRUE(Persist(PersistRequestFor(ann, before)).has_fresh_context());  // one since then does not commute
+  // A soft failure is judged on the current state too.
+  EXPECT_TRUE(Persist(PersistRequestFor(ann, before, OUTCOME_SOFT_FAILED)).has_fresh_context());
+}
+
+TEST_P(StoreContract, RefusesRequestsThatCannotBeMeant) {
+  const TestRoom room = MakeRoom();
+  const Event leave = room.Leave("@bob:c.example");
+  const v1::PersistEventRequest good = PersistRequestFor(leave, ContextOf(leave));
+  std::vector<v1::PersistEventRequest> bad(6, good);
+  bad[0].set_token("x");
+  bad[1].mutable_verdict()->set_event_id("$other");
+  bad[2].mutable_verdict()->set_outcome(matrix::v1::OUTCOME_INVALID);
+  bad[3].set_pdu("{}");
+  bad[4].set_origin("");
+  bad[5].mutable_context_request()->add_prev_events("$more");
+  v1::PersistEventResponse response;
+  for (const v1::PersistEventRequest& request : bad) {
+    EXPECT_EQ(ReasonOf(Call(&Store::Stub::PersistEvent, request, response)), Reason::kInvalidArgument);
+  }
+  EXPECT_TRUE(Persist(good).has_stored());
+}
+
+TEST_P(StoreContract, WritesWhatATemplateNeeds) {
+  const TestRoom room = MakeRoom();
+  v1::GetTemplateContextRequest request;
+  request.set_room_id(room.room_id());
+  request.set_user_id("@ann:b.example");
+  request.add_state_keys()->set_type("m.room.power_levels");
+  v1::TemplateContext context;
+  ASSERT_TRUE(Call(&Store::Stub::GetTemplateContext, request, context).ok());
+  EXPECT_TRUE(context.resident());
+  EXPECT_EQ(context.user_membership(), "invite");
+  EXPECT_EQ(context.max_depth(), room.tip().depth());
+  EXPECT_THAT(IdsOf(context.judging().prev_events()), ElementsAre(room.tip().event_id()));
+  EXPECT_NE(EntryOf(context.judging().state_now(), "m.room.power_levels", ""), "");
+  EXPECT_NE(EntryOf(context.judging().state_before(), "m.room.create", ""), "");
+  ExpectNamedEventsGiven(context.judging());
+
+  // Its token serves an event of our own.
+  const Event topic = room.Mint({.type = "m.room.topic", .state_key = "", .sender = room.creator(), .content = {}});
+  v1::EventContext with_token;
+  with_token.set_token(context.token());
+  EXPECT_TRUE(Persist(PersistRequestFor(topic, with_token)).has_stored());
+  EXPECT_EQ(EntryOf(Room(room).state(), "m.room.topic", ""), topic.event_id());
+}
+
+TEST_P(StoreContract, SeedsAtTheTipOnly) {
+  TestRoom room = MakeRoom();
+  v1::SeedEventsRequest request;
+  request.set_room_id(room.room_id());
+  for (int i = 0; i < 30; ++i) {
+    const Event& event = room.Append(room.Member("@seed" + std::to_string(i) + ":e.example", "join"));
+    v1::InitialEvent& given = *request.add_events();
+    given.set_event_id(event.event_id());
+    given.set_pdu(TestRoom::Text(event));
+  }
+  v1::SeedEventsResponse response;
+  ASSERT_TRUE(Call(&Store::Stub::SeedEvents, request, response).ok());
+  EXPECT_EQ(MembershipOf(room, "@seed29:e.example"), "join");
+  EXPECT_EQ(Room(room).joined_members(), 33);
+  EXPECT_EQ(Outbox(room).rows_size(), static_cast<int>(room.events().size()));
+  EXPECT_EQ(ReasonOf(Call(&Store::Stub::SeedEvents, request, response)), Reason::kInvalidArgument);
+  EXPECT_TRUE(Judge(room.Leave("@seed7:e.example")).has_stored());
+  EXPECT_THAT(Outbox(room).rows().rbegin()->destinations(), ElementsAre("c.example", "d.example"));
+}
+
+TEST_P(StoreContract, KeepsWhateverAStrangerWrote) {
+  // Pitfall S08: good JSON that PostgreSQL's text refuses, or reads as something else.
+  const TestRoom room = MakeRoom();
+  const Event leave = room.Mint(
+      {.type = "m.room.member", .state_key = "@bob:c.example", .sender = "@bob:c.example",
+       .content = support::Object(
+           R"({"membership":"leave","reason":"a\u0000b","displayname":{"no":"string"},"avatar_url":"NULL","{\"\\":"{\"\\"})")});
+  ASSERT_TRUE(Judge(leave).has_stored());
+  v1::GetMemberRequest request;
+  request.set_room_id(room.room_id());
+  request.set_user_id("@bob:c.example");
+  v1::Member member;
+  ASSERT_TRUE(Call(&Store::Stub::GetMember, request, member).ok());
+  EXPECT_EQ(member.reason(), std::string("a\0b", 3));
+  EXPECT_FALSE(member.has_displayname());
+  EXPECT_EQ(member.avatar_url(), "NULL");
+  EXPECT_EQ(ContextOf(leave).existing().pdu(), TestRoom::Text(leave));
+}
+
+TEST_P(StoreContract, ListsRoomsAndMembers) {
+  const TestRoom first = MakeRoom();
+  const TestRoom second = MakeRoom("12");
+  v1::ListRoomsResponse rooms;
+  ASSERT_TRUE(Call(&Store::Stub::ListRooms, v1::ListRoomsRequest(), rooms).ok());
+  EXPECT_THAT(rooms.room_ids(), UnorderedElementsAre(first.room_id(), second.room_id()));
+  EXPECT_TRUE(std::is_sorted(rooms.room_ids().begin(), rooms.room_ids().end()));
+  v1::ListMembersRequest request;
+  request.set_room_id(second.room_id());
+  v1::ListMembersResponse members;
+  ASSERT_TRUE(Call(&Store::Stub::ListMembers, request, members).ok());
+  EXPECT_THAT(members.members(), SizeIs(4));
+  EXPECT_EQ(members.members(0).user_id(), "@ann:b.example");
+  EXPECT_EQ(members.members(0).invited_by(), second.creator());
+  request.set_after("@cat:d.example");
+  ASSERT_TRUE(Call(&Store::Stub::ListMembers, request, members).ok());
+  EXPECT_THAT(members.members(), SizeIs(1));
+}
+
+TEST_P(StoreContract, KeepsTheKeysOfServers) {
+  v1::PutServerKeysRequest put;
+  v1::StoredServerKeys& server = *put.add_servers();
+  server.set_server_name("b.example");
+  server.set_valid_until_ms(7);
+  server.set_fetched_at_ms(5);
+  server.set_from("direct");
+  server.add_keys()->set_key_id("ed25519:new");
+  server.mutable_keys(0)->set_public_key(std::string("\0\x01\xff", 3));
+  server.add_keys()->set_key_id("ed25519:old");
+  server.mutable_keys(1)->set_public_key("k");
+  server.mutable_keys(1)->set_expired_ms(3);
+  v1::PutServerKeysResponse done;
+  ASSERT_TRUE(Call(&Store::Stub::PutServerKeys, put, done).ok());
+  v1::GetServerKeysRequest get;
+  get.add_server_names("b.example");
+  get.add_server_names("nobody.example");
+  v1::GetServerKeysResponse got;
+  ASSERT_TRUE(Call(&Store::Stub::GetServerKeys, get, got).ok());
+  ASSERT_THAT(got.servers(), SizeIs(1));
+  EXPECT_EQ(got.servers(0).SerializeAsString(), server.SerializeAsString());
+
+  server.mutable_keys()->RemoveLast();
+  ASSERT_TRUE(Call(&Store::Stub::PutServerKeys, put, done).ok());
+  ASSERT_TRUE(Call(&Store::Stub::GetServerKeys, get, got).ok());
+  EXPECT_THAT(got.servers(0).keys(), SizeIs(1));
+}
+
+}  // namespace postern::contract

@@ -1,0 +1,53 @@
+// What any implementation of postern.store.v1.Store has to keep to, checked over gRPC. Instantiate it with a way to bring one up,
+// empty, whose server name is a.example and which allows seeding.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "postern/store/v1/store.grpc.pb.h"
+#include "tests/support/room_builder.h"
+
+namespace postern::contract {
+
+/// A store that serves until this goes.
+class ServedStore {
+ public:
+  virtual ~ServedStore() = default;
+  virtual std::string address() const = 0;
+};
+
+struct StoreMaker {
+  std::string name;
+  std::unique_ptr<ServedStore> (*start)();
+};
+
+class StoreContract : public testing::TestWithParam<StoreMaker> {
+ protected:
+  void SetUp() override;
+
+  /// A room in the store; version 10, with @ann:b.example invited, @bob:c.example and @cat:d.example joined, unless given.
+  support::TestRoom MakeRoom(std::string_view version = "10");
+  void Create(const support::TestRoom& room);
+
+  store::v1::EventContext ContextOf(const matrix::Event& event);
+  store::v1::PersistEventResponse Persist(const store::v1::PersistEventRequest& request);
+  /// Reads the context and persists.
+  store::v1::PersistEventResponse Judge(const matrix::Event& event,
+                                        matrix::v1::Outcome outcome = matrix::v1::OUTCOME_ACCEPTED);
+  store::v1::RoomDescription Room(const support::TestRoom& room);
+  /// "" where there is none.
+  std::string MembershipOf(const support::TestRoom& room, const std::string& user);
+  store::v1::ListOutboxResponse Outbox(const support::TestRoom& room);
+
+  template <typename Request, typename Response>
+  grpc::Status Call(grpc::Status (store::v1::Store::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response& response);
+
+  std::unique_ptr<ServedStore> served_;
+  std::unique_ptr<store::v1::Store::Stub> stub_;
+};
+
+}  // namespace postern::contract

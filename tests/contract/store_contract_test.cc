@@ -1,0 +1,66 @@
+// The contract of the store, kept by the real server on PostgreSQL and by the fake that other tests use.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "rpc/server_host.h"
+#include "rpc/worker_pool.h"
+#include "services/store/store.h"
+#include "services/store/store_service.h"
+#include "tests/contract/store_contract.h"
+#include "tests/support/fake_store.h"
+#include "tests/support/postgres_cluster.h"
+
+namespace postern::contract {
+namespace {
+
+class RealStore : public ServedStore {
+ public:
+  bool Start() {
+    store::StoreConfig config;
+    config.server_name = "a.example";
+    config.listen = "127.0.0.1:0";
+    config.admin_listen = "127.0.0.1:0";
+    config.between_services.plaintext = true;
+    config.database_uri = database_.dsn();
+    config.connections = 4;
+    config.allow_seeding = true;
+    auto started = store::Store::Start(config);
+    if (!started.ok()) return false;
+    running_ = *std::move(started);
+    return running_->WaitUntilReady(absl::Now() + absl::Seconds(20));
+  }
+  std::string address() const override { return fmt::format("127.0.0.1:{}", running_->grpc_port()); }
+
+ private:
+  support::TestDatabase database_;
+  std::unique_ptr<store::Store> running_;
+};
+
+std::unique_ptr<ServedStore> StartReal() {
+  auto real = std::make_unique<RealStore>();
+  if (!real->Start()) return nullptr;
+  return real;
+}
+
+class Fake : public ServedStore {
+ public:
+  Fake() : host_(*rpc::ServerHost::Start({.listen = "127.0.0.1:0", .security = {.plaintext = true}}, {&service_})) {}
+  std::string address() const override { return fmt::format("127.0.0.1:{}", host_->port()); }
+
+ private:
+  support::FakeStore fake_{"a.example"};
+  rpc::WorkerPool workers_{2, 100};
+  telemetry::Metrics metrics_;
+  store::StoreService service_{fake_, workers_, metrics_, true};
+  std::unique_ptr<rpc::ServerHost> host_;
+};
+
+std::unique_ptr<ServedStore> StartFake() { return std::make_unique<Fake>(); }
+
+INSTANTIATE_TEST_SUITE_P(Stores, StoreContract,
+                         testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
+                         [](const auto& tested) { return tested.param.name; });
+
+}  // namespace
+}  // namespace postern::contract

@@ -1,0 +1,254 @@
+// posternctl, as a process, against services of a few answers: arguments, shapes, exit statuses.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <mutex>
+
+#include "postern/gateway/v1/admin.grpc.pb.h"
+#include "postern/matrix/v1/refusal.pb.h"
+#include "postern/store/v1/store.grpc.pb.h"
+#include "tests/posternctl/program.h"
+
+namespace postern::posternctl {
+namespace {
+
+using testing::HasSubstr;
+
+grpc::Status RefusedWith(grpc::StatusCode code, matrix::v1::Reason reason, const std::string& detail) {
+  matrix::v1::Refusal refusal;
+  refusal.set_reason(reason);
+  refusal.set_detail(detail);
+  return {code, detail, refusal.SerializeAsString()};
+}
+
+// What was asked is read by the test while a server thread may write: one lock over it.
+class FakeAdmin : public gateway::v1::Admin::Service {
+ public:
+  grpc::Status CreateRoom(grpc::ServerContext*, const gateway::v1::CreateRoomRequest* request,
+                          gateway::v1::CreateRoomResponse* response) override {
+    const std::lock_guard lock(mutex_);
+    created_ = *request;
+    response->set_room_id("!new:here");
+    auto* event = response->add_events();
+    event->set_event_id("$create");
+    event->set_type("m.room.create");
+    return grpc::Status::OK;
+  }
+  grpc::Status Invite(grpc::ServerContext*, const gateway::v1::InviteRequest* request, gateway::v1::Minted* minted) override {
+    minted->set_event_id("$invite");
+    minted->set_type("m.room.member");
+    minted->set_state_key(request->user_id());
+    return grpc::Status::OK;
+  }
+  grpc::Status Ban(grpc::ServerContext*, const gateway::v1::BanRequest*, gateway::v1::Minted*) override {
+    return RefusedWith(grpc::StatusCode::PERMISSION_DENIED, matrix::v1::REASON_NOT_AUTHORISED, "auth rule 5.6: no power");
+  }
+  grpc::Status SendState(grpc::ServerContext*, const gateway::v1::SendStateRequest* request,
+                         gateway::v1::Minted* minted) override {
+    minted->set_event_id(fmt::format("${}|{}|{}", request->event().type(), request->event().state_key(),
+                                     request->event().content_json()));
+    return grpc::Status::OK;
+  }
+  grpc::Status Seed(grpc::ServerContext*, const gateway::v1::SeedRequest* request,
+                    gateway::v1::SeedResponse* response) override {
+    for (int number = 0; number < request->rooms(); ++number) {
+      auto* room = response->add_rooms();
+      room->set_room_id(fmt::format("!{}:here", number));
+      room->set_room_version(request->room_version());
+      for (int user = 0; user < request->users_per_room(); ++user) {
+        room->add_users(fmt::format("@{}{}:{}", request->user_prefix(), user, request->remote()));
+      }
+    }
+    return grpc::Status::OK;
+  }
+  gateway::v1::CreateRoomRequest created() const {
+    const std::lock_guard lock(mutex_);
+    return created_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  gateway::v1::CreateRoomRequest created_;
+};
+
+class FakeStore : public store::v1::Store::Service {
+ public:
+  grpc::Status GetMember(grpc::ServerContext*, const store::v1::GetMemberRequest* request, store::v1::Member* member) override {
+    if (request->user_id() == "@gone:there") {
+      return RefusedWith(grpc::StatusCode::NOT_FOUND, matrix::v1::REASON_NOT_FOUND, "no such member");
+    }
+    member->set_room_id(request->room_id());
+    member->set_user_id(request->user_id());
+    member->set_membership("leave");
+    member->set_event_id("$leave");
+    member->set_reason(std::string("a\0\x1b[31mb", 8));
+    return grpc::Status::OK;
+  }
+  grpc::Status ListRooms(grpc::ServerContext*, const store::v1::ListRoomsRequest* request,
+                         store::v1::ListRoomsResponse* response) override {
+    if (request->after().empty()) response->add_room_ids("!a:here");
+    if (request->after() == "!a:here") response->add_room_ids("!b:here");
+    return grpc::Status::OK;
+  }
+  grpc::Status GetRoom(grpc::ServerContext*, const store::v1::GetRoomRequest*, store::v1::RoomDescription*) override {
+    return RefusedWith(grpc::StatusCode::UNAVAILABLE, matrix::v1::REASON_STORE_DOWN, "PostgreSQL is away");
+  }
+  grpc::Status GetEvent(grpc::ServerContext*, const store::v1::GetEventRequest* request,
+                        store::v1::EventRecord* record) override {
+    record->set_event_id(request->event_id());
+    record->set_room_id("!r:here");
+    record->set_pdu(R"({"type":"m.room.member","signatures":{"here":{},"there":{}}})");
+    record->set_outcome(matrix::v1::OUTCOME_ACCEPTED);
+    auto* verdict = record->mutable_verdict();
+    verdict->set_outcome(matrix::v1::OUTCOME_ACCEPTED);
+    for (unsigned number = 1; number <= 6; ++number) {
+      auto* step = verdict->add_steps();
+      step->set_step(number);
+      step->set_outcome(matrix::v1::STEP_OUTCOME_OK);
+      step->set_rule(number >= 4 ? "auth rule 5.5.1" : "");
+      step->add_looked_at("$seen");
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status ListOutbox(grpc::ServerContext*, const store::v1::ListOutboxRequest*,
+                          store::v1::ListOutboxResponse* response) override {
+    auto* row = response->add_rows();
+    row->set_event_id("$waits");
+    row->add_destinations("third.example");
+    return grpc::Status::OK;
+  }
+};
+
+class Commands : public testing::Test {
+ protected:
+  Commands() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(&admin_);
+    builder.RegisterService(&store_);
+    server_ = builder.BuildAndStart();
+  }
+  ~Commands() override { server_->Shutdown(); }
+
+  Ended Ctl(const std::vector<std::string>& arguments) {
+    const std::string address = fmt::format("127.0.0.1:{}", port_);
+    return Run(arguments, {"POSTERN_GATEWAY=" + address, "POSTERN_STORE=" + address});
+  }
+  matrix::Json Json(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "--json");
+    const Ended ended = Ctl(arguments);
+    EXPECT_EQ(ended.status, 0) << ended.errors;
+    EXPECT_NE(ended.json(), matrix::Json()) << ended.output;
+    return ended.json();
+  }
+
+  FakeAdmin admin_;
+  FakeStore store_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+const matrix::Json& Member(const matrix::Json& json, const char* name) { return *json.AsObject()->Find(name); }
+
+TEST_F(Commands, PrintTheIdOfWhatTheyMint) {
+  EXPECT_EQ(Ctl({"room", "invite", "!r:here", "@bob:there"}).output, "$invite\n");
+  EXPECT_EQ(*Member(Json({"room", "invite", "!r:here", "@bob:there"}), "event_id").AsString(), "$invite");
+}
+
+TEST_F(Commands, TakeAnEmptyStateKeyAndJson) {
+  EXPECT_EQ(Ctl({"room", "state", "!r:here", "m.room.topic", "", R"({"topic" : "[x, y]"})"}).output,
+            "$m.room.topic||{\"topic\":\"[x, y]\"}\n");
+  EXPECT_EQ(Ctl({"room", "state", "!r:here", "m.room.topic", "", "[1]"}).status, 2);
+}
+
+TEST_F(Commands, CreateRoomsWithStateFromAFile) {
+  const matrix::Json room = Json({"room", "create", "--version", "6", "--creator", "@ann:here", "--join-rule", "knock"});
+  EXPECT_EQ(*Member(room, "room_id").AsString(), "!new:here");
+  EXPECT_EQ(admin_.created().room_version(), "6");
+  EXPECT_EQ(admin_.created().join_rule(), "knock");
+  EXPECT_EQ(Ctl({"room", "create", "--creator", "@ann:here", "--state", "/nowhere"}).status, 2);
+}
+
+TEST_F(Commands, SeedPrintsExactlyTheRooms) {
+  const Ended ended = Ctl({"room", "seed", "--rooms", "1", "--users-per-room", "2", "--user-prefix", "u", "--remote", "there",
+                           "--version", "9", "--membership", "join"});
+  EXPECT_EQ(ended.output, R"({"rooms":[{"room_id":"!0:here","room_version":"9","users":["@u0:there","@u1:there"]}]})"
+                          "\n");
+}
+
+TEST_F(Commands, ShowAMemberWithItsReason) {
+  const matrix::Json member = Json({"member", "show", "!r:here", "@bob:there"});
+  EXPECT_EQ(*Member(member, "membership").AsString(), "leave");
+  EXPECT_EQ(*Member(member, "event_id").AsString(), "$leave");
+  EXPECT_EQ(*Member(member, "reason").AsString(), std::string("a\0\x1b[31mb", 8));
+  EXPECT_TRUE(Member(member, "displayname").IsNull());
+}
+
+TEST_F(Commands, LetNoStrangerWriteToTheTerminal) {
+  EXPECT_THAT(Ctl({"member", "show", "!r:here", "@bob:there"}).output, HasSubstr("a\\x00\\x1b[31mb"));
+}
+
+TEST_F(Commands, WalkEveryPage) { EXPECT_EQ(Ctl({"room", "list"}).output, "!a:here\n!b:here\n"); }
+
+TEST_F(Commands, ExplainTheSixSteps) {
+  const matrix::Json verdict = Member(Json({"explain", "$e"}), "verdict");
+  EXPECT_EQ(Member(verdict, "steps").AsArray()->size(), 6U);
+  EXPECT_EQ(*Member(Member(verdict, "steps").AsArray()->back(), "rule").AsString(), "auth rule 5.5.1");
+  EXPECT_THAT(Ctl({"explain", "$e"}).output, HasSubstr("auth rule 5.5.1"));
+  EXPECT_EQ(Member(Member(Json({"event", "show", "$e"}), "event"), "signatures").AsObject()->size(), 2U);
+  EXPECT_THAT(Ctl({"outbox"}).output, HasSubstr("third.example"));
+}
+
+TEST_F(Commands, EndWith1WhereTheyAreRefused) {
+  const Ended banned = Ctl({"room", "ban", "!r:here", "@bob:there"});
+  EXPECT_EQ(banned.status, 1);
+  EXPECT_THAT(banned.errors, HasSubstr("auth rule 5.6"));
+  EXPECT_EQ(Ctl({"member", "show", "!r:here", "@gone:there"}).status, 1);
+}
+
+TEST_F(Commands, EndWith2OnAWrongCommandLine) {
+  EXPECT_EQ(Ctl({}).status, 2);
+  EXPECT_EQ(Ctl({"room", "burn"}).status, 2);
+  EXPECT_EQ(Ctl({"member", "show", "!r:here"}).status, 2);
+  EXPECT_EQ(Ctl({"room", "seed", "--remote", "there", "--membership", "ban"}).status, 2);
+  EXPECT_EQ(Ctl({"leave", "!r:here"}).status, 2);
+}
+
+TEST_F(Commands, EndWith3WhereNobodyAnswers) {
+  EXPECT_EQ(Run({"--store", "127.0.0.1:1", "--timeout", "2", "room", "list"}).status, 3);
+  EXPECT_EQ(Ctl({"room", "show", "!r:here"}).status, 3);
+}
+
+TEST_F(Commands, TalkInTheClearToThisMachineOnly) {
+  const Ended ended = Run({"--store", "store.example:7102", "room", "list"});
+  EXPECT_EQ(ended.status, 2);
+  EXPECT_THAT(ended.errors, HasSubstr("--plaintext"));
+}
+
+TEST_F(Commands, SayWhatTheyDo) {
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{}, {"key", "generate"}, {"key", "serve"}, {"room", "create"}, {"room", "invite"}, {"room", "ban"},
+        {"room", "state"}, {"room", "seed"}, {"room", "show"}, {"member", "show"}, {"event", "show"}, {"explain"}, {"leave"},
+        {"outbox"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.emplace_back("--help");
+    const Ended ended = Ctl(arguments);
+    EXPECT_EQ(ended.status, 0);
+    EXPECT_THAT(ended.output, HasSubstr("example")) << (command.empty() ? "" : command.back());
+  }
+}
+
+TEST(KeyCommand, NeverWritesOverAFile) {
+  const auto path = std::filesystem::temp_directory_path() / fmt::format("posternctl-key-{}", getpid());
+  EXPECT_EQ(Run({"key", "generate", "--output", path.string()}).status, 0);
+  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms{0600});
+  EXPECT_EQ(Run({"key", "generate", "--output", path.string()}).status, 1);
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace postern::posternctl

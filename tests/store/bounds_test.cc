@@ -1,0 +1,63 @@
+// What strangers can make grow is bounded.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/store/store_rig.h"
+#include "tests/support/store_requests.h"
+
+namespace postern::store {
+namespace {
+
+using support::StoreRig;
+using support::TestRoom;
+using support::UserOf;
+
+TEST(Bounds, TheOldestRefusalsGo) {
+  StoreRig rig({}, {.server_name = "a.example", .refusals_limit = 5});
+  const TestRoom room = support::RoomOf(8);
+  rig.Create(room);
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_TRUE(rig.Persist(room.Leave(UserOf(i)), matrix::v1::OUTCOME_REJECTED).ok());
+  }
+  EXPECT_EQ(rig.Sql("select count(*) from refusals"), "5");
+  EXPECT_EQ(rig.Sql("select min(number) from refusals"), "4");
+}
+
+TEST(Bounds, ServersAndTheirKeys) {
+  StoreRig rig({}, {.server_name = "a.example", .remote_servers_limit = 3});
+  const rpc::CallContext call = StoreRig::Within(absl::Seconds(30));
+  for (int i = 0; i < 6; ++i) {
+    v1::PutServerKeysRequest request;
+    request.add_servers()->set_server_name(fmt::format("s{}.example", i));
+    request.mutable_servers(0)->add_keys()->set_key_id("ed25519:a");
+    ASSERT_TRUE(rig.store().PutServerKeys(call, request).ok());
+  }
+  EXPECT_EQ(rig.Sql("select count(*) from server_keys"), "3");
+
+  support::RoomBuilder builder("10");
+  for (int i = 0; i < 6; ++i) builder.Member(fmt::format("@u:s{}.example", i), "join");
+  TestRoom room = builder.Build();
+  rig.Create(room);
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_TRUE(rig.Persist(room.Leave(fmt::format("@u:s{}.example", i))).ok());
+  }
+  EXPECT_EQ(rig.Sql("select count(*) from remote_servers"), "3");
+  EXPECT_EQ(rig.Sql("select min(server_name) from remote_servers"), "\\x73332e6578616d706c65");
+}
+
+TEST(Bounds, SeeingABusyServerWritesOnceAnHour) {
+  StoreRig rig;
+  const TestRoom room = support::RoomOf(3);
+  rig.Create(room);
+  ASSERT_TRUE(rig.Persist(room.Leave(UserOf(0))).ok());
+  const std::string row = rig.Sql("select xmin::text || last_seen from remote_servers");
+  ASSERT_TRUE(rig.Persist(room.Leave(UserOf(1))).ok());
+  EXPECT_EQ(rig.Sql("select xmin::text || last_seen from remote_servers"), row);
+  rig.Sql("update remote_servers set last_seen = last_seen - 3600000");
+  ASSERT_TRUE(rig.Persist(room.Leave(UserOf(2))).ok());
+  EXPECT_NE(rig.Sql("select xmin::text || last_seen from remote_servers"), row);
+  EXPECT_EQ(rig.Sql("select count(*) from remote_servers"), "1");
+}
+
+}  // namespace
+}  // namespace postern::store
