@@ -26,6 +26,7 @@ class RoomState {
   }
   /// Adds a state event, replacing what its key had.
   void Set(const Event& event);
+  void Erase(std::string_view type, std::string_view state_key) { entries_.erase(Key(type, state_key)); }
   /// The create event, or nullptr.
   const Event* create() const { return Find("m.room.create", ""); }
 

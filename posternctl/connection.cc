@@ -33,10 +33,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Open(const GlobalOptions& global,
   const bool nothing_said = global.certificate_file.empty() && global.key_file.empty() && global.ca_file.empty();
   if (nothing_said && !security.plaintext) {
     if (!AllLoopback(addresses)) {
-      return matrix::Refuse(matrix::Reason::kInvalidArgument,
-                            fmt::format("{} is not on this machine: give --certificate, --certificate-key and --ca, or "
-                                        "--plaintext",
-                                        addresses));
+      return absl::InvalidArgumentError(
+          fmt::format("{} is not on this machine: give --certificate, --certificate-key and --ca, or --plaintext", addresses));
     }
     security.plaintext = true;
   }

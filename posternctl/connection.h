@@ -14,7 +14,7 @@
 
 namespace postern::posternctl {
 
-/// Refuses: kInvalidArgument where the address is not loopback and nothing says how to trust it.
+/// INVALID_ARGUMENT without a Reason where the address is not loopback and nothing says how to trust it.
 absl::StatusOr<std::unique_ptr<gateway::v1::Admin::Stub>> OpenGateway(const GlobalOptions& global);
 absl::StatusOr<std::unique_ptr<store::v1::Store::Stub>> OpenStore(const GlobalOptions& global);
 

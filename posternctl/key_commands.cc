@@ -72,7 +72,7 @@ int Generate(const GlobalOptions& global, const KeyOptions& options) {
 
 int Show(const GlobalOptions& global, const KeyOptions& options) {
   const auto keys = peer::ReadKeyFile(options.file);
-  if (!keys.ok()) return Fail(keys.status());
+  if (!keys.ok()) return FailUsage(keys.status());
   matrix::JsonArray described;
   std::vector<std::vector<std::string>> rows;
   for (const auto& key : *keys) {
@@ -90,9 +90,9 @@ int Show(const GlobalOptions& global, const KeyOptions& options) {
 int Serve(const GlobalOptions& global, const KeyOptions& options) {
   rpc::BlockSignals();
   auto name = matrix::ServerName::Parse(options.server_name);
-  if (!name.ok()) return Fail(name.status());
+  if (!name.ok()) return FailUsage(name.status());
   auto keys = peer::ReadKeyFile(options.file);
-  if (!keys.ok()) return Fail(keys.status());
+  if (!keys.ok()) return FailUsage(keys.status());
   const peer::ServerIdentity identity(*std::move(name), *std::move(keys));
   std::string listen = options.listen;
   if (listen.empty()) listen = peer::LoopbackAddressOf(identity.server_name());

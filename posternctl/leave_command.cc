@@ -222,11 +222,11 @@ class Handshake {
 
 int Leave(const GlobalOptions& global, LeaveOptions& options) {
   const auto user = matrix::UserId::Parse(options.intent.user_id);
-  if (!user.ok()) return Fail(user.status());
+  if (!user.ok()) return FailUsage(user.status());
   auto origin = options.origin.empty() ? user->server() : matrix::ServerName::Parse(options.origin);
-  if (!origin.ok()) return Fail(origin.status());
+  if (!origin.ok()) return FailUsage(origin.status());
   auto keys = peer::ReadKeyFile(options.key_file);
-  if (!keys.ok()) return Fail(keys.status());
+  if (!keys.ok()) return FailUsage(keys.status());
   while (options.url.ends_with('/')) options.url.pop_back();
   const peer::ServerIdentity identity(*std::move(origin), *std::move(keys));
   return Handshake(options, global, identity).Run();

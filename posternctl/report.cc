@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "absl/strings/cord.h"
 #include "absl/time/time.h"
 #include "matrix/canonical_json.h"
 #include "matrix/refusal.h"
@@ -43,6 +44,12 @@ bool IsTroubleOfTheWay(matrix::Reason reason) {
     default:
       return false;
   }
+}
+
+bool HasReason(const absl::Status& status) {
+  bool has = false;
+  status.ForEachPayload([&has](absl::string_view, const absl::Cord&) { has = true; });
+  return has;
 }
 
 }  // namespace
@@ -109,7 +116,14 @@ std::string TimeText(std::int64_t unix_ms) {
 int Fail(const absl::Status& why) {
   const matrix::Reason reason = matrix::ReasonOf(why);
   std::cerr << "posternctl: " << Printable(matrix::DetailOf(why)) << " (" << matrix::RefusalOf(reason).name << ")\n";
+  // Statuses without a Reason come from this program itself: how to reach a service has not been said.
+  if (absl::IsInvalidArgument(why) && !HasReason(why)) return kExitUsage;
   return why.code() == absl::StatusCode::kUnavailable || IsTroubleOfTheWay(reason) ? kExitUnreachable : kExitRefused;
+}
+
+int FailUsage(const absl::Status& why) {
+  Fail(why);
+  return kExitUsage;
 }
 
 }  // namespace postern::posternctl

@@ -30,5 +30,7 @@ std::string TimeText(std::int64_t unix_ms);
 
 /// Says on standard error why it did not work, and returns the exit status that this means.
 int Fail(const absl::Status& why);
+/// The same where the command line is to blame: a name that is none, a file that cannot be read.
+int FailUsage(const absl::Status& why);
 
 }  // namespace postern::posternctl

@@ -93,10 +93,7 @@ int Create(const GlobalOptions& global, const RoomOptions& options) {
   request.set_join_rule(options.join_rule);
   if (!options.state_file.empty()) {
     const absl::Status read = ReadStateFile(options.state_file, request);
-    if (!read.ok()) {
-      Fail(read);
-      return kExitUsage;
-    }
+    if (!read.ok()) return FailUsage(read);
   }
   const auto room = CallGateway(global, &Admin::Stub::CreateRoom, request);
   if (!room.ok()) return Fail(room.status());

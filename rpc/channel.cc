@@ -3,6 +3,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "rpc/grpc_log.h"
 #include "rpc/server_host.h"
 
 namespace postern::rpc {
@@ -25,6 +26,7 @@ std::string ToTarget(const std::string& target) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& target, const TransportSecurity& security) {
+  RouteGrpcLog();
   auto credentials = MakeChannelCredentials(security);
   if (!credentials.ok()) return credentials.status();
   grpc::ChannelArguments arguments;

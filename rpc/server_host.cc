@@ -8,6 +8,7 @@
 
 #include "fmt/format.h"
 #include "matrix/refusal.h"
+#include "rpc/grpc_log.h"
 
 namespace postern::rpc {
 namespace {
@@ -42,6 +43,7 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
 
 absl::StatusOr<std::unique_ptr<ServerHost>> ServerHost::Start(const ServerOptions& options,
                                                               const std::vector<grpc::Service*>& services) {
+  RouteGrpcLog();
   EnablePlugins();
   auto credentials = MakeServerCredentials(options.security);
   if (!credentials.ok()) return credentials.status();

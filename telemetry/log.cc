@@ -118,8 +118,9 @@ struct Sink {
   Sink() { logger->set_pattern("%v"); }
 };
 
+// Never destroyed: threads of libraries log while the process ends.
 Sink& TheSink() {
-  static Sink sink;
+  static Sink& sink = *new Sink;
   return sink;
 }
 

@@ -99,6 +99,8 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Start(const StoreConfig& config) {
 int Store::grpc_port() const { return parts_->host->port(); }
 int Store::admin_port() const { return parts_->admin->port(); }
 
+bool Store::WaitUntilReady(absl::Time deadline) { return parts_->watch.WaitUntilReady(deadline); }
+
 void Store::Shutdown() {
   if (parts_->stopping.exchange(true)) return;
   parts_->health.Attach(nullptr);

@@ -17,6 +17,8 @@ class Store {
 
   int grpc_port() const;
   int admin_port() const;
+  /// Waits until PostgreSQL is there and migrated; false if `deadline` came first.
+  bool WaitUntilReady(absl::Time deadline);
   /// Stops being ready, finishes what is in flight within the grace period.
   void Shutdown();
 

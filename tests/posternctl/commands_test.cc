@@ -136,7 +136,7 @@ class Commands : public testing::Test {
 
   Ended Ctl(const std::vector<std::string>& arguments) {
     const std::string address = fmt::format("127.0.0.1:{}", port_);
-    return Run(arguments, {"POSTERN_GATEWAY=" + address, "POSTERN_STORE=" + address});
+    return RunPosternctl(arguments, {"POSTERN_GATEWAY=" + address, "POSTERN_STORE=" + address});
   }
   matrix::Json Json(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "--json");
@@ -219,12 +219,12 @@ TEST_F(Commands, EndWith2OnAWrongCommandLine) {
 }
 
 TEST_F(Commands, EndWith3WhereNobodyAnswers) {
-  EXPECT_EQ(Run({"--store", "127.0.0.1:1", "--timeout", "2", "room", "list"}).status, 3);
+  EXPECT_EQ(RunPosternctl({"--store", "127.0.0.1:1", "--timeout", "2", "room", "list"}).status, 3);
   EXPECT_EQ(Ctl({"room", "show", "!r:here"}).status, 3);
 }
 
 TEST_F(Commands, TalkInTheClearToThisMachineOnly) {
-  const Ended ended = Run({"--store", "store.example:7102", "room", "list"});
+  const Ended ended = RunPosternctl({"--store", "store.example:7102", "room", "list"});
   EXPECT_EQ(ended.status, 2);
   EXPECT_THAT(ended.errors, HasSubstr("--plaintext"));
 }
@@ -244,9 +244,9 @@ TEST_F(Commands, SayWhatTheyDo) {
 
 TEST(KeyCommand, NeverWritesOverAFile) {
   const auto path = std::filesystem::temp_directory_path() / fmt::format("posternctl-key-{}", getpid());
-  EXPECT_EQ(Run({"key", "generate", "--output", path.string()}).status, 0);
+  EXPECT_EQ(RunPosternctl({"key", "generate", "--output", path.string()}).status, 0);
   EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms{0600});
-  EXPECT_EQ(Run({"key", "generate", "--output", path.string()}).status, 1);
+  EXPECT_EQ(RunPosternctl({"key", "generate", "--output", path.string()}).status, 1);
   std::filesystem::remove(path);
 }
 

@@ -19,7 +19,7 @@ class LeaveCommand : public testing::Test {
  protected:
   LeaveCommand() {
     std::filesystem::create_directories(directory_);
-    EXPECT_EQ(Run({"key", "generate", "--output", File("key")}).status, 0);
+    EXPECT_EQ(RunPosternctl({"key", "generate", "--output", File("key")}).status, 0);
     here_.Answers("GET /_matrix/federation/v1/make_leave", 200, TemplateBody("10"));
     here_.Answers("PUT /_matrix/federation/v2/send_leave", 200, "{}");
     here_.Answers("PUT /_matrix/federation/v1/send_leave", 200, "[200,{}]");
@@ -31,7 +31,7 @@ class LeaveCommand : public testing::Test {
     std::vector<std::string> arguments{"--json", "leave",    "--as",      "@bob:there.example", "--key",
                                        File("key"), "--to", here_.url(), "!r:here.example"};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return Run(arguments);
+    return RunPosternctl(arguments);
   }
   std::vector<std::string> Asked() const {
     std::vector<std::string> asked;
@@ -117,7 +117,7 @@ TEST_F(LeaveCommand, SpoilsOnlyTheSignature) {
 }
 
 TEST_F(LeaveCommand, EndsWith3WhereNobodyAnswers) {
-  const Ended ended = Run({"--json", "leave", "--as", "@bob:there.example", "--key", File("key"), "--to", "http://127.0.0.1:1",
+  const Ended ended = RunPosternctl({"--json", "leave", "--as", "@bob:there.example", "--key", File("key"), "--to", "http://127.0.0.1:1",
                            "--destination", "here.example", "!r:here.example"});
   EXPECT_EQ(ended.status, 3);
   EXPECT_EQ(*Member(ended.json(), "status").AsInteger(), 0);
@@ -125,7 +125,7 @@ TEST_F(LeaveCommand, EndsWith3WhereNobodyAnswers) {
 }
 
 TEST_F(LeaveCommand, IsReadableForPeople) {
-  const Ended ended = Run({"leave", "--as", "@bob:there.example", "--key", File("key"), "--to", here_.url(), "!r:here.example"});
+  const Ended ended = RunPosternctl({"leave", "--as", "@bob:there.example", "--key", File("key"), "--to", here_.url(), "!r:here.example"});
   EXPECT_EQ(ended.status, 0);
   EXPECT_THAT(ended.output, HasSubstr("make_leave"));
   EXPECT_THAT(ended.output, HasSubstr("200 {}"));

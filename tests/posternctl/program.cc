@@ -50,7 +50,7 @@ matrix::Json Ended::json() const {
   return parsed.ok() ? *std::move(parsed) : matrix::Json(nullptr);
 }
 
-Ended Run(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
+Ended RunPosternctl(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
   std::vector<std::string> command{POSTERNCTL};
   command.insert(command.end(), arguments.begin(), arguments.end());
   std::vector<std::string> variables = environment;

@@ -17,6 +17,6 @@ struct Ended {
 };
 
 /// Runs the program to its end, without POSTERN_… variables but for those in `environment` ("NAME=value").
-Ended Run(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {});
+Ended RunPosternctl(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {});
 
 }  // namespace postern::posternctl

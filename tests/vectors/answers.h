@@ -19,6 +19,7 @@ Output AnswerVerifyEvent(const Input& input);
 Output AnswerCheckEventFormat(const Input& input);
 Output AnswerAuthTypes(const Input& input);
 Output AnswerAuthCheck(const Input& input);
+Output AnswerStateResolve(const Input& input);
 
 Output AnswerXMatrixParse(const Input& input);
 Output AnswerXMatrixSign(const Input& input);

@@ -27,6 +27,7 @@ constexpr std::array kOperations{
     Operation{"check_event_format", AnswerCheckEventFormat},
     Operation{"auth_types", AnswerAuthTypes},
     Operation{"auth_check", AnswerAuthCheck},
+    Operation{"state_resolve", AnswerStateResolve},
 };
 
 Json Unsupported() {
