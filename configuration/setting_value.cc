@@ -27,10 +27,14 @@ std::optional<std::int64_t> ToInteger(std::string_view text) {
 
 std::string NameOf(Kind kind) {
   switch (kind) {
-    case Kind::kNothing: return "nothing";
-    case Kind::kScalar: return "a single value";
-    case Kind::kList: return "a list";
-    case Kind::kMap: return "a map";
+    case Kind::kNothing:
+      return "nothing";
+    case Kind::kScalar:
+      return "a single value";
+    case Kind::kList:
+      return "a list";
+    case Kind::kMap:
+      return "a map";
   }
   return "nothing";
 }
@@ -88,7 +92,8 @@ Expected ListValue::TakeYaml(const YamlValue& value) {
   if (value.kind != Kind::kList) return fmt::format("expected a list, found {}", NameOf(value.kind));
   std::vector<std::string> items;
   for (const YamlValue& item : value.items) {
-    if (item.kind != Kind::kScalar) return fmt::format("expected single values in the list, found {}", NameOf(item.kind));
+    if (item.kind != Kind::kScalar)
+      return fmt::format("expected single values in the list, found {}", NameOf(item.kind));
     items.push_back(item.text);
   }
   *target_ = std::move(items);
@@ -112,11 +117,13 @@ Expected TableValue::TakeYaml(const YamlValue& value) {
 }
 
 Expected TableValue::TakeRow(const std::string& name, const YamlValue& row, IntegerTable& table) const {
-  if (row.kind != Kind::kMap) return fmt::format("{}: expected {{{}}}, found {}", name, fmt::join(fields_, ", "), NameOf(row.kind));
+  if (row.kind != Kind::kMap)
+    return fmt::format("{}: expected {{{}}}, found {}", name, fmt::join(fields_, ", "), NameOf(row.kind));
   auto& fields = table[name];
   for (const auto& [field, value] : row.members) {
     if (std::ranges::find(fields_, field) == fields_.end()) {
-      return fmt::format("{}: expected one of {}, found '{}' in line {}", name, fmt::join(fields_, ", "), field, value.line);
+      return fmt::format("{}: expected one of {}, found '{}' in line {}", name, fmt::join(fields_, ", "), field,
+                         value.line);
     }
     const auto number = value.kind == Kind::kScalar ? ToInteger(value.text) : std::nullopt;
     if (!number || *number < 0) {

@@ -1,4 +1,5 @@
-// What a declared key takes: text from a variable or a flag, or a piece of the file, into the target; or what was expected instead.
+// What a declared key takes: text from a variable or a flag, or a piece of the file, into the target; or what was
+// expected instead.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,8 @@ class TextValue : public SettingValue {
 
 class IntegerValue : public SettingValue {
  public:
-  IntegerValue(std::int64_t* target, std::int64_t least, std::int64_t most) : target_(target), least_(least), most_(most) {}
+  IntegerValue(std::int64_t* target, std::int64_t least, std::int64_t most)
+      : target_(target), least_(least), most_(most) {}
   Expected TakeText(const std::string& text) override;
   std::string TypeName() const override { return "INTEGER"; }
   std::string DefaultText() const override { return std::to_string(*target_); }
@@ -71,7 +73,8 @@ class FlagValue : public SettingValue {
 
 class TimeValue : public SettingValue {
  public:
-  TimeValue(absl::Duration* target, absl::Duration least, absl::Duration most) : target_(target), least_(least), most_(most) {}
+  TimeValue(absl::Duration* target, absl::Duration least, absl::Duration most)
+      : target_(target), least_(least), most_(most) {}
   Expected TakeText(const std::string& text) override;
   std::string TypeName() const override { return "TIME"; }
   std::string DefaultText() const override { return absl::FormatDuration(*target_); }

@@ -161,8 +161,10 @@ struct Settings::Impl {
 
   std::string Footer() const {
     std::string text =
-        "Every flag is also a key of the file (--a-b is a_b; of a group g: `g: {a_b: …}`) and a variable of the environment "
-        "(POSTERN_A_B, POSTERN_G_A_B). A flag goes before a variable, a variable before the file.\nTimes read 500ms, 2s, 5m.";
+        "Every flag is also a key of the file (--a-b is a_b; of a group g: `g: {a_b: …}`) and a variable of the "
+        "environment "
+        "(POSTERN_A_B, POSTERN_G_A_B). A flag goes before a variable, a variable before the file.\nTimes read 500ms, "
+        "2s, 5m.";
     for (const Key& key : keys) {
       if (key.value->only_in_file()) text += fmt::format("\nOnly in the file: {} ({})", key.name, key.meaning);
     }

@@ -56,7 +56,8 @@ YamlValue Read(const YAML::Node& node, int depth) {
 
 absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path) {
   const auto refuse = [&path](int line, std::string_view what) {
-    return absl::InvalidArgumentError(line > 0 ? fmt::format("{}:{}: {}", path, line, what) : fmt::format("{}: {}", path, what));
+    return absl::InvalidArgumentError(line > 0 ? fmt::format("{}:{}: {}", path, line, what)
+                                               : fmt::format("{}: {}", path, what));
   };
   try {
     std::ifstream file(path);

@@ -17,7 +17,8 @@ Response Json(int status, std::string body) { return {status, {}, std::move(body
 // Everything is answered by the head alone.
 class AdminRoutes final : public RequestHandler {
  public:
-  AdminRoutes(telemetry::Metrics& metrics, MissingForReadiness missing) : metrics_(metrics), missing_(std::move(missing)) {}
+  AdminRoutes(telemetry::Metrics& metrics, MissingForReadiness missing)
+      : metrics_(metrics), missing_(std::move(missing)) {}
 
   std::optional<Response> OnHead(const Request& head) override {
     const std::string_view path = PathOf(head.target);
@@ -34,7 +35,8 @@ class AdminRoutes final : public RequestHandler {
   void OnRequest(Request, Respond respond) override { respond(Json(404, R"({"error":"unknown path"})")); }
 
   Response OnRefused(const absl::Status& why) override {
-    return Json(matrix::RefusalOf(matrix::ReasonOf(why)).http_status, R"({"error":"not a request that is served here"})");
+    return Json(matrix::RefusalOf(matrix::ReasonOf(why)).http_status,
+                R"({"error":"not a request that is served here"})");
   }
 
  private:
@@ -54,10 +56,12 @@ class AdminRoutes final : public RequestHandler {
 
 class ListeningAdminServer final : public AdminServer {
  public:
-  ListeningAdminServer(telemetry::Metrics& metrics, MissingForReadiness missing) : routes_(metrics, std::move(missing)) {}
+  ListeningAdminServer(telemetry::Metrics& metrics, MissingForReadiness missing)
+      : routes_(metrics, std::move(missing)) {}
 
   absl::Status Open(const std::string& listen) {
-    auto listener = HttpListener::Start({.listen = listen, .io_threads = 1, .max_connections = kMostConnections}, routes_);
+    auto listener =
+        HttpListener::Start({.listen = listen, .io_threads = 1, .max_connections = kMostConnections}, routes_);
     if (!listener.ok()) return listener.status();
     listener_ = *std::move(listener);
     return absl::OkStatus();

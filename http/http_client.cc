@@ -88,12 +88,14 @@ void SetTransport(CURL* easy, const ClientOptions& options, Exchange& exchange) 
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options.insecure_tls ? 0L : 1L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options.insecure_tls ? 0L : 2L);
-  if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());  // CAPATH stays the system's
+  if (!options.ca_file.empty())
+    curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());  // CAPATH stays the system's
 }
 
 void SetRequest(CURL* easy, const ClientRequest& request, const curl_slist* headers, Exchange& exchange) {
   curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(1, absl::ToInt64Milliseconds(request.timeout))));
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+                   static_cast<long>(std::max<std::int64_t>(1, absl::ToInt64Milliseconds(request.timeout))));
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
   if (!request.body.empty()) {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.data());
@@ -110,18 +112,24 @@ void SetRequest(CURL* easy, const ClientRequest& request, const curl_slist* head
 List ToList(const ClientRequest& request) {
   List list(curl_slist_append(nullptr, "Expect:"));
   const auto append = [&list](const std::string& line) { list.reset(curl_slist_append(list.release(), line.c_str())); };
-  for (const auto& [name, value] : request.headers) append(value.empty() ? name + ";" : fmt::format("{}: {}", name, value));
+  for (const auto& [name, value] : request.headers)
+    append(value.empty() ? name + ";" : fmt::format("{}: {}", name, value));
   if (!request.body.empty() && !FindHeader(request.headers, "Content-Type")) append("Content-Type: application/json");
   return list;
 }
 
 bool HasLineBreak(const ClientRequest& request) {
-  const auto breaks = [](const std::string& text) { return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos; };
-  return breaks(request.method) || breaks(request.url) ||
-         std::ranges::any_of(request.headers, [&](const auto& header) { return breaks(header.first) || breaks(header.second); });
+  const auto breaks = [](const std::string& text) {
+    return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos;
+  };
+  return breaks(request.method) || breaks(request.url) || std::ranges::any_of(request.headers, [&](const auto& header) {
+           return breaks(header.first) || breaks(header.second);
+         });
 }
 
-absl::Status NoAnswer(std::string_view why) { return absl::UnavailableError(absl::string_view(why.data(), why.size())); }
+absl::Status NoAnswer(std::string_view why) {
+  return absl::UnavailableError(absl::string_view(why.data(), why.size()));
+}
 
 }  // namespace
 

@@ -1,4 +1,5 @@
-// HTTPS requests to other servers, by libcurl: bounded in size and time, no redirects, every address checked before connecting.
+// HTTPS requests to other servers, by libcurl: bounded in size and time, no redirects, every address checked before
+// connecting.
 #pragma once
 
 #include <cstddef>
@@ -35,8 +36,8 @@ class HttpClient {
   explicit HttpClient(ClientOptions options);
   ~HttpClient();
 
-  /// Any HTTP answer is OK, whatever its status. An absl::StatusCode::kUnavailable status says why there was none: refused
-  /// address, DNS, TLS, timeout, too large.
+  /// Any HTTP answer is OK, whatever its status. An absl::StatusCode::kUnavailable status says why there was none:
+  /// refused address, DNS, TLS, timeout, too large.
   absl::StatusOr<Response> Send(const ClientRequest& request);
 
  private:

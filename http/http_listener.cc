@@ -31,7 +31,8 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using ErrorCode = boost::system::error_code;
 using Acceptor = asio::basic_socket_acceptor<tcp, Executor>;
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 constexpr asio::use_awaitable_t<Executor> kAwait;
 
 constexpr auto kPauseAfterFailedAccept = std::chrono::milliseconds(100);
@@ -58,7 +59,8 @@ absl::StatusOr<tcp::endpoint> EndpointOf(const std::string& listen) {
 
 class Listener final : public HttpListener {
  public:
-  Listener(const ListenerOptions& options, RequestHandler& handler) : surroundings_(new SessionSurroundings{options, handler, {}, {}, {}, {}}) {
+  Listener(const ListenerOptions& options, RequestHandler& handler)
+      : surroundings_(new SessionSurroundings{options, handler, {}, {}, {}, {}}) {
     surroundings_->on_end = [this] { OnSessionEnd(); };
     const std::size_t threads = std::max<std::size_t>(1, options.io_threads);
     for (std::size_t i = 0; i < threads; ++i) io_.push_back(std::make_shared<IoThread>());
@@ -118,8 +120,11 @@ class Listener final : public HttpListener {
 
  private:
   void Run() {
-    asio::co_spawn(io_.front()->context.get_executor(), [this] { return Accept(); }, asio::detached);
-    if (certificates_) asio::co_spawn(io_.front()->context.get_executor(), [this] { return WatchCertificates(); }, asio::detached);
+    asio::co_spawn(
+        io_.front()->context.get_executor(), [this] { return Accept(); }, asio::detached);
+    if (certificates_)
+      asio::co_spawn(
+          io_.front()->context.get_executor(), [this] { return WatchCertificates(); }, asio::detached);
     for (const auto& io : io_) io->thread = std::thread([&context = io->context] { context.run(); });
   }
 
@@ -129,10 +134,12 @@ class Listener final : public HttpListener {
       ErrorCode failed;
       co_await acceptor_->async_wait(Acceptor::wait_read, asio::redirect_error(kAwait, failed));
       while (acceptor_->is_open() && IsFull()) co_await AwaitSlot();
-      Socket socket = co_await acceptor_->async_accept(io->context.get_executor(), asio::redirect_error(kAwait, failed));
+      Socket socket =
+          co_await acceptor_->async_accept(io->context.get_executor(), asio::redirect_error(kAwait, failed));
       if (!acceptor_->is_open()) co_return;
       if (failed) {
-        telemetry::Log(telemetry::Level::kWarning, "a connection could not be accepted", {{"detail", failed.message()}});
+        telemetry::Log(telemetry::Level::kWarning, "a connection could not be accepted",
+                       {{"detail", failed.message()}});
         slot_freed_->expires_after(kPauseAfterFailedAccept);
         co_await slot_freed_->async_wait(asio::redirect_error(kAwait, failed));
         continue;
@@ -222,7 +229,8 @@ class Listener final : public HttpListener {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<HttpListener>> HttpListener::Start(const ListenerOptions& options, RequestHandler& handler) {
+absl::StatusOr<std::unique_ptr<HttpListener>> HttpListener::Start(const ListenerOptions& options,
+                                                                  RequestHandler& handler) {
   auto listener = std::make_unique<Listener>(options, handler);
   if (auto status = listener->Open(); !status.ok()) return status;
   return listener;

@@ -1,5 +1,6 @@
-// An HTTP/1.1 server with keep-alive, limits and timeouts on everything a peer sends; plain, or TLS with certificates that are
-// read again when their files change. Reading and writing are asynchronous: a slow peer holds a socket, never a worker.
+// An HTTP/1.1 server with keep-alive, limits and timeouts on everything a peer sends; plain, or TLS with certificates
+// that are read again when their files change. Reading and writing are asynchronous: a slow peer holds a socket, never
+// a worker.
 #pragma once
 
 #include <atomic>
@@ -17,7 +18,7 @@
 namespace postern::http {
 
 struct ListenerOptions {
-  std::string listen{};  // "127.0.0.1:0", "[::]:8448"
+  std::string listen{};            // "127.0.0.1:0", "[::]:8448"
   std::string certificate_file{};  // PEM chain; both empty: plain HTTP
   std::string key_file{};
   std::size_t io_threads = 2;
@@ -33,23 +34,23 @@ struct ListenerOptions {
   absl::Duration certificate_check_interval = absl::Seconds(5);
 };
 
-/// Gives the answer of one request; may be called from any thread, at most once. If it is destroyed unused, the peer gets the
-/// answer of `RequestHandler::OnRefused(kInternal)`.
+/// Gives the answer of one request; may be called from any thread, at most once. If it is destroyed unused, the peer
+/// gets the answer of `RequestHandler::OnRefused(kInternal)`.
 using Respond = std::function<void(Response)>;
 
 class RequestHandler {
  public:
   virtual ~RequestHandler() = default;
 
-  /// Called with the head only, before any of the body is read: an answer ends the request here (unknown path, unknown method, a
-  /// client address over its limit). Runs on an I/O thread: must not block.
+  /// Called with the head only, before any of the body is read: an answer ends the request here (unknown path, unknown
+  /// method, a client address over its limit). Runs on an I/O thread: must not block.
   virtual std::optional<Response> OnHead(const Request& head) = 0;
 
   /// A whole request. Runs on an I/O thread: hand the work over, and answer from wherever it ends.
   virtual void OnRequest(Request request, Respond respond) = 0;
 
-  /// The answer to a request that never became one: its status carries kBodyTooLarge, kRequestTimeout, kHeadersTooLarge,
-  /// kMalformedHttp or kInternal.
+  /// The answer to a request that never became one: its status carries kBodyTooLarge, kRequestTimeout,
+  /// kHeadersTooLarge, kMalformedHttp or kInternal.
   virtual Response OnRefused(const absl::Status& why) = 0;
 };
 
@@ -60,9 +61,11 @@ class HttpListener {
   virtual ~HttpListener() = default;
 
   virtual int port() const = 0;
-  /// Reads the certificate files again at once (they are watched as well). The old ones stay if the new ones are broken.
+  /// Reads the certificate files again at once (they are watched as well). The old ones stay if the new ones are
+  /// broken.
   virtual absl::Status ReloadCertificates() = 0;
-  /// Accepts no new connections, answers what is in flight with `Connection: close`, closes idle ones; cuts the rest at `deadline`.
+  /// Accepts no new connections, answers what is in flight with `Connection: close`, closes idle ones; cuts the rest at
+  /// `deadline`.
   virtual void Shutdown(absl::Time deadline) = 0;
 };
 

@@ -31,7 +31,8 @@ namespace beast = boost::beast;
 using ErrorCode = boost::system::error_code;
 using matrix::Reason;
 using Parser = beast::http::request_parser<beast::http::string_body>;
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 template <class T>
 using Awaitable = asio::awaitable<T, Executor>;
 constexpr asio::use_awaitable_t<Executor> kAwait;
@@ -46,7 +47,8 @@ enum class After {
   kGone,   // nothing more can be said
 };
 
-// What the far end of `Respond` holds on to. The answer goes to the connection's thread; if there is no connection any more, nowhere.
+// What the far end of `Respond` holds on to. The answer goes to the connection's thread; if there is no connection any
+// more, nowhere.
 class PendingAnswer {
  public:
   using Take = std::function<void(std::optional<Response>)>;
@@ -57,7 +59,8 @@ class PendingAnswer {
 
   void Deliver(std::optional<Response> response) {
     if (delivered_.exchange(true)) return;
-    asio::post(io_->context, [take = std::move(take_), response = std::move(response)]() mutable { take(std::move(response)); });
+    asio::post(io_->context,
+               [take = std::move(take_), response = std::move(response)]() mutable { take(std::move(response)); });
   }
 
  private:
@@ -171,10 +174,12 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     keep_alive_ = head.keep_alive();
     is_head_ = head.method() == beast::http::verb::head;
     is_http_1_0_ = head.version() < 11;
-    if (const auto fault = FramingFault(head)) co_return co_await Answer(Refused(Reason::kMalformedHttp, *fault), After::kDrain);
+    if (const auto fault = FramingFault(head))
+      co_return co_await Answer(Refused(Reason::kMalformedHttp, *fault), After::kDrain);
     Request request = ToRequest(head, !parser.is_done(), remote_address_);
     if (auto early = surroundings_->handler.OnHead(request)) co_return co_await AnswerEarly(*std::move(early), parser);
-    if (IsTooLong(parser)) co_return co_await Answer(Refused(Reason::kBodyTooLarge, "the body is too large"), After::kDrain);
+    if (IsTooLong(parser))
+      co_return co_await Answer(Refused(Reason::kBodyTooLarge, "the body is too large"), After::kDrain);
     if (!parser.is_done()) {
       if (co_await ReadBody(parser, failed); failed) co_return co_await RefuseUnread(failed);
     }
@@ -189,16 +194,19 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     parser.body_limit(options().body_limit_bytes);
     if (ExpectsContinue(parser.get()) && buffer_.size() == 0) {
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-      co_await asio::async_write(stream_, asio::buffer(kContinue.data(), kContinue.size()), asio::redirect_error(kAwait, failed));
+      co_await asio::async_write(stream_, asio::buffer(kContinue.data(), kContinue.size()),
+                                 asio::redirect_error(kAwait, failed));
       if (failed) co_return;
     }
     co_await beast::http::async_read(stream_, buffer_, parser, asio::redirect_error(kAwait, failed));
   }
 
-  // The answer does not wait for a body that it does not depend on; the connection lives on if the body's end can be found.
+  // The answer does not wait for a body that it does not depend on; the connection lives on if the body's end can be
+  // found.
   Awaitable<After> AnswerEarly(Response response, Parser& parser) {
     if (parser.is_done()) co_return co_await Answer(std::move(response), After::kNextRequest);
-    if (IsTooLong(parser) || ExpectsContinue(parser.get())) co_return co_await Answer(std::move(response), After::kDrain);
+    if (IsTooLong(parser) || ExpectsContinue(parser.get()))
+      co_return co_await Answer(std::move(response), After::kDrain);
     const After after = co_await Answer(std::move(response), After::kNextRequest);
     if (after != After::kNextRequest) co_return after == After::kGone ? after : After::kDrain;
     ErrorCode failed;
@@ -216,8 +224,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   // nullopt if the connection was cut meanwhile.
   Awaitable<std::optional<Response>> Ask(Request request) {
     answered_ = false;
-    auto pending = std::make_shared<PendingAnswer>(
-        io_, [weak = this->weak_from_this()](std::optional<Response> response) {
+    auto pending =
+        std::make_shared<PendingAnswer>(io_, [weak = this->weak_from_this()](std::optional<Response> response) {
           if (const auto self = weak.lock()) self->TakeAnswer(std::move(response));
         });
     Respond respond = [pending = std::move(pending)](Response response) { pending->Deliver(std::move(response)); };
@@ -250,14 +258,16 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   // A request that did not become one.
   Awaitable<After> RefuseUnread(const ErrorCode& failed) {
     using beast::http::error;
-    if (timed_out_) co_return co_await Answer(Refused(Reason::kRequestTimeout, "the request did not come in time"), After::kDrain);
+    if (timed_out_)
+      co_return co_await Answer(Refused(Reason::kRequestTimeout, "the request did not come in time"), After::kDrain);
     if (failed == error::header_limit || failed == error::buffer_overflow) {
       co_return co_await Answer(Refused(Reason::kHeadersTooLarge, "the headers are too large"), After::kDrain);
     }
     if (failed == error::body_limit) {
       co_return co_await Answer(Refused(Reason::kBodyTooLarge, "the body is too large"), After::kDrain);
     }
-    if (failed.category() == beast::http::make_error_code(error::bad_method).category() && failed != error::end_of_stream) {
+    if (failed.category() == beast::http::make_error_code(error::bad_method).category() &&
+        failed != error::end_of_stream) {
       co_return co_await Answer(Refused(Reason::kMalformedHttp, failed.message()), After::kDrain);
     }
     co_return After::kGone;
@@ -267,7 +277,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     const bool keep_alive = after == After::kNextRequest && keep_alive_ && !surroundings_->draining;
     const std::string head = FormatHead(response, keep_alive, is_http_1_0_);
     const bool has_body = !is_head_ && response.status != 204 && response.status != 304;
-    const std::array<asio::const_buffer, 2> wire{asio::buffer(head), asio::buffer(response.body.data(), has_body ? response.body.size() : 0)};
+    const std::array<asio::const_buffer, 2> wire{
+        asio::buffer(head), asio::buffer(response.body.data(), has_body ? response.body.size() : 0)};
     ErrorCode failed;
     Arm(options().write_timeout);
     co_await asio::async_write(stream_, wire, asio::redirect_error(kAwait, failed));
@@ -276,7 +287,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     co_return keep_alive || after != After::kNextRequest ? after : After::kClose;
   }
 
-  // Closing a socket with unread bytes resets the connection, and a reset destroys an answer that the peer has not read yet.
+  // Closing a socket with unread bytes resets the connection, and a reset destroys an answer that the peer has not read
+  // yet.
   Awaitable<void> SayGoodbye(After after) {
     ErrorCode failed;
     Arm(after == After::kDrain ? options().read_timeout : std::min(options().read_timeout, kLongestGoodbye));
@@ -303,8 +315,8 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     }
   }
 
-  // Until Disarm, or the next Arm, whatever is read or written is cancelled after `time`. The socket stays open: there may be an
-  // answer to give.
+  // Until Disarm, or the next Arm, whatever is read or written is cancelled after `time`. The socket stays open: there
+  // may be an answer to give.
   void Arm(absl::Duration time) {
     timed_out_ = false;
     watchdog_.expires_after(absl::ToChronoNanoseconds(time));
@@ -361,7 +373,9 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
 void StartSession(std::shared_ptr<IoThread> io, Socket socket, std::shared_ptr<asio::ssl::context> tls,
                   std::shared_ptr<SessionSurroundings> surroundings) {
   if (tls) {
-    std::make_shared<HttpSession<asio::ssl::stream<Socket>>>(std::move(io), std::move(surroundings), std::move(socket), *tls)->Start();
+    std::make_shared<HttpSession<asio::ssl::stream<Socket>>>(std::move(io), std::move(surroundings), std::move(socket),
+                                                             *tls)
+        ->Start();
   } else {
     std::make_shared<HttpSession<Socket>>(std::move(io), std::move(surroundings), std::move(socket))->Start();
   }

@@ -44,10 +44,11 @@ struct SessionSurroundings {
   std::atomic<bool> draining{false};  // the listener ends: no further requests
   std::atomic<bool> crowded{false};   // somebody waits for room: no further requests from whoever has had one
   std::atomic<bool> cutting{false};   // the deadline is over: also for whoever has just been accepted
-  std::function<void()> on_end;  // called on the connection's I/O thread, once for each StartSession
+  std::function<void()> on_end;       // called on the connection's I/O thread, once for each StartSession
 };
 
-/// Serves `socket`, whose executor is that of `io`, from now on; over TLS if `tls` is given. Call on the thread of `io`.
+/// Serves `socket`, whose executor is that of `io`, from now on; over TLS if `tls` is given. Call on the thread of
+/// `io`.
 void StartSession(std::shared_ptr<IoThread> io, Socket socket, std::shared_ptr<boost::asio::ssl::context> tls,
                   std::shared_ptr<SessionSurroundings> surroundings);
 

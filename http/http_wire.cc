@@ -31,7 +31,8 @@ bool IsNumber(std::string_view text) {
 void AppendLine(std::string_view name, std::string_view value, std::string& out) {
   out += name;
   out += ": ";
-  std::ranges::replace_copy_if(value, std::back_inserter(out), [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+  std::ranges::replace_copy_if(
+      value, std::back_inserter(out), [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
   out += "\r\n";
 }
 

@@ -29,9 +29,10 @@ struct V6Range {
 
 // The IANA special-purpose registries (RFC 6890 and its updates), and multicast.
 constexpr std::array kPrivateV4{
-    V4Range{{0, 0, 0, 0}, 8},      V4Range{{10, 0, 0, 0}, 8},     V4Range{{100, 64, 0, 0}, 10},   V4Range{{127, 0, 0, 0}, 8},
-    V4Range{{169, 254, 0, 0}, 16}, V4Range{{172, 16, 0, 0}, 12},  V4Range{{192, 0, 0, 0}, 24},    V4Range{{192, 0, 2, 0}, 24},
-    V4Range{{192, 88, 99, 0}, 24}, V4Range{{192, 168, 0, 0}, 16}, V4Range{{198, 18, 0, 0}, 15},   V4Range{{198, 51, 100, 0}, 24},
+    V4Range{{0, 0, 0, 0}, 8},      V4Range{{10, 0, 0, 0}, 8},     V4Range{{100, 64, 0, 0}, 10},
+    V4Range{{127, 0, 0, 0}, 8},    V4Range{{169, 254, 0, 0}, 16}, V4Range{{172, 16, 0, 0}, 12},
+    V4Range{{192, 0, 0, 0}, 24},   V4Range{{192, 0, 2, 0}, 24},   V4Range{{192, 88, 99, 0}, 24},
+    V4Range{{192, 168, 0, 0}, 16}, V4Range{{198, 18, 0, 0}, 15},  V4Range{{198, 51, 100, 0}, 24},
     V4Range{{203, 0, 113, 0}, 24}, V4Range{{224, 0, 0, 0}, 4},    V4Range{{240, 0, 0, 0}, 4},
 };
 
@@ -40,7 +41,8 @@ constexpr V6Range kMapped{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96};
 constexpr V6Range kNat64{{0x00, 0x64, 0xff, 0x9b}, 96};
 constexpr V6Range k6to4{{0x20, 0x02}, 16};
 constexpr V6Range kTeredo{{0x20, 0x01, 0x00, 0x00}, 32};
-// Inside 2000::/3, which alone is for the public, but not for the public: protocol assignments, documentation, segment routing.
+// Inside 2000::/3, which alone is for the public, but not for the public: protocol assignments, documentation, segment
+// routing.
 constexpr std::array kPrivateV6{
     V6Range{{0x20, 0x01}, 23},
     V6Range{{0x20, 0x01, 0x0d, 0xb8}, 32},
@@ -57,7 +59,8 @@ bool HasPrefix(std::span<const std::uint8_t> address, std::span<const std::uint8
 bool IsIn(const V6& address, const V6Range& range) { return HasPrefix(address, range.prefix, range.bits); }
 
 bool IsPublic(const V4& address) {
-  return std::ranges::none_of(kPrivateV4, [&](const V4Range& range) { return HasPrefix(address, range.prefix, range.bits); });
+  return std::ranges::none_of(kPrivateV4,
+                              [&](const V4Range& range) { return HasPrefix(address, range.prefix, range.bits); });
 }
 
 V4 EmbeddedAt(const V6& address, std::size_t offset) {

@@ -7,8 +7,9 @@ struct sockaddr;
 
 namespace postern::http {
 
-/// Loopback, private, link-local, carrier-grade NAT, multicast, documentation, unspecified, unique-local; also where such an IPv4
-/// address is mapped, NAT64-, 6to4- or Teredo-embedded in an IPv6 one. Anything that is no IP address is not public.
+/// Loopback, private, link-local, carrier-grade NAT, multicast, documentation, unspecified, unique-local; also where
+/// such an IPv4 address is mapped, NAT64-, 6to4- or Teredo-embedded in an IPv6 one. Anything that is no IP address is
+/// not public.
 bool IsPublicAddress(const sockaddr& address);
 bool IsPublicAddress(std::string_view literal);
 

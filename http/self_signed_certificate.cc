@@ -61,7 +61,8 @@ bool SetSerialAndTimes(X509* certificate) {
   std::array<unsigned char, 8> serial;
   if (RAND_bytes(serial.data(), static_cast<int>(serial.size())) != 1) return false;
   serial[0] &= 0x7fU;  // a positive number
-  const std::unique_ptr<BIGNUM, Freed<BN_free>> number(BN_bin2bn(serial.data(), static_cast<int>(serial.size()), nullptr));
+  const std::unique_ptr<BIGNUM, Freed<BN_free>> number(
+      BN_bin2bn(serial.data(), static_cast<int>(serial.size()), nullptr));
   return number && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr &&
          X509_set_version(certificate, 2) == 1 &&  // counted from 0: version 3
          X509_gmtime_adj(X509_getm_notBefore(certificate), -kHour) != nullptr &&
@@ -76,7 +77,8 @@ std::string TextOf(BIO* memory) {
 
 absl::Status WriteFile(const std::string& file, const std::string& text, mode_t mode) {
   const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-  const bool written = descriptor >= 0 && ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const bool written =
+      descriptor >= 0 && ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const bool closed = descriptor < 0 || ::close(descriptor) == 0;
   if (written && closed) return absl::OkStatus();
   return matrix::Refuse(matrix::Reason::kInvalidArgument, fmt::format("cannot write {}", file));

@@ -13,8 +13,8 @@ struct CertificatePem {
   std::string key;  // a secret: P-256, PKCS #8
 };
 
-/// A certificate for `host`, a DNS name or an IP literal (brackets of IPv6 left out), valid from an hour ago for 30 days. It may
-/// stand as its own authority. Refuses: kInternal.
+/// A certificate for `host`, a DNS name or an IP literal (brackets of IPv6 left out), valid from an hour ago for 30
+/// days. It may stand as its own authority. Refuses: kInternal.
 absl::StatusOr<CertificatePem> MakeSelfSignedCertificate(const std::string& host);
 
 /// Writes both; the key file is readable by its owner alone. Refuses: kInvalidArgument, naming the file.

@@ -19,15 +19,18 @@ absl::Status Broken(const std::string& file, const std::string& why) {
   return matrix::Refuse(matrix::Reason::kInvalidArgument, fmt::format("{}: {}", file, why));
 }
 
-absl::StatusOr<std::shared_ptr<ssl::context>> ReadPair(const std::string& certificate_file, const std::string& key_file) {
+absl::StatusOr<std::shared_ptr<ssl::context>> ReadPair(const std::string& certificate_file,
+                                                       const std::string& key_file) {
   auto context = std::make_shared<ssl::context>(ssl::context::tls_server);
   ErrorCode failed;
   SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
   SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION);
   // Without one OpenSSL asks the terminal for the password of an encrypted key.
   context->set_password_callback([](std::size_t, ssl::context::password_purpose) { return std::string(); }, failed);
-  if (context->use_certificate_chain_file(certificate_file, failed); failed) return Broken(certificate_file, failed.message());
-  if (context->use_private_key_file(key_file, ssl::context::pem, failed); failed) return Broken(key_file, failed.message());
+  if (context->use_certificate_chain_file(certificate_file, failed); failed)
+    return Broken(certificate_file, failed.message());
+  if (context->use_private_key_file(key_file, ssl::context::pem, failed); failed)
+    return Broken(key_file, failed.message());
   if (SSL_CTX_check_private_key(context->native_handle()) != 1) {
     return Broken(key_file, "is not the key of the certificate in " + certificate_file);
   }
@@ -39,7 +42,8 @@ absl::StatusOr<std::shared_ptr<ssl::context>> ReadPair(const std::string& certif
 TlsCertificates::TlsCertificates(std::string certificate_file, std::string key_file)
     : certificate_file_(std::move(certificate_file)), key_file_(std::move(key_file)) {}
 
-absl::StatusOr<std::unique_ptr<TlsCertificates>> TlsCertificates::Load(std::string certificate_file, std::string key_file) {
+absl::StatusOr<std::unique_ptr<TlsCertificates>> TlsCertificates::Load(std::string certificate_file,
+                                                                       std::string key_file) {
   std::unique_ptr<TlsCertificates> certificates(new TlsCertificates(std::move(certificate_file), std::move(key_file)));
   if (auto status = certificates->Reload(); !status.ok()) return status;
   return certificates;
@@ -68,7 +72,8 @@ void TlsCertificates::ReloadIfChanged() {
   if (const absl::Status status = Reload(); status.ok()) {
     telemetry::Log(telemetry::Level::kInfo, "certificate reloaded", {{"file", certificate_file_}});
   } else {
-    telemetry::Log(telemetry::Level::kError, "certificate not reloaded, the old one stays", {{"detail", matrix::DetailOf(status)}});
+    telemetry::Log(telemetry::Level::kError, "certificate not reloaded, the old one stays",
+                   {{"detail", matrix::DetailOf(status)}});
   }
 }
 

@@ -70,19 +70,28 @@ static_assert(OneRowPerReasonInOrder());  // a new Reason without a row does not
 
 Reason ClosestTo(StatusCode code) {
   switch (code) {
-    case StatusCode::kOk: return Reason::kNone;
-    case StatusCode::kNotFound: return Reason::kNotFound;
-    case StatusCode::kInvalidArgument: return Reason::kInvalidArgument;
-    case StatusCode::kDeadlineExceeded: return Reason::kDeadlineExceeded;
-    case StatusCode::kCancelled: return Reason::kCancelled;
-    case StatusCode::kResourceExhausted: return Reason::kOverloaded;
-    default: return Reason::kInternal;
+    case StatusCode::kOk:
+      return Reason::kNone;
+    case StatusCode::kNotFound:
+      return Reason::kNotFound;
+    case StatusCode::kInvalidArgument:
+      return Reason::kInvalidArgument;
+    case StatusCode::kDeadlineExceeded:
+      return Reason::kDeadlineExceeded;
+    case StatusCode::kCancelled:
+      return Reason::kCancelled;
+    case StatusCode::kResourceExhausted:
+      return Reason::kOverloaded;
+    default:
+      return Reason::kInternal;
   }
 }
 
 }  // namespace
 
-const Refusal& RefusalOf(Reason reason) { return kRefusals[static_cast<std::size_t>(ReasonFromNumber(static_cast<std::int32_t>(reason)))]; }
+const Refusal& RefusalOf(Reason reason) {
+  return kRefusals[static_cast<std::size_t>(ReasonFromNumber(static_cast<std::int32_t>(reason)))];
+}
 
 Reason ReasonFromNumber(std::int32_t number) {
   const bool known = number >= 0 && static_cast<std::size_t>(number) < kRefusals.size();

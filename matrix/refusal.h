@@ -1,5 +1,5 @@
-// Why something was refused, and what each reason becomes: between services a status code, to a peer an HTTP status and an
-// errcode. The only place that knows those.
+// Why something was refused, and what each reason becomes: between services a status code, to a peer an HTTP status and
+// an errcode. The only place that knows those.
 #pragma once
 
 #include <cstdint>
@@ -70,10 +70,12 @@ const Refusal& RefusalOf(Reason reason);
 /// The reason of a number that came over the wire; an unknown one reads as kInternal.
 Reason ReasonFromNumber(std::int32_t number);
 
-/// An error that carries `reason`. `detail` is for people: which check failed and on what; no keys, tokens or event content.
+/// An error that carries `reason`. `detail` is for people: which check failed and on what; no keys, tokens or event
+/// content.
 absl::Status Refuse(Reason reason, std::string_view detail);
 
-/// The reason that a status carries: kNone for OK; for a status that Refuse did not make, the closest of our own trouble.
+/// The reason that a status carries: kNone for OK; for a status that Refuse did not make, the closest of our own
+/// trouble.
 Reason ReasonOf(const absl::Status& status);
 
 /// The detail of a status, as a std::string_view into it.

@@ -28,8 +28,8 @@ struct GlobalOptions {
   int timeout_seconds = 30;
 };
 
-/// A command is what its parsed options ask for: it prints its result to standard output, its trouble to standard error, and
-/// returns the exit status. It runs once parsing is over.
+/// A command is what its parsed options ask for: it prints its result to standard output, its trouble to standard
+/// error, and returns the exit status. It runs once parsing is over.
 struct CommandLine {
   GlobalOptions global;
   std::function<int()> chosen;

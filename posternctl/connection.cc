@@ -20,7 +20,8 @@ bool AllLoopback(const std::string& addresses) {
   std::string address;
   while (std::getline(list, address, ',')) {
     const std::string_view host = std::string_view(address).substr(0, address.rfind(':'));
-    if (!host.starts_with("127.") && host != "localhost" && host != "[::1]" && !address.starts_with("unix:")) return false;
+    if (!host.starts_with("127.") && host != "localhost" && host != "[::1]" && !address.starts_with("unix:"))
+      return false;
   }
   return true;
 }
@@ -33,8 +34,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Open(const GlobalOptions& global,
   const bool nothing_said = global.certificate_file.empty() && global.key_file.empty() && global.ca_file.empty();
   if (nothing_said && !security.plaintext) {
     if (!AllLoopback(addresses)) {
-      return absl::InvalidArgumentError(
-          fmt::format("{} is not on this machine: give --certificate, --certificate-key and --ca, or --plaintext", addresses));
+      return absl::InvalidArgumentError(fmt::format(
+          "{} is not on this machine: give --certificate, --certificate-key and --ca, or --plaintext", addresses));
     }
     security.plaintext = true;
   }
@@ -56,13 +57,15 @@ absl::StatusOr<std::unique_ptr<store::v1::Store::Stub>> OpenStore(const GlobalOp
 }
 
 void Prepare(const GlobalOptions& global, grpc::ClientContext& context) {
-  rpc::Prepare({.deadline = absl::Now() + absl::Seconds(global.timeout_seconds), .trace = telemetry::NewTrace()}, context);
+  rpc::Prepare({.deadline = absl::Now() + absl::Seconds(global.timeout_seconds), .trace = telemetry::NewTrace()},
+               context);
 }
 
 absl::Status FailedCall(const grpc::Status& status, const std::string& peer) {
   const absl::Status read = rpc::FromGrpc(status, matrix::Reason::kStoreDown);
   if (status.error_code() != grpc::StatusCode::UNAVAILABLE || !status.error_details().empty()) return read;
-  return matrix::Refuse(matrix::Reason::kStoreDown, fmt::format("no answer from the {}: {}", peer, status.error_message()));
+  return matrix::Refuse(matrix::Reason::kStoreDown,
+                        fmt::format("no answer from the {}: {}", peer, status.error_message()));
 }
 
 }  // namespace postern::posternctl

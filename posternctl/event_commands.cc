@@ -1,6 +1,7 @@
-// posternctl event, explain, outbox: what the store keeps of an event, why it was judged as it was, and what is still to be sent.
-#include <CLI/CLI.hpp>
+// posternctl event, explain, outbox: what the store keeps of an event, why it was judged as it was, and what is still
+// to be sent.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <array>
 #include <iostream>
@@ -27,7 +28,8 @@ struct EventOptions {
 
 std::string Text(std::string_view text) { return std::string(text); }
 std::string OutcomeText(matrix::v1::Outcome outcome) {
-  return outcome == matrix::v1::OUTCOME_UNSPECIFIED ? "-" : Text(matrix::OutcomeName(static_cast<matrix::Outcome>(outcome)));
+  return outcome == matrix::v1::OUTCOME_UNSPECIFIED ? "-"
+                                                    : Text(matrix::OutcomeName(static_cast<matrix::Outcome>(outcome)));
 }
 std::string ReasonText(matrix::v1::Reason reason) {
   return Text(matrix::RefusalOf(matrix::ReasonFromNumber(static_cast<std::int32_t>(reason))).name);
@@ -98,7 +100,8 @@ int Show(const GlobalOptions& global, const EventOptions& options) {
   if (global.json) {
     JsonObject described = HeadJson(*record);
     described.Set("event", pdu.ok() ? *pdu : matrix::Json(nullptr));
-    described.Set("verdict", record->has_verdict() ? matrix::Json(VerdictJson(record->verdict())) : matrix::Json(nullptr));
+    described.Set("verdict",
+                  record->has_verdict() ? matrix::Json(VerdictJson(record->verdict())) : matrix::Json(nullptr));
     PrintJson(std::move(described));
     return kExitOk;
   }
@@ -112,8 +115,8 @@ void PrintVerdict(const matrix::v1::Verdict& verdict) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& step : verdict.steps()) {
     rows.push_back({std::to_string(step.step()), Text(matrix::StepName(static_cast<matrix::Step>(step.step()))),
-                    Text(matrix::StepOutcomeName(static_cast<matrix::StepOutcome>(step.outcome()))), Printable(step.rule()),
-                    std::to_string(step.looked_at_size()), Printable(step.text())});
+                    Text(matrix::StepOutcomeName(static_cast<matrix::StepOutcome>(step.outcome()))),
+                    Printable(step.rule()), std::to_string(step.looked_at_size()), Printable(step.text())});
   }
   PrintTable({"STEP", "", "RESULT", "RULE", "EVENTS", "IN WORDS"}, rows);
   std::vector<std::vector<std::string>> keys;
@@ -135,7 +138,8 @@ int Explain(const GlobalOptions& global, const EventOptions& options) {
   if (!record.ok()) return Fail(record.status());
   if (global.json) {
     JsonObject described = HeadJson(*record);
-    described.Set("verdict", record->has_verdict() ? matrix::Json(VerdictJson(record->verdict())) : matrix::Json(nullptr));
+    described.Set("verdict",
+                  record->has_verdict() ? matrix::Json(VerdictJson(record->verdict())) : matrix::Json(nullptr));
     PrintJson(std::move(described));
     return kExitOk;
   }

@@ -1,8 +1,8 @@
 // posternctl key: signing keys, and the key endpoint of a played server.
-#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <cerrno>
 #include <cstring>
@@ -34,8 +34,8 @@ absl::Status WriteNewSecret(const std::string& path, const std::string& text) {
   if (descriptor < 0) {
     return matrix::Refuse(matrix::Reason::kInvalidArgument, fmt::format("{}: {}", path, std::strerror(errno)));
   }
-  const bool written = write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       fsync(descriptor) == 0;
+  const bool written =
+      write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(descriptor) == 0;
   if (close(descriptor) != 0 || !written) {
     return matrix::Refuse(matrix::Reason::kInvalidArgument, fmt::format("{}: could not be written", path));
   }
@@ -63,9 +63,8 @@ int Generate(const GlobalOptions& global, const KeyOptions& options) {
   if (global.json) {
     PrintJson(Describe(*key));
   } else {
-    PrintFields({{"file", options.output},
-                 {"key id", key->key_id()},
-                 {"public key", matrix::EncodeBase64(key->public_key())}});
+    PrintFields(
+        {{"file", options.output}, {"key id", key->key_id()}, {"public key", matrix::EncodeBase64(key->public_key())}});
   }
   return kExitOk;
 }
@@ -99,8 +98,8 @@ int Serve(const GlobalOptions& global, const KeyOptions& options) {
   if (listen.empty()) listen = "127.0.0.1:0";
   const auto endpoint = peer::KeyEndpoint::Start(identity, listen);
   if (!endpoint.ok()) return Fail(endpoint.status());
-  const std::string url = fmt::format("https://{}:{}/_matrix/key/v2/server", listen.substr(0, listen.rfind(':')),
-                                      (*endpoint)->port());
+  const std::string url =
+      fmt::format("https://{}:{}/_matrix/key/v2/server", listen.substr(0, listen.rfind(':')), (*endpoint)->port());
   if (global.json) {
     matrix::JsonObject serving;
     serving.Set("url", url);
@@ -119,10 +118,12 @@ int Serve(const GlobalOptions& global, const KeyOptions& options) {
 
 void AddKeyCommands(CLI::App& app, CommandLine& line) {
   auto options = std::make_shared<KeyOptions>();
-  CLI::App* group = app.add_subcommand("key", "signing keys, and the key endpoint of a played server")->require_subcommand(1);
+  CLI::App* group =
+      app.add_subcommand("key", "signing keys, and the key endpoint of a played server")->require_subcommand(1);
 
   CLI::App* generate = group->add_subcommand("generate", "make an ed25519 key, in the format that homeservers read");
-  generate->add_option("--output,--out", options->output, "write it to this new file, mode 0600; else to standard output");
+  generate->add_option("--output,--out", options->output,
+                       "write it to this new file, mode 0600; else to standard output");
   generate->add_option("--id", options->key_id, "its id, e.g. ed25519:a_1; else a random one");
   generate->footer("\nexamples:\n  posternctl key generate --output signing.key\n  posternctl key generate > bob.key");
   generate->callback([options, &line] { line.chosen = [options, &line] { return Generate(line.global, *options); }; });
@@ -134,7 +135,8 @@ void AddKeyCommands(CLI::App& app, CommandLine& line) {
 
   CLI::App* serve = group->add_subcommand(
       "serve", "be a remote homeserver's key endpoint (HTTPS, self-signed certificate) until SIGTERM");
-  serve->add_option("--server-name", options->server_name, "the server that is played, e.g. localhost:8448")->required();
+  serve->add_option("--server-name", options->server_name, "the server that is played, e.g. localhost:8448")
+      ->required();
   serve->add_option("--key", options->file, "its key file")->required();
   serve->add_option("--listen", options->listen, "where; else the name's own port on loopback, else any free port");
   serve->footer(

@@ -1,6 +1,6 @@
 // posternctl leave: plays the remote homeserver of one user through the whole handshake, against any homeserver.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <fstream>
 #include <iostream>
@@ -99,7 +99,8 @@ class Handshake {
     const absl::Time began = absl::Now();
     auto endpoint = peer::KeyEndpoint::Start(identity_, address);
     // Most likely `key serve`, or another run of this command, is there already.
-    Report("key endpoint", endpoint.ok() ? "https://" + address : fmt::format("left to whoever is at {}", address), began);
+    Report("key endpoint", endpoint.ok() ? "https://" + address : fmt::format("left to whoever is at {}", address),
+           began);
     if (endpoint.ok()) key_endpoint_ = *std::move(endpoint);
     return absl::OkStatus();
   }
@@ -236,7 +237,8 @@ int Leave(const GlobalOptions& global, LeaveOptions& options) {
 
 void AddLeaveCommand(CLI::App& app, CommandLine& line) {
   auto options = std::make_shared<LeaveOptions>();
-  CLI::App* leave = app.add_subcommand("leave", "play a remote homeserver whose user leaves a room, or rejects its invite");
+  CLI::App* leave =
+      app.add_subcommand("leave", "play a remote homeserver whose user leaves a room, or rejects its invite");
   leave->add_option("ROOM", options->intent.room_id, "the room's id")->required();
   leave->add_option("--as", options->intent.user_id, "the user who leaves, of the server that is played")->required();
   leave->add_option("--key", options->key_file, "the played server's key file")->required();
@@ -245,7 +247,8 @@ void AddLeaveCommand(CLI::App& app, CommandLine& line) {
       ->check(CLI::IsMember({"v1", "v2", "auto"}))
       ->capture_default_str();
   leave->add_option("--reason", options->intent.reason, "content.reason of the leave");
-  leave->add_option("--destination", options->destination, "the name of the server that is asked; else it is asked for it");
+  leave->add_option("--destination", options->destination,
+                    "the name of the server that is asked; else it is asked for it");
   leave->add_option("--template-only", options->template_only, "take a template, keep it in this file, and end");
   leave->add_option("--template", options->template_file, "use this template instead of asking for one");
   leave->add_flag("--no-key-server", options->no_key_server,
@@ -257,8 +260,10 @@ void AddLeaveCommand(CLI::App& app, CommandLine& line) {
   leave->footer(
       "\nexamples:\n"
       "  posternctl leave --as @bob:localhost:8448 --key bob.key --to http://127.0.0.1:8008 '!room:here.example'\n"
-      "  posternctl leave --as @bob:localhost:8448 --key bob.key --to http://127.0.0.1:8008 --template-only t.json '!r:h'\n"
-      "Where the user's server is a port of this machine (localhost:8448, 127.0.0.1:8448), its keys are served there over\n"
+      "  posternctl leave --as @bob:localhost:8448 --key bob.key --to http://127.0.0.1:8008 --template-only t.json "
+      "'!r:h'\n"
+      "Where the user's server is a port of this machine (localhost:8448, 127.0.0.1:8448), its keys are served there "
+      "over\n"
       "HTTPS meanwhile, unless somebody does already. The exit status is 0 only if the last answer was 200.");
   leave->callback([options, &line] { line.chosen = [options, &line] { return Leave(line.global, *options); }; });
 }

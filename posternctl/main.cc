@@ -35,7 +35,8 @@ void AddGlobalOptions(CLI::App& app, postern::posternctl::GlobalOptions& global)
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
   app.add_option("--certificate", global.certificate_file, "PEM certificate for mTLS")->envname("POSTERN_CERTIFICATE");
-  app.add_option("--certificate-key", global.key_file, "PEM key of that certificate")->envname("POSTERN_CERTIFICATE_KEY");
+  app.add_option("--certificate-key", global.key_file, "PEM key of that certificate")
+      ->envname("POSTERN_CERTIFICATE_KEY");
   app.add_option("--ca", global.ca_file, "PEM authorities that the services' certificates come from")
       ->envname("POSTERN_CA");
   app.add_flag("--plaintext", global.plaintext, "no TLS; implied for loopback addresses where no certificate is given");

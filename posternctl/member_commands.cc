@@ -37,8 +37,8 @@ JsonObject MemberJson(const Member& member) {
   described.Set("invited_by", optional(member.has_invited_by(), member.invited_by()));
   const auto third_party = matrix::ParseJson(member.third_party_invite());
   described.Set("third_party_invite", third_party.ok() ? *third_party : matrix::Json(nullptr));
-  described.Set("join_authorised_via_users_server", optional(member.has_join_authorised_via_users_server(),
-                                                             member.join_authorised_via_users_server()));
+  described.Set("join_authorised_via_users_server",
+                optional(member.has_join_authorised_via_users_server(), member.join_authorised_via_users_server()));
   described.Set("updated_at_ms", std::int64_t{member.updated_at_ms()});
   return described;
 }
@@ -53,7 +53,9 @@ int Show(const GlobalOptions& global, const MemberOptions& options) {
     PrintJson(MemberJson(*member));
     return kExitOk;
   }
-  const auto optional = [](bool present, const std::string& text) { return present ? Printable(text) : std::string("-"); };
+  const auto optional = [](bool present, const std::string& text) {
+    return present ? Printable(text) : std::string("-");
+  };
   PrintFields({{"room", Printable(member->room_id())},
                {"user", Printable(member->user_id())},
                {"membership", Printable(member->membership())},

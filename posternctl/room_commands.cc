@@ -1,6 +1,6 @@
 // posternctl room: what an operator does to the rooms of this server.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <fstream>
 #include <iostream>
@@ -52,17 +52,19 @@ absl::Status ReadStateFile(const std::string& path, gateway::v1::CreateRoomReque
   const auto json = matrix::ParseJson(*text);
   if (!json.ok()) return Refuse(Reason::kInvalidArgument, fmt::format("{}: {}", path, matrix::DetailOf(json.status())));
   const JsonArray* events = json->AsArray();
-  if (events == nullptr) return Refuse(Reason::kInvalidArgument, fmt::format("{}: expected a JSON array of events", path));
+  if (events == nullptr)
+    return Refuse(Reason::kInvalidArgument, fmt::format("{}: expected a JSON array of events", path));
   for (const matrix::Json& event : *events) {
     const JsonObject* members = event.AsObject();
     const matrix::Json* type = members == nullptr ? nullptr : members->Find("type");
     const matrix::Json* state_key = members == nullptr ? nullptr : members->Find("state_key");
     const matrix::Json* content = members == nullptr ? nullptr : members->Find("content");
     const bool key_ok = state_key == nullptr || state_key->AsString() != nullptr;
-    if (type == nullptr || type->AsString() == nullptr || !key_ok || content == nullptr || content->AsObject() == nullptr) {
+    if (type == nullptr || type->AsString() == nullptr || !key_ok || content == nullptr ||
+        content->AsObject() == nullptr) {
       return Refuse(Reason::kInvalidArgument,
-                    fmt::format("{}: event {}: expected {{\"type\": text, \"state_key\": text, \"content\": object}}", path,
-                                request.state_size()));
+                    fmt::format("{}: event {}: expected {{\"type\": text, \"state_key\": text, \"content\": object}}",
+                                path, request.state_size()));
     }
     auto* state = request.add_state();
     state->set_type(*type->AsString());
@@ -269,7 +271,8 @@ void AddWriting(CLI::App& group, CommandLine& line, const std::shared_ptr<RoomOp
                      "standard input");
   create->footer(
       "\nexamples:\n  posternctl room create --version 12 --creator @ann:here.example\n"
-      "  echo '[{\"type\":\"m.room.server_acl\",\"state_key\":\"\",\"content\":{\"allow\":[\"*\"],\"deny\":[\"*.bad\"]}}]' |\n"
+      "  echo "
+      "'[{\"type\":\"m.room.server_acl\",\"state_key\":\"\",\"content\":{\"allow\":[\"*\"],\"deny\":[\"*.bad\"]}}]' |\n"
       "    posternctl room create --creator @ann:here.example --state -");
   create->callback([options, &line] { line.chosen = [options, &line] { return Create(line.global, *options); }; });
 
@@ -311,8 +314,11 @@ void AddSeed(CLI::App& group, CommandLine& line, const std::shared_ptr<RoomOptio
   auto numbers = std::make_shared<Numbers>();
   CLI::App* seed = group.add_subcommand("seed", "TESTS ONLY: rooms full of remote members; prints them as JSON");
   seed->add_option("--rooms", numbers->rooms, "how many rooms")->check(CLI::Range(1, 100000))->capture_default_str();
-  seed->add_option("--users-per-room", numbers->users, "how many members each")->check(CLI::Range(1, 100000))->capture_default_str();
-  seed->add_option("--user-prefix", numbers->prefix, "members are @PREFIX0:REMOTE, @PREFIX1:REMOTE, …")->capture_default_str();
+  seed->add_option("--users-per-room", numbers->users, "how many members each")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  seed->add_option("--user-prefix", numbers->prefix, "members are @PREFIX0:REMOTE, @PREFIX1:REMOTE, …")
+      ->capture_default_str();
   seed->add_option("--remote", numbers->remote, "their server")->required();
   seed->add_option("--version", numbers->version, "room version")->capture_default_str();
   seed->add_option("--membership", numbers->membership, "what they are")

@@ -16,7 +16,8 @@ void Prepare(const CallContext& call, grpc::ClientContext& context) {
 CallContext FromServerContext(const grpc::CallbackServerContext& context) {
   CallContext call;
   const auto deadline = context.deadline();
-  call.deadline = deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
+  call.deadline =
+      deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
   const auto& metadata = context.client_metadata();
   const auto header = metadata.find("traceparent");
   auto trace = header == metadata.end()

@@ -25,7 +25,8 @@ std::string ToTarget(const std::string& target) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& target, const TransportSecurity& security) {
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& target,
+                                                           const TransportSecurity& security) {
   RouteGrpcLog();
   auto credentials = MakeChannelCredentials(security);
   if (!credentials.ok()) return credentials.status();

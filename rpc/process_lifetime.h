@@ -10,7 +10,8 @@
 
 namespace postern::rpc {
 
-/// Blocks SIGTERM, SIGINT and SIGHUP in this thread and all that it starts; ignores SIGPIPE. Call before any thread is made.
+/// Blocks SIGTERM, SIGINT and SIGHUP in this thread and all that it starts; ignores SIGPIPE. Call before any thread is
+/// made.
 void BlockSignals();
 
 /// Returns at SIGTERM or SIGINT; calls `reload` at each SIGHUP.

@@ -1,4 +1,5 @@
-// One gRPC server: listening, health, reflection, keepalive, message limits, and an orderly end. The same for every service.
+// One gRPC server: listening, health, reflection, keepalive, message limits, and an orderly end. The same for every
+// service.
 #pragma once
 
 #include <memory>

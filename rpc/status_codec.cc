@@ -14,20 +14,28 @@ using matrix::Reason;
 // What the transport itself says when no service has answered.
 Reason ReasonOfTransport(grpc::StatusCode code, Reason unreachable) {
   switch (code) {
-    case grpc::StatusCode::UNAVAILABLE: return unreachable;
-    case grpc::StatusCode::DEADLINE_EXCEEDED: return Reason::kDeadlineExceeded;
-    case grpc::StatusCode::CANCELLED: return Reason::kCancelled;
-    case grpc::StatusCode::RESOURCE_EXHAUSTED: return Reason::kOverloaded;
-    case grpc::StatusCode::NOT_FOUND: return Reason::kNotFound;
-    case grpc::StatusCode::INVALID_ARGUMENT: return Reason::kInvalidArgument;
-    default: return Reason::kInternal;
+    case grpc::StatusCode::UNAVAILABLE:
+      return unreachable;
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return Reason::kDeadlineExceeded;
+    case grpc::StatusCode::CANCELLED:
+      return Reason::kCancelled;
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return Reason::kOverloaded;
+    case grpc::StatusCode::NOT_FOUND:
+      return Reason::kNotFound;
+    case grpc::StatusCode::INVALID_ARGUMENT:
+      return Reason::kInvalidArgument;
+    default:
+      return Reason::kInternal;
   }
 }
 
 // A detail may quote what a stranger wrote; a proto string that is no UTF-8 could not be read at the other end.
 std::string PlainText(std::string_view detail) {
   std::string text(detail);
-  std::ranges::replace_if(text, [](char c) { return c < 0x20 || c >= 0x7f; }, '?');
+  std::ranges::replace_if(
+      text, [](char c) { return c < 0x20 || c >= 0x7f; }, '?');
   return text;
 }
 
@@ -47,7 +55,8 @@ absl::Status FromGrpc(const grpc::Status& status, Reason unreachable) {
   matrix::v1::Refusal refusal;
   const bool ours = !status.error_details().empty() && refusal.ParseFromString(status.error_details()) &&
                     refusal.reason() != matrix::v1::REASON_NONE;
-  if (ours) return matrix::Refuse(matrix::ReasonFromNumber(static_cast<std::int32_t>(refusal.reason())), refusal.detail());
+  if (ours)
+    return matrix::Refuse(matrix::ReasonFromNumber(static_cast<std::int32_t>(refusal.reason())), refusal.detail());
   return matrix::Refuse(ReasonOfTransport(status.error_code(), unreachable), status.error_message());
 }
 

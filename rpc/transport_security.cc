@@ -17,18 +17,20 @@ namespace {
 absl::Status CheckFiles(const TransportSecurity& security) {
   for (const std::string* file : {&security.certificate_file, &security.key_file, &security.ca_file}) {
     if (file->empty()) {
-      return matrix::Refuse(matrix::Reason::kInvalidArgument,
-                            "between services either plaintext is asked for, or certificate, key and CA files are given");
+      return matrix::Refuse(
+          matrix::Reason::kInvalidArgument,
+          "between services either plaintext is asked for, or certificate, key and CA files are given");
     }
-    if (!std::ifstream(*file)) return matrix::Refuse(matrix::Reason::kInvalidArgument, fmt::format("cannot read {}", *file));
+    if (!std::ifstream(*file))
+      return matrix::Refuse(matrix::Reason::kInvalidArgument, fmt::format("cannot read {}", *file));
   }
   return absl::OkStatus();
 }
 
 std::shared_ptr<grpc::experimental::CertificateProviderInterface> Watch(const TransportSecurity& security) {
   const auto seconds = static_cast<unsigned>(std::max<std::int64_t>(1, absl::ToInt64Seconds(security.check_interval)));
-  return std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(security.key_file, security.certificate_file,
-                                                                              security.ca_file, seconds);
+  return std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+      security.key_file, security.certificate_file, security.ca_file, seconds);
 }
 
 }  // namespace

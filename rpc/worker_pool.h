@@ -1,4 +1,5 @@
-// A fixed number of threads with a bounded queue: rpc handlers and routes run here, never on gRPC's or the listener's threads.
+// A fixed number of threads with a bounded queue: rpc handlers and routes run here, never on gRPC's or the listener's
+// threads.
 #pragma once
 
 #include <condition_variable>

@@ -23,20 +23,28 @@ spdlog::level::level_enum LevelNamed(std::string_view name) {
 
 spdlog::level::level_enum ToSpdlog(Level level) {
   switch (level) {
-    case Level::kDebug: return spdlog::level::debug;
-    case Level::kInfo: return spdlog::level::info;
-    case Level::kWarning: return spdlog::level::warn;
-    case Level::kError: return spdlog::level::err;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarning:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
 
 std::string_view NameOf(Level level) {
   switch (level) {
-    case Level::kDebug: return "debug";
-    case Level::kInfo: return "info";
-    case Level::kWarning: return "warning";
-    case Level::kError: return "error";
+    case Level::kDebug:
+      return "debug";
+    case Level::kInfo:
+      return "info";
+    case Level::kWarning:
+      return "warning";
+    case Level::kError:
+      return "error";
   }
   return "info";
 }
@@ -46,7 +54,12 @@ constexpr char32_t kReplacement = 0xfffd;
 // Takes one code point off the front of `text`; a byte that begins none is taken alone and reads as U+FFFD.
 char32_t TakeCodePoint(std::string_view& text) {
   const auto lead = static_cast<unsigned char>(text.front());
-  const std::size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  const std::size_t length = lead < 0x80   ? 1
+                             : lead < 0xc2 ? 0
+                             : lead < 0xe0 ? 2
+                             : lead < 0xf0 ? 3
+                             : lead < 0xf5 ? 4
+                                           : 0;
   if (length == 0 || length > text.size()) {
     text.remove_prefix(1);
     return kReplacement;
@@ -107,7 +120,8 @@ void AppendField(const Field& field, std::string& out) {
   AppendQuoted(field.name, out);
   out += ':';
   if (const auto* text = std::get_if<std::string_view>(&field.value)) AppendQuoted(*text, out);
-  if (const auto* integer = std::get_if<std::int64_t>(&field.value)) fmt::format_to(std::back_inserter(out), "{}", *integer);
+  if (const auto* integer = std::get_if<std::int64_t>(&field.value))
+    fmt::format_to(std::back_inserter(out), "{}", *integer);
   if (const auto* real = std::get_if<double>(&field.value)) AppendNumber(*real, out);
   if (const auto* truth = std::get_if<bool>(&field.value)) out += *truth ? "true" : "false";
 }

@@ -1,4 +1,5 @@
-// Logs as JSON lines on standard error: level, time, service, message and fields. No secret and no event content goes in here.
+// Logs as JSON lines on standard error: level, time, service, message and fields. No secret and no event content goes
+// in here.
 #pragma once
 
 #include <cstdint>
@@ -30,11 +31,12 @@ struct Field {
   Field(std::string_view n, absl::Duration v) : name(n), value(absl::ToDoubleMilliseconds(v)) {}
 };
 
-/// Names the service in every line from now on and sets the least level written ("debug", "info", "warning", "error"; anything
-/// else is info). Call once, at the start.
+/// Names the service in every line from now on and sets the least level written ("debug", "info", "warning", "error";
+/// anything else is info). Call once, at the start.
 void StartLogging(std::string_view service, std::string_view level);
 
-/// The field names that all services use: trace_id, room_id, event_id, origin, verdict, reason, duration_ms, route, status.
+/// The field names that all services use: trace_id, room_id, event_id, origin, verdict, reason, duration_ms, route,
+/// status.
 void Log(Level level, std::string_view message, std::initializer_list<Field> fields = {});
 
 }  // namespace postern::telemetry

@@ -52,7 +52,8 @@ void Metrics::Count(std::string_view name, Labels labels, double by) {
     const std::lock_guard lock(registry_->mutex);
     auto& slot = registry_->counters[SeriesKey(name, labels)];
     if (!slot) {
-      slot = &prometheus::BuildCounter().Name(std::string(name)).Register(registry_->registry).Add(ToPrometheus(labels));
+      slot =
+          &prometheus::BuildCounter().Name(std::string(name)).Register(registry_->registry).Add(ToPrometheus(labels));
     }
     series = slot;
   }
@@ -78,7 +79,8 @@ void Metrics::Observe(std::string_view name, absl::Duration duration, Labels lab
 void Metrics::SetGauge(std::string_view name, double value, Labels labels) {
   const std::lock_guard lock(registry_->mutex);
   auto& slot = registry_->gauges[SeriesKey(name, labels)];
-  if (!slot) slot = &prometheus::BuildGauge().Name(std::string(name)).Register(registry_->registry).Add(ToPrometheus(labels));
+  if (!slot)
+    slot = &prometheus::BuildGauge().Name(std::string(name)).Register(registry_->registry).Add(ToPrometheus(labels));
   slot->Set(value);
 }
 

@@ -38,10 +38,12 @@ std::optional<TraceContext> ParseTraceparent(std::string_view header) {
   const std::string_view version = header.substr(0, 2), trace = header.substr(3, 32), span = header.substr(36, 16),
                          flags = header.substr(53, 2);
   const bool longer = header.size() > kLength;
-  if (!IsLowerHex(version) || version == "ff" || (longer && (version == "00" || header[kLength] != '-'))) return std::nullopt;
+  if (!IsLowerHex(version) || version == "ff" || (longer && (version == "00" || header[kLength] != '-')))
+    return std::nullopt;
   if (!IsLowerHex(trace) || !IsLowerHex(span) || !IsLowerHex(flags)) return std::nullopt;
   if (IsAllZero(trace) || IsAllZero(span)) return std::nullopt;
-  return TraceContext{std::string(trace), std::string(span), ((flags[1] <= '9' ? flags[1] - '0' : flags[1] - 'a') & 1) != 0};
+  return TraceContext{std::string(trace), std::string(span),
+                      ((flags[1] <= '9' ? flags[1] - '0' : flags[1] - 'a') & 1) != 0};
 }
 
 std::string FormatTraceparent(const TraceContext& trace) {

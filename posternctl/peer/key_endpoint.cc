@@ -79,7 +79,8 @@ class HttpsKeyEndpoint : public KeyEndpoint, private http::RequestHandler {
  private:
   std::optional<http::Response> OnHead(const http::Request& head) override {
     // The path may name a key id, as old servers do.
-    if (!http::PathOf(head.target).starts_with(kKeyPath)) return Refused(Reason::kUnknownPath, "only keys are served here");
+    if (!http::PathOf(head.target).starts_with(kKeyPath))
+      return Refused(Reason::kUnknownPath, "only keys are served here");
     if (head.method != "GET") return Refused(Reason::kUnknownMethod, "GET is what works here");
     return std::nullopt;
   }

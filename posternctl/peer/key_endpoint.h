@@ -12,8 +12,8 @@ namespace postern::peer {
 /// Serves GET /_matrix/key/v2/server under a certificate of its own signing; anything else is 404 M_UNRECOGNIZED.
 class KeyEndpoint {
  public:
-  /// `listen` is an address with a port, "127.0.0.1:0". `identity` outlives the endpoint. Refuses: kInvalidArgument, naming the
-  /// address that could not be had.
+  /// `listen` is an address with a port, "127.0.0.1:0". `identity` outlives the endpoint. Refuses: kInvalidArgument,
+  /// naming the address that could not be had.
   static absl::StatusOr<std::unique_ptr<KeyEndpoint>> Start(const ServerIdentity& identity, const std::string& listen);
   virtual ~KeyEndpoint() = default;
 

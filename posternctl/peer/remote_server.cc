@@ -104,9 +104,8 @@ absl::StatusOr<SignedLeave> CompleteLeave(const LeaveTemplate& from, const Leave
     event.Set("event_id", *event_id);
   }
   matrix::HashAndSignEvent(event, identity.name(), identity.key(), *from.rules);
-  return SignedLeave{.event_id = matrix::ComputeEventId(event, *from.rules),
-                     .room_id = intent.room_id,
-                     .event = std::move(event)};
+  return SignedLeave{
+      .event_id = matrix::ComputeEventId(event, *from.rules), .room_id = intent.room_id, .event = std::move(event)};
 }
 
 absl::StatusOr<std::string> AskServerName(http::HttpClient& client, const std::string& url) {
@@ -116,8 +115,8 @@ absl::StatusOr<std::string> AskServerName(http::HttpClient& client, const std::s
   const JsonObject* members = document.ok() ? document->AsObject() : nullptr;
   const std::string* name = members == nullptr ? nullptr : FindString(*members, "server_name");
   if (response->status != 200 || name == nullptr) {
-    return Refuse(Reason::kBadJson, fmt::format("{}/_matrix/key/v2/server answered {} without a server_name", url,
-                                                response->status));
+    return Refuse(Reason::kBadJson,
+                  fmt::format("{}/_matrix/key/v2/server answered {} without a server_name", url, response->status));
   }
   return *name;
 }
@@ -134,11 +133,8 @@ std::string SendLeaveTarget(LeaveApi api, std::string_view room_id, std::string_
 
 std::string RemoteServer::Authorization(const Destination& to, std::string_view method, std::string_view target,
                                         const Json* content) const {
-  const matrix::SignedRequest request{.method = method,
-                                      .uri = target,
-                                      .origin = identity_.name(),
-                                      .destination = to.server_name,
-                                      .content = content};
+  const matrix::SignedRequest request{
+      .method = method, .uri = target, .origin = identity_.name(), .destination = to.server_name, .content = content};
   return matrix::FormatXMatrix({.origin = identity_.name(),
                                 .destination = to.server_name,
                                 .key = identity_.key().key_id(),

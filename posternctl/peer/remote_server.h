@@ -1,5 +1,6 @@
-// A remote homeserver, played: it signs its requests, asks for a leave template, completes, hashes and signs the event, and
-// submits it. The steps are apart, so that a caller may take templates beforehand, or spoil what lies between two steps.
+// A remote homeserver, played: it signs its requests, asks for a leave template, completes, hashes and signs the event,
+// and submits it. The steps are apart, so that a caller may take templates beforehand, or spoil what lies between two
+// steps.
 #pragma once
 
 #include <string>
@@ -45,21 +46,22 @@ struct SignedLeave {
   matrix::JsonObject event;
 };
 
-/// Reads the body of a 200 of make_leave, or of a file in which one was kept. A missing room_version reads as "1". Refuses:
-/// kBadJson for what is no template, kUnsupportedVersion.
+/// Reads the body of a 200 of make_leave, or of a file in which one was kept. A missing room_version reads as "1".
+/// Refuses: kBadJson for what is no template, kUnsupportedVersion.
 absl::StatusOr<LeaveTemplate> ReadLeaveTemplate(std::string_view body);
 
-/// What the specification has a server verify before it signs ("make_leave"): room, sender, state key, type and membership are
-/// those that were asked for. Refuses: kBadStructure, naming the member.
+/// What the specification has a server verify before it signs ("make_leave"): room, sender, state key, type and
+/// membership are those that were asked for. Refuses: kBadStructure, naming the member.
 absl::Status CheckLeaveTemplate(const LeaveTemplate& from, const LeaveIntent& intent);
 
-/// Builds the event from `intent` alone and takes only prev_events, auth_events and depth from the template (pitfall L21), hashes
-/// and signs it as `identity`. Versions 1-2: under a new random event id of that server.
-/// Refuses: kBadStructure where the template lacks one of the three.
+/// Builds the event from `intent` alone and takes only prev_events, auth_events and depth from the template (pitfall
+/// L21), hashes and signs it as `identity`. Versions 1-2: under a new random event id of that server. Refuses:
+/// kBadStructure where the template lacks one of the three.
 absl::StatusOr<SignedLeave> CompleteLeave(const LeaveTemplate& from, const LeaveIntent& intent,
                                           const ServerIdentity& identity, absl::Time now);
 
-/// The name that the server at `url` publishes in its key document. Refuses: UNAVAILABLE, or kBadJson for another answer.
+/// The name that the server at `url` publishes in its key document. Refuses: UNAVAILABLE, or kBadJson for another
+/// answer.
 absl::StatusOr<std::string> AskServerName(http::HttpClient& client, const std::string& url);
 
 /// The targets of the requests below, percent-encoded.

@@ -13,15 +13,16 @@
 
 namespace postern::peer {
 
-/// A new key from the system's random source, under a random id ("ed25519:a_AbCd"), or under `key_id` if that is not empty.
-/// Refuses: kInvalidArgument for an id that is none, kInternal without random bytes.
+/// A new key from the system's random source, under a random id ("ed25519:a_AbCd"), or under `key_id` if that is not
+/// empty. Refuses: kInvalidArgument for an id that is none, kInternal without random bytes.
 absl::StatusOr<matrix::SigningKey> GenerateKey(std::string_view key_id, std::string* seed_base64);
 
-/// A line of a key file as homeservers have it: "ed25519 a_AbCd <unpadded base64 of the seed>", without the end of line.
+/// A line of a key file as homeservers have it: "ed25519 a_AbCd <unpadded base64 of the seed>", without the end of
+/// line.
 std::string KeyFileLine(std::string_view key_id, std::string_view seed_base64);
 
-/// Reads the text of such a file: a key a line, the first one signs; empty lines and lines that begin with '#' are skipped.
-/// Refuses: kInvalidArgument, naming the line.
+/// Reads the text of such a file: a key a line, the first one signs; empty lines and lines that begin with '#' are
+/// skipped. Refuses: kInvalidArgument, naming the line.
 absl::StatusOr<std::vector<matrix::SigningKey>> ReadKeyText(std::string_view text);
 /// The same from a file. Refuses: kInvalidArgument, naming the file.
 absl::StatusOr<std::vector<matrix::SigningKey>> ReadKeyFile(const std::string& path);
@@ -37,7 +38,8 @@ class ServerIdentity {
   const matrix::ServerName& server_name() const { return name_; }
   const matrix::SigningKey& key() const { return keys_.front(); }
 
-  /// What GET /_matrix/key/v2/server answers (server-server API, "Publishing Keys"): valid for a day, signed by every key.
+  /// What GET /_matrix/key/v2/server answers (server-server API, "Publishing Keys"): valid for a day, signed by every
+  /// key.
   matrix::JsonObject KeyDocument(absl::Time now) const;
 
  private:

@@ -1,4 +1,5 @@
-// What an operator does to the rooms of this server (proto/postern/gateway/v1/admin.proto), on a loopback port of its own.
+// What an operator does to the rooms of this server (proto/postern/gateway/v1/admin.proto), on a loopback port of its
+// own.
 #pragma once
 
 #include "postern/gateway/v1/admin.grpc.pb.h"

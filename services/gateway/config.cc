@@ -75,7 +75,8 @@ void DeclareServing(Settings& settings, GatewayConfig& config) {
   settings.Time("shutdown_grace", &config.shutdown_grace, absl::ZeroDuration(), absl::Minutes(10),
                 "how long requests in flight may still take after SIGTERM");
   settings.Integer("workers", &config.workers, 2, 1024, "threads that serve requests");
-  settings.Integer("queue_limit", &config.queue_limit, 1, 1000000, "requests that may wait for a thread; more are answered 503");
+  settings.Integer("queue_limit", &config.queue_limit, 1, 1000000,
+                   "requests that may wait for a thread; more are answered 503");
   settings.Text("log_level", &config.log_level, "debug, info, warning or error");
 }
 
@@ -87,7 +88,8 @@ void DeclareTrust(Settings& settings, GatewayConfig& config) {
   settings.Text("store", &config.store, "the store's address, or several with commas");
   settings.Text("validator", &config.validator, "the validators' address, or several with commas");
   settings.Flag("plaintext", &config.between_services.plaintext, "no TLS between the services");
-  settings.Text("certificate_file", &config.between_services.certificate_file, "PEM certificate for the other services");
+  settings.Text("certificate_file", &config.between_services.certificate_file,
+                "PEM certificate for the other services");
   settings.Text("key_file", &config.between_services.key_file, "PEM key of that certificate");
   settings.Text("ca_file", &config.between_services.ca_file, "PEM of who may speak to this service");
   settings.Flag("allow_private_networks", &config.allow_private_networks,
@@ -100,7 +102,8 @@ void DeclareTrust(Settings& settings, GatewayConfig& config) {
 
 void DeclareLimits(Settings& settings, GatewayConfig& config, FederationLimits& limits) {
   settings.Flag("rate_limits", &config.rate_limits, "limit what an address and what a server may ask");
-  settings.Integer("rc_federation.window_size", &limits.window_size, 1, kMost, "milliseconds over which requests are counted");
+  settings.Integer("rc_federation.window_size", &limits.window_size, 1, kMost,
+                   "milliseconds over which requests are counted");
   settings.Integer("rc_federation.sleep_limit", &config.rc_federation.limits.sleep_limit, 1, kMost,
                    "requests in a window before further ones are delayed");
   settings.Integer("rc_federation.sleep_delay", &limits.sleep_delay, 0, kMost, "milliseconds of that delay");
@@ -110,7 +113,8 @@ void DeclareLimits(Settings& settings, GatewayConfig& config, FederationLimits& 
                    "requests of one server worked on at once");
   settings.Table("rc_federation.origins", {"window_size", "sleep_limit", "sleep_delay", "reject_limit", "concurrent"},
                  &limits.origins, "limits of their own for servers by name");
-  settings.Integer("address_limit.per_second", &config.address_per_second, 1, kMost, "requests a second from one address");
+  settings.Integer("address_limit.per_second", &config.address_per_second, 1, kMost,
+                   "requests a second from one address");
   settings.Integer("address_limit.burst", &config.address_burst, 1, kMost, "requests at once from one address");
   settings.Text("client_address_header", &config.client_address_header,
                 "the header in which a trusted proxy names the client, e.g. X-Forwarded-For; its last entry counts");

@@ -1,5 +1,5 @@
-// The one place that uses this server's signing key, for typed purposes only (pitfall K08): there is no call that signs bytes
-// it is given.
+// The one place that uses this server's signing key, for typed purposes only (pitfall K08): there is no call that signs
+// bytes it is given.
 #pragma once
 
 #include <string>
@@ -36,17 +36,17 @@ class EventSigner {
 
   const matrix::ServerName& server_name() const { return server_name_; }
 
-  /// The `Authorization` header of a request of this server to `destination`. `uri` is the request target as it is sent;
-  /// `content` nullptr for a request without a body.
+  /// The `Authorization` header of a request of this server to `destination`. `uri` is the request target as it is
+  /// sent; `content` nullptr for a request without a body.
   std::string SignRequestTo(const matrix::ServerName& destination, std::string_view method, std::string_view uri,
                             const matrix::Json* content) const;
 
   /// Hashes and signs an event whose sender is a user of this server. Refuses: kInvalidArgument for any other.
   absl::StatusOr<SignedEvent> SignOwnEvent(matrix::JsonObject event, const matrix::RoomRules& rules) const;
 
-  /// Adds this server's signature to a leave that the six steps accepted (or soft-failed), keeping all that are there and never
-  /// touching `hashes`. `copy` must be the bytes that the verdict judged. Refuses: kInternal for other bytes, for another
-  /// outcome, and for anything but a leave.
+  /// Adds this server's signature to a leave that the six steps accepted (or soft-failed), keeping all that are there
+  /// and never touching `hashes`. `copy` must be the bytes that the verdict judged. Refuses: kInternal for other bytes,
+  /// for another outcome, and for anything but a leave.
   absl::StatusOr<SignedEvent> Countersign(std::string_view copy, const matrix::v1::Verdict& verdict,
                                           const matrix::RoomRules& rules) const;
 

@@ -1,5 +1,5 @@
-// An event before it is hashed and signed: what it cites and where it stands in its room. For templates that peers complete, and for
-// what this server mints itself.
+// An event before it is hashed and signed: what it cites and where it stands in its room. For templates that peers
+// complete, and for what this server mints itself.
 #pragma once
 
 #include <cstdint>
@@ -40,18 +40,18 @@ struct EventPlace {
   absl::Time at;
 };
 
-/// The event, without `hashes`, `signatures` and, in versions 1-2, `event_id`. Those versions cite with reference hashes. Refuses:
-/// kInternal where a cited event cannot be read.
+/// The event, without `hashes`, `signatures` and, in versions 1-2, `event_id`. Those versions cite with reference
+/// hashes. Refuses: kInternal where a cited event cannot be read.
 absl::StatusOr<matrix::JsonObject> BuildEvent(const EventIntent& intent, const EventPlace& place,
                                               const matrix::RoomRules& rules);
 
-/// The place after `context`'s forward extremities, citing of its current state what the rules select for `intent` ("Auth events
-/// selection"). Refuses: kInternal where the context lacks an event that it names.
+/// The place after `context`'s forward extremities, citing of its current state what the rules select for `intent`
+/// ("Auth events selection"). Refuses: kInternal where the context lacks an event that it names.
 absl::StatusOr<EventPlace> PlaceAfter(const store::v1::TemplateContext& context, const EventIntent& intent,
                                       const matrix::RoomRules& rules, absl::Time now);
 
-/// What the validator is asked before `event` is given out or signed. Versions 1-2: `event` gets an id of `server_name` for the
-/// question if it has none.
+/// What the validator is asked before `event` is given out or signed. Versions 1-2: `event` gets an id of `server_name`
+/// for the question if it has none.
 validator::v1::AuthorizeRequest AskFor(matrix::JsonObject event, const EventPlace& place,
                                        const matrix::v1::JudgingContext& room, const matrix::RoomRules& rules,
                                        std::string_view server_name);

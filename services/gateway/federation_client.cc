@@ -23,7 +23,8 @@ http::ClientOptions Bounded(http::ClientOptions options) {
 
 FederationClient::FederationClient(http::ClientOptions options) : http_(Bounded(std::move(options))) {}
 
-absl::StatusOr<matrix::ServerKeys> FederationClient::FetchKeys(const matrix::ServerName& server, absl::Duration timeout) {
+absl::StatusOr<matrix::ServerKeys> FederationClient::FetchKeys(const matrix::ServerName& server,
+                                                               absl::Duration timeout) {
   const ServerLocation location = Locate(server);
   const auto response = http_.Send({.method = "GET",
                                     .url = location.url + "/_matrix/key/v2/server",

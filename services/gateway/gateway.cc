@@ -196,7 +196,8 @@ absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const GatewayConfig& con
   if (!store.ok()) return store.status();
   auto validator = rpc::OpenChannel(config.validator, config.between_services);
   if (!validator.ok()) return validator.status();
-  auto gateway = std::make_unique<RunningGateway>(config, std::move(*name), std::move(*keys), Peers{*store, *validator});
+  auto gateway =
+      std::make_unique<RunningGateway>(config, std::move(*name), std::move(*keys), Peers{*store, *validator});
   if (absl::Status status = gateway->Listen(); !status.ok()) return status;
   return std::unique_ptr<Gateway>(std::move(gateway));
 }

@@ -11,8 +11,8 @@ namespace postern::gateway {
 
 class Gateway {
  public:
-  /// Reads the keys, listens and serves. The store and the validators need not be there yet: until they are, /readyz names them.
-  /// Refuses: kInvalidArgument, naming what is wrong.
+  /// Reads the keys, listens and serves. The store and the validators need not be there yet: until they are, /readyz
+  /// names them. Refuses: kInvalidArgument, naming what is wrong.
   static absl::StatusOr<std::unique_ptr<Gateway>> Start(const GatewayConfig& config);
   virtual ~Gateway() = default;
 

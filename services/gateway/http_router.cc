@@ -28,7 +28,8 @@ std::vector<std::string_view> Segments(std::string_view path) {
   }
 }
 
-/// What `path` holds at the variable places of `pattern`, or nullopt if it is another path. An encoded '/' stays in its segment.
+/// What `path` holds at the variable places of `pattern`, or nullopt if it is another path. An encoded '/' stays in its
+/// segment.
 std::optional<std::vector<std::string>> ArgumentsOf(std::string_view pattern,
                                                     const std::vector<std::string_view>& segments) {
   const auto wanted = Segments(pattern);
@@ -109,10 +110,15 @@ std::optional<http::Response> HttpRouter::OnHead(const http::Request& head) {
   }
   if (refusal.ok()) return std::nullopt;
   std::optional<http::Response> response;
-  Exchange exchange({.method = head.method, .target = head.target, .headers = head.headers, .body = {}, .has_body = false,
-                     .remote_address = ClientAddress(head)},
-                    match.route == nullptr ? "unknown" : match.route->name, {}, options_.request_timeout,
-                    [&](http::Response answer) { response = std::move(answer); }, metrics_);
+  Exchange exchange(
+      {.method = head.method,
+       .target = head.target,
+       .headers = head.headers,
+       .body = {},
+       .has_body = false,
+       .remote_address = ClientAddress(head)},
+      match.route == nullptr ? "unknown" : match.route->name, {}, options_.request_timeout,
+      [&](http::Response answer) { response = std::move(answer); }, metrics_);
   exchange.Refuse(refusal);
   return response;
 }
@@ -133,11 +139,11 @@ void HttpRouter::OnRequest(http::Request request, http::Respond respond) {
 http::Response HttpRouter::OnRefused(const absl::Status& why) {
   http::Response response = RefusalResponse(why);
   const std::string_view reason = matrix::RefusalOf(matrix::ReasonOf(why)).name;
-  metrics_.Count("postern_gateway_requests_total",
-                 {{"route", "unread"}, {"status", std::to_string(response.status)}});
+  metrics_.Count("postern_gateway_requests_total", {{"route", "unread"}, {"status", std::to_string(response.status)}});
   metrics_.Count("postern_gateway_refusals_total", {{"route", "unread"}, {"reason", reason}});
-  telemetry::Log(telemetry::Level::kInfo, "request",
-                 {{"route", "unread"}, {"reason", reason}, {"detail", matrix::DetailOf(why)}, {"status", response.status}});
+  telemetry::Log(
+      telemetry::Level::kInfo, "request",
+      {{"route", "unread"}, {"reason", reason}, {"detail", matrix::DetailOf(why)}, {"status", response.status}});
   return response;
 }
 

@@ -20,9 +20,9 @@ namespace postern::gateway {
 
 /// One path that is known. Exactly one of `peer` and `open` is set.
 struct RouteEntry {
-  std::string_view name;    // for logs and metrics
+  std::string_view name;  // for logs and metrics
   std::string_view method;
-  std::string_view path;    // "{}" stands for one segment
+  std::string_view path;  // "{}" stands for one segment
   PeerRoute* peer = nullptr;
   PublicRoute* open = nullptr;
 };

@@ -63,7 +63,8 @@ absl::StatusOr<matrix::ServerKeys> ReadKeyDocument(std::string_view text, const 
     return Unbelievable(server, "names another server");
   }
   const Json* valid_until = document.Find("valid_until_ts");
-  if (valid_until == nullptr || valid_until->AsInteger() == nullptr) return Unbelievable(server, "has no valid_until_ts");
+  if (valid_until == nullptr || valid_until->AsInteger() == nullptr)
+    return Unbelievable(server, "has no valid_until_ts");
   matrix::ServerKeys keys{server.text(), absl::FromUnixMillis(*valid_until->AsInteger()), {}};
   if (keys.valid_until <= now) return Unbelievable(server, "is over its time");
 

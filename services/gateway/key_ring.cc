@@ -65,7 +65,12 @@ const matrix::VerifyKey* KnownKeys::Current(std::string_view key_id, absl::Time 
 
 KeyRing::KeyRing(StoreClient& store, KeySource& source, rpc::WorkerPool& fetchers, Clock clock,
                  telemetry::Metrics& metrics, KeyRingLimits limits)
-    : store_(store), source_(source), fetchers_(fetchers), clock_(std::move(clock)), metrics_(metrics), limits_(limits) {}
+    : store_(store),
+      source_(source),
+      fetchers_(fetchers),
+      clock_(std::move(clock)),
+      metrics_(metrics),
+      limits_(limits) {}
 
 void KeyRing::Find(const KeyQuery& query, Then then) {
   std::optional<absl::StatusOr<KnownKeysPtr>> answer;
@@ -96,7 +101,8 @@ absl::StatusOr<KnownKeysPtr> KeyRing::Wait(const KeyQuery& query, absl::Time dea
   });
   std::unique_lock lock(box->mutex);
   if (!box->filled.wait_until(lock, absl::ToChronoTime(deadline), [&] { return box->answer.has_value(); })) {
-    return Refuse(Reason::kOriginKeyUnavailable, fmt::format("the keys of {} did not come in time", query.server.text()));
+    return Refuse(Reason::kOriginKeyUnavailable,
+                  fmt::format("the keys of {} did not come in time", query.server.text()));
   }
   return std::move(*box->answer);
 }

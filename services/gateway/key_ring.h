@@ -30,7 +30,8 @@ struct KnownKeys {
   matrix::ServerKeys keys;
   absl::Time fetched_at;
 
-  /// Until when requests may be authenticated with them: the document's own time, at most 7 days from when it was fetched.
+  /// Until when requests may be authenticated with them: the document's own time, at most 7 days from when it was
+  /// fetched.
   absl::Time believed_until() const;
   /// The key of that id that is current at `now`; nullptr for an old, an expired or an unknown one.
   const matrix::VerifyKey* Current(std::string_view key_id, absl::Time now) const;
@@ -53,8 +54,8 @@ struct KeyQuery {
 };
 
 struct KeyRingLimits {
-  std::size_t max_servers = 10000;          // in memory
-  std::size_t max_flights = 64;             // servers being asked, or waiting to be asked
+  std::size_t max_servers = 10000;  // in memory
+  std::size_t max_flights = 64;     // servers being asked, or waiting to be asked
   std::size_t max_flights_per_address = 8;
   std::size_t max_waiting_per_flight = 256;
   absl::Duration fetch_timeout = absl::Seconds(10);
@@ -66,21 +67,22 @@ struct KeyRingLimits {
 /// Thread-safe. `fetchers` are threads of its own, for they wait for other servers.
 class KeyRing {
  public:
-  /// OK: what the server says of its keys; the ids asked for need not be among them. kOriginKeyUnavailable: they could not be
-  /// had just now, and why.
+  /// OK: what the server says of its keys; the ids asked for need not be among them. kOriginKeyUnavailable: they could
+  /// not be had just now, and why.
   using Then = std::function<void(absl::StatusOr<KnownKeysPtr>)>;
 
   KeyRing(StoreClient& store, KeySource& source, rpc::WorkerPool& fetchers, Clock clock, telemetry::Metrics& metrics,
           KeyRingLimits limits = {});
 
-  /// Calls `then` once: at once, on this thread, if nothing has to be asked for; else later on one of the fetchers, where it must
-  /// not stay.
+  /// Calls `then` once: at once, on this thread, if nothing has to be asked for; else later on one of the fetchers,
+  /// where it must not stay.
   void Find(const KeyQuery& query, Then then);
 
   /// The same for a caller that may block, at most until `deadline`.
   absl::StatusOr<KnownKeysPtr> Wait(const KeyQuery& query, absl::Time deadline);
 
-  /// To be called once a request of `server` has passed row 8: what was fetched for it goes to the store (once, in the background).
+  /// To be called once a request of `server` has passed row 8: what was fetched for it goes to the store (once, in the
+  /// background).
   void Keep(const matrix::ServerName& server);
 
  private:

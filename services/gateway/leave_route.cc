@@ -114,10 +114,14 @@ absl::StatusOr<Outcome> AnswerTo(Outcome outcome, matrix::v1::Reason reason, std
 
 std::string_view NameOf(Outcome outcome) {
   switch (outcome) {
-    case matrix::v1::OUTCOME_ACCEPTED: return "accepted";
-    case matrix::v1::OUTCOME_SOFT_FAILED: return "soft_failed";
-    case matrix::v1::OUTCOME_REJECTED: return "rejected";
-    default: return "invalid";
+    case matrix::v1::OUTCOME_ACCEPTED:
+      return "accepted";
+    case matrix::v1::OUTCOME_SOFT_FAILED:
+      return "soft_failed";
+    case matrix::v1::OUTCOME_REJECTED:
+      return "rejected";
+    default:
+      return "invalid";
   }
 }
 
@@ -179,7 +183,8 @@ absl::StatusOr<Outcome> LeaveRoute::Submit(AuthenticRequest& request) {
       exchange.notes().verdict = "replay";
       return **stored_before;
     }
-    if (services_.signer.CountersignedBytes(leave->json(), leave->submitted_bytes()) > matrix::kMaxEventBytes) {  // row 11
+    if (services_.signer.CountersignedBytes(leave->json(), leave->submitted_bytes()) >
+        matrix::kMaxEventBytes) {  // row 11
       return Refuse(Reason::kEventTooLarge, "with this server's signature the event is over 65,536 bytes");
     }
     if (absl::Status status = CheckMembership(*context); !status.ok()) return status;  // row 12
@@ -226,8 +231,8 @@ absl::StatusOr<matrix::v1::Verdict> LeaveRoute::Judge(const AuthenticRequest& re
   return verdict;
 }
 
-/// The origin is the only server that must have signed a leave. Its keys are here already, for it has signed the request; but the
-/// event may be signed by another of its keys than those known, and then it is asked once.
+/// The origin is the only server that must have signed a leave. Its keys are here already, for it has signed the
+/// request; but the event may be signed by another of its keys than those known, and then it is asked once.
 absl::StatusOr<KnownKeysPtr> LeaveRoute::KeysFor(const AuthenticRequest& request, const Leave& leave) {
   KeyQuery query{leave.origin(), {}, KeyUse::kEvent, request.exchange().request().remote_address};
   if (const JsonObject* signatures = SignaturesOf(leave.json(), leave.origin().text()); signatures != nullptr) {
@@ -245,11 +250,13 @@ absl::StatusOr<KnownKeysPtr> LeaveRoute::KeysFor(const AuthenticRequest& request
   if (!place.had()) return Refuse(Reason::kOverloaded, "too many requests wait for keys");
   auto keys = services_.key_ring.Wait(query, request.exchange().call().deadline);
   if (keys.ok()) return keys;
-  return Refuse(Reason::kSigningKeyUnavailable,
-                fmt::format("the key that signed the event could not be had just now: {}", matrix::DetailOf(keys.status())));
+  return Refuse(
+      Reason::kSigningKeyUnavailable,
+      fmt::format("the key that signed the event could not be had just now: {}", matrix::DetailOf(keys.status())));
 }
 
-absl::StatusOr<std::string> LeaveRoute::CopyToStore(const matrix::v1::Verdict& verdict, const matrix::RoomRules& rules) {
+absl::StatusOr<std::string> LeaveRoute::CopyToStore(const matrix::v1::Verdict& verdict,
+                                                    const matrix::RoomRules& rules) {
   if (verdict.outcome() == matrix::v1::OUTCOME_REJECTED) return verdict.judged_copy();
   auto signed_event = services_.signer.Countersign(verdict.judged_copy(), verdict, rules);
   if (!signed_event.ok()) return signed_event.status();

@@ -17,8 +17,8 @@
 
 namespace postern::gateway {
 
-/// A user's own leave of the room in the path, submitted by that user's server. Whether it may stand is not known yet. Only
-/// CheckLeaveStructure makes one.
+/// A user's own leave of the room in the path, submitted by that user's server. Whether it may stand is not known yet.
+/// Only CheckLeaveStructure makes one.
 class Leave {
  public:
   const std::string& room_id() const { return room_id_; }
@@ -51,12 +51,13 @@ class Leave {
   std::size_t submitted_bytes_ = 0;
 };
 
-/// Takes the content of `request`. `room_id` and `event_id` are those of its path. Refuses: kBadStructure naming the member (row
-/// 6), kNotThisLeave (row 7).
+/// Takes the content of `request`. `room_id` and `event_id` are those of its path. Refuses: kBadStructure naming the
+/// member (row 6), kNotThisLeave (row 7).
 absl::StatusOr<Leave> CheckLeaveStructure(AuthenticRequest& request, const std::string& room_id,
                                           const std::string& event_id);
 
-/// The part of row 7 that needs the room version: in versions 1-2 the event id's server is the origin. Refuses: kNotThisLeave.
+/// The part of row 7 that needs the room version: in versions 1-2 the event id's server is the origin. Refuses:
+/// kNotThisLeave.
 absl::Status CheckEventIdServer(const Leave& leave, const matrix::RoomRules& rules);
 
 }  // namespace postern::gateway

@@ -49,7 +49,8 @@ absl::StatusOr<matrix::ServerName> OriginOf(const std::vector<XMatrixHeader>& he
   return origin;
 }
 
-/// Says which key, until when it holds, what our clock is and what was signed, so that skew and proxies can be told apart.
+/// Says which key, until when it holds, what our clock is and what was signed, so that skew and proxies can be told
+/// apart.
 std::string Diagnosis(std::string_view why, const XMatrixHeader& header, const KnownKeys& known, absl::Time now,
                       const http::Request& request) {
   return fmt::format("{}; key {}, valid until {}, our clock {}, request target {}", why, header.key,

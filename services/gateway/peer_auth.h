@@ -45,14 +45,14 @@ class AuthenticRequest {
 /// Thread-safe.
 class PeerAuth {
  public:
-  /// Refuses: kUnauthenticated; kOriginKeyUnavailable (the same to the peer) for trouble with fetching keys. The exchange's notes
-  /// say why.
+  /// Refuses: kUnauthenticated; kOriginKeyUnavailable (the same to the peer) for trouble with fetching keys. The
+  /// exchange's notes say why.
   using Then = std::function<void(absl::StatusOr<AuthenticRequest>)>;
 
   PeerAuth(matrix::ServerName server_name, KeyRing& key_ring, Clock clock);
 
-  /// Calls `then` once: on this thread where the origin's keys are known, else on a thread where it must not stay. `content` is
-  /// what the body holds, numbers as they were written.
+  /// Calls `then` once: on this thread where the origin's keys are known, else on a thread where it must not stay.
+  /// `content` is what the body holds, numbers as they were written.
   void Authenticate(std::shared_ptr<Exchange> exchange, std::optional<matrix::Json> content, Then then);
 
  private:

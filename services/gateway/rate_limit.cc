@@ -28,7 +28,8 @@ constexpr int kSweptAtOnce = 4;
 
 }  // namespace
 
-AddressLimiter::AddressLimiter(AddressLimits limits, telemetry::Metrics& metrics) : limits_(limits), metrics_(metrics) {}
+AddressLimiter::AddressLimiter(AddressLimits limits, telemetry::Metrics& metrics)
+    : limits_(limits), metrics_(metrics) {}
 
 absl::Status AddressLimiter::Admit(std::string_view address, absl::Time now) {
   const std::string key = BucketOf(address);
@@ -179,7 +180,8 @@ void OriginLimiter::Leave(const std::string& name) {
     next = std::move(origin.ready.front());
     origin.ready.pop_front();
   }
-  // On the alarm's thread: where turns end as they begin (no worker is free), this must not recurse through the whole queue.
+  // On the alarm's thread: where turns end as they begin (no worker is free), this must not recurse through the whole
+  // queue.
   alarm_.At(clock_(), [this, name, next = std::move(next)] { next(std::make_shared<Turn>(*this, name), true); });
 }
 

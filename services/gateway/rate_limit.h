@@ -77,9 +77,9 @@ class ThreadAlarm : public Alarm {
   std::thread thread_;
 };
 
-/// Synapse's names and meanings: of the requests that an origin makes in `window_size`, those beyond `sleep_limit` wait for
-/// `sleep_delay` first; at most `concurrent` are worked on at once, the others queue; where more than `reject_limit` wait, the
-/// next is refused.
+/// Synapse's names and meanings: of the requests that an origin makes in `window_size`, those beyond `sleep_limit` wait
+/// for `sleep_delay` first; at most `concurrent` are worked on at once, the others queue; where more than
+/// `reject_limit` wait, the next is refused.
 struct OriginLimits {
   absl::Duration window_size = absl::Seconds(1);
   std::int64_t sleep_limit = 1000;
@@ -116,8 +116,8 @@ class OriginLimiter {
 
   OriginLimiter(OriginLimiterOptions options, Clock clock, Alarm& alarm, telemetry::Metrics& metrics);
 
-  /// Runs `begin` once, now or when it is this request's turn. Refuses, and does not take `begin`: kOriginLimited, with when to come
-  /// back.
+  /// Runs `begin` once, now or when it is this request's turn. Refuses, and does not take `begin`: kOriginLimited, with
+  /// when to come back.
   absl::Status Enter(const std::string& origin, Begin begin);
 
   std::size_t size() const;

@@ -28,11 +28,13 @@ absl::Duration RetryAfter(const absl::Status& why) {
 /// Details may quote what a stranger wrote, which need not be UTF-8.
 std::string Printable(std::string_view text) {
   std::string printable(text.substr(0, kLongestError));
-  std::replace_if(printable.begin(), printable.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::replace_if(
+      printable.begin(), printable.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   return printable;
 }
 
-/// What the peer is told. Whether it is who it says, it learns only as yes or no; what ails this server within, by its kind.
+/// What the peer is told. Whether it is who it says, it learns only as yes or no; what ails this server within, by its
+/// kind.
 std::string ErrorText(const matrix::Refusal& row, const absl::Status& why) {
   if (row.http_status == kUnauthorized) return "The request could not be authenticated.";
   if (row.http_status != kServiceUnavailable) return Printable(matrix::DetailOf(why));

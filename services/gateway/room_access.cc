@@ -13,8 +13,7 @@ using matrix::Refuse;
 
 absl::StatusOr<matrix::JsonObject> ContentOf(const matrix::v1::StoredEvent& event) {
   auto json = matrix::ParseJson(event.pdu());
-  matrix::Json* content =
-      json.ok() && json->AsObject() != nullptr ? json->AsObject()->Find("content") : nullptr;
+  matrix::Json* content = json.ok() && json->AsObject() != nullptr ? json->AsObject()->Find("content") : nullptr;
   if (content == nullptr || content->AsObject() == nullptr) {
     return Refuse(Reason::kInternal, "a stored state event cannot be read");
   }

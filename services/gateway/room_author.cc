@@ -74,7 +74,8 @@ EventIntent PowerIntent(const matrix::UserId& creator, const matrix::RoomRules& 
   return StateIntent("m.room.power_levels", creator, std::move(content));
 }
 
-EventIntent OneMember(std::string_view type, std::string_view key, std::string_view value, const matrix::UserId& sender) {
+EventIntent OneMember(std::string_view type, std::string_view key, std::string_view value,
+                      const matrix::UserId& sender) {
   JsonObject content;
   content.Set(key, value);
   return StateIntent(type, sender, std::move(content));
@@ -122,8 +123,8 @@ void SetEntry(matrix::v1::StateEntry& entry, const EventIntent& intent, const st
   entry.set_event_id(event_id);
 }
 
-/// The verdict on an event that was authorised before it was signed: what it changes is its own key. It rests on everything that
-/// was read, and never goes in beside an event that changed some of that.
+/// The verdict on an event that was authorised before it was signed: what it changes is its own key. It rests on
+/// everything that was read, and never goes in beside an event that changed some of that.
 matrix::v1::Verdict AcceptedVerdict(const EventIntent& intent, const SignedEvent& event,
                                     const validator::v1::AuthorizeResponse& allowed,
                                     const store::v1::GetTemplateContextRequest& read, absl::Time now) {
@@ -164,7 +165,8 @@ store::v1::GetEventContextRequest EventContextRequestFor(const std::string& room
 /// An event of another server's user, hashed but signed by nobody.
 MintedEvent HashedOnly(const EventIntent& intent, JsonObject event, const std::string& server,
                        const matrix::RoomRules& rules) {
-  if (rules.event_id_format == matrix::EventIdFormat::kCarried) event.Set("event_id", "$" + RandomLetters(24) + ":" + server);
+  if (rules.event_id_format == matrix::EventIdFormat::kCarried)
+    event.Set("event_id", "$" + RandomLetters(24) + ":" + server);
   JsonObject hashes;
   hashes.Set("sha256", matrix::EncodeBase64(matrix::ContentHash(event)));
   event.Set("hashes", std::move(hashes));

@@ -1,4 +1,5 @@
-// What this server writes into rooms: events of its own users, asked of the validator, hashed, signed and persisted like any other.
+// What this server writes into rooms: events of its own users, asked of the validator, hashed, signed and persisted
+// like any other.
 #pragma once
 
 #include <string>
@@ -50,16 +51,16 @@ class RoomAuthor {
  public:
   RoomAuthor(const EventSigner& signer, StoreClient& store, ValidatorClient& validator, Clock clock);
 
-  /// Makes a room: create, the creator's join, power levels, join rules, history visibility, and what `room` adds. Refuses:
-  /// kUnsupportedVersion, kInvalidArgument, kNotAuthorised with the rule.
+  /// Makes a room: create, the creator's join, power levels, join rules, history visibility, and what `room` adds.
+  /// Refuses: kUnsupportedVersion, kInvalidArgument, kNotAuthorised with the rule.
   absl::StatusOr<CreatedRoom> Create(const rpc::CallContext& call, const NewRoom& room);
 
-  /// Adds one state event; `intent.sender` empty: the room's creator. Refuses: kUnknownRoom, kInvalidArgument (no user of this
-  /// server), kNotAuthorised with the rule, kRoomBusy.
+  /// Adds one state event; `intent.sender` empty: the room's creator. Refuses: kUnknownRoom, kInvalidArgument (no user
+  /// of this server), kNotAuthorised with the rule, kRoomBusy.
   absl::StatusOr<MintedEvent> AddState(const rpc::CallContext& call, const std::string& room_id, EventIntent intent);
 
-  /// Fills a room that Create has just made with users of `plan.remote`. Their joins and knocks are stored as given, without that
-  /// server's signature. Returns the users. Refuses: kSeedingOff.
+  /// Fills a room that Create has just made with users of `plan.remote`. Their joins and knocks are stored as given,
+  /// without that server's signature. Returns the users. Refuses: kSeedingOff.
   absl::StatusOr<std::vector<std::string>> Seed(const rpc::CallContext& call, const CreatedRoom& room,
                                                 std::string_view version, const SeedPlan& plan);
 
@@ -67,8 +68,8 @@ class RoomAuthor {
   absl::Status SeedingAllowed(const rpc::CallContext& call);
 
  private:
-  absl::StatusOr<MintedEvent> AddOnce(const rpc::CallContext& call, const std::string& room_id, const EventIntent& intent,
-                                      bool& lost_a_race);
+  absl::StatusOr<MintedEvent> AddOnce(const rpc::CallContext& call, const std::string& room_id,
+                                      const EventIntent& intent, bool& lost_a_race);
   /// The rule that allows it. Refuses: kNotAuthorised with the rule that does not.
   absl::StatusOr<validator::v1::AuthorizeResponse> Ask(const rpc::CallContext& call,
                                                        const validator::v1::AuthorizeRequest& question);

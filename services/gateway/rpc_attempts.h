@@ -24,15 +24,16 @@ struct RpcKind {
   bool try_again_if_full = false;
 };
 
-/// Calls `attempt` (context → grpc::Status) until it succeeds, says something that another attempt would not change, or has had its
-/// attempts.
+/// Calls `attempt` (context → grpc::Status) until it succeeds, says something that another attempt would not change, or
+/// has had its attempts.
 template <typename Attempt>
 absl::Status CallWithAttempts(const RpcKind& kind, const rpc::CallContext& call, telemetry::Metrics& metrics,
                               const Attempt& attempt) {
   absl::Status status;
   for (int left = kind.attempts; left > 0; --left) {
     const absl::Time begun = absl::Now();
-    if (begun >= call.deadline) return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "no time was left for the call");
+    if (begun >= call.deadline)
+      return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "no time was left for the call");
     grpc::ClientContext context;
     rpc::Prepare(call, context);
     status = rpc::FromGrpc(attempt(context), kind.unreachable);

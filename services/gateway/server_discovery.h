@@ -13,7 +13,8 @@ struct ServerLocation {
   std::string host;  // the Host header
 };
 
-/// Step 1 (IP literals), 2 (explicit port) and 6 (the name itself at 8448). The certificate must be for the host of the URL.
+/// Step 1 (IP literals), 2 (explicit port) and 6 (the name itself at 8448). The certificate must be for the host of the
+/// URL.
 ServerLocation Locate(const matrix::ServerName& server);
 
 }  // namespace postern::gateway

@@ -28,7 +28,8 @@ absl::StatusOr<matrix::SigningKey> ParseLine(const std::string& line, std::size_
   words >> algorithm >> version >> seed_text;
   if (seed_text.empty() || (words >> rest)) return LineError(number, "expected `ed25519 <key version> <seed>`");
   if (algorithm != "ed25519") return LineError(number, "the only algorithm is ed25519");
-  if (version.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos) {
+  if (version.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") !=
+      std::string::npos) {
     return LineError(number, "a key version holds letters, digits and '_' only");
   }
   const auto seed = matrix::DecodeBase64(seed_text);
@@ -46,8 +47,9 @@ absl::StatusOr<RetiredKey> ParseRetired(const std::string& entry) {
   std::int64_t expired_ms = 0;
   if (!key_id.starts_with("ed25519:") || !bytes || bytes->size() != matrix::kPublicKeyBytes ||
       !absl::SimpleAtoi(expired, &expired_ms) || expired_ms <= 0 || (words >> rest)) {
-    return Refuse(Reason::kInvalidArgument,
-                  fmt::format("old_verify_keys: expected `ed25519:a_old <base64 public key> <expired_ts>`, not '{}'", entry));
+    return Refuse(
+        Reason::kInvalidArgument,
+        fmt::format("old_verify_keys: expected `ed25519:a_old <base64 public key> <expired_ts>`, not '{}'", entry));
   }
   return RetiredKey{key_id, *bytes, absl::FromUnixMillis(expired_ms)};
 }

@@ -21,9 +21,10 @@ struct RetiredKey {
 /// Holds the secrets; only EventSigner may use them.
 class SigningKeys {
  public:
-  /// Reads `file`: a line a key, `ed25519 a_AbCd <unpadded base64 of the seed>`; empty lines and lines with '#' are skipped. The
-  /// first key signs, all of them are published. `retired` holds `ed25519:a_old <base64 public key> <expired, ms since 1970>`
-  /// each. Refuses: kInvalidArgument, naming the line, also for keys that are known to the world (pitfall K07).
+  /// Reads `file`: a line a key, `ed25519 a_AbCd <unpadded base64 of the seed>`; empty lines and lines with '#' are
+  /// skipped. The first key signs, all of them are published. `retired` holds `ed25519:a_old <base64 public key>
+  /// <expired, ms since 1970>` each. Refuses: kInvalidArgument, naming the line, also for keys that are known to the
+  /// world (pitfall K07).
   static absl::StatusOr<SigningKeys> Read(const std::string& file, const std::vector<std::string>& retired);
   /// The same from the text of such a file.
   static absl::StatusOr<SigningKeys> Parse(const std::string& text, const std::vector<std::string>& retired);

@@ -41,16 +41,16 @@ class GrpcStoreClient : public StoreClient {
   }
 
   absl::Status CreateRoom(const rpc::CallContext& call, const store::v1::CreateRoomRequest& request) override {
-    return Call<store::v1::CreateRoomResponse>("CreateRoom", kOnce, call, [&](auto& context, auto& response) {
-             return stub_->CreateRoom(&context, request, &response);
-           })
+    return Call<store::v1::CreateRoomResponse>(
+               "CreateRoom", kOnce, call,
+               [&](auto& context, auto& response) { return stub_->CreateRoom(&context, request, &response); })
         .status();
   }
 
   absl::Status SeedEvents(const rpc::CallContext& call, const store::v1::SeedEventsRequest& request) override {
-    return Call<store::v1::SeedEventsResponse>("SeedEvents", kOnce, call, [&](auto& context, auto& response) {
-             return stub_->SeedEvents(&context, request, &response);
-           })
+    return Call<store::v1::SeedEventsResponse>(
+               "SeedEvents", kOnce, call,
+               [&](auto& context, auto& response) { return stub_->SeedEvents(&context, request, &response); })
         .status();
   }
 
@@ -62,10 +62,9 @@ class GrpcStoreClient : public StoreClient {
   }
 
   absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) override {
-    return Call<store::v1::PutServerKeysResponse>("PutServerKeys", kReadAttempts, call,
-                                                  [&](auto& context, auto& response) {
-                                                    return stub_->PutServerKeys(&context, request, &response);
-                                                  })
+    return Call<store::v1::PutServerKeysResponse>(
+               "PutServerKeys", kReadAttempts, call,
+               [&](auto& context, auto& response) { return stub_->PutServerKeys(&context, request, &response); })
         .status();
   }
 

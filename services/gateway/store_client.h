@@ -15,8 +15,8 @@ class Channel;
 
 namespace postern::gateway {
 
-/// Thread-safe; no call outlives `call.deadline`. Each call may refuse with kStoreDown, kOverloaded or kDeadlineExceeded besides
-/// what it names; proto/postern/store/v1/store.proto has the contracts.
+/// Thread-safe; no call outlives `call.deadline`. Each call may refuse with kStoreDown, kOverloaded or
+/// kDeadlineExceeded besides what it names; proto/postern/store/v1/store.proto has the contracts.
 class StoreClient {
  public:
   virtual ~StoreClient() = default;
@@ -27,8 +27,8 @@ class StoreClient {
   /// Refuses: kUnknownRoom.
   virtual absl::StatusOr<store::v1::TemplateContext> GetTemplateContext(
       const rpc::CallContext& call, const store::v1::GetTemplateContextRequest& request) = 0;
-  /// OK means that PostgreSQL has confirmed the commit, or that nothing was written and the context is fresh. May be repeated: an
-  /// id that is stored is not written again.
+  /// OK means that PostgreSQL has confirmed the commit, or that nothing was written and the context is fresh. May be
+  /// repeated: an id that is stored is not written again.
   virtual absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(
       const rpc::CallContext& call, const store::v1::PersistEventRequest& request) = 0;
   /// Refuses: kAlreadyExists.

@@ -20,8 +20,9 @@ class GrpcValidatorClient : public ValidatorClient {
   absl::StatusOr<matrix::v1::Verdict> Validate(const rpc::CallContext& call,
                                                const validator::v1::ValidateRequest& request) override {
     validator::v1::ValidateResponse response;
-    const absl::Status status =
-        CallWithAttempts(Kind("Validate"), call, metrics_, [&](grpc::ClientContext& context) { return stub_->Validate(&context, request, &response); });
+    const absl::Status status = CallWithAttempts(Kind("Validate"), call, metrics_, [&](grpc::ClientContext& context) {
+      return stub_->Validate(&context, request, &response);
+    });
     if (!status.ok()) return status;
     return std::move(*response.mutable_verdict());
   }
@@ -29,8 +30,9 @@ class GrpcValidatorClient : public ValidatorClient {
   absl::StatusOr<validator::v1::AuthorizeResponse> Authorize(const rpc::CallContext& call,
                                                              const validator::v1::AuthorizeRequest& request) override {
     validator::v1::AuthorizeResponse response;
-    const absl::Status status =
-        CallWithAttempts(Kind("Authorize"), call, metrics_, [&](grpc::ClientContext& context) { return stub_->Authorize(&context, request, &response); });
+    const absl::Status status = CallWithAttempts(Kind("Authorize"), call, metrics_, [&](grpc::ClientContext& context) {
+      return stub_->Authorize(&context, request, &response);
+    });
     if (!status.ok()) return status;
     return response;
   }

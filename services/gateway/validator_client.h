@@ -14,8 +14,8 @@ class Channel;
 
 namespace postern::gateway {
 
-/// Thread-safe; no call outlives `call.deadline`. Refuses: kValidatorDown, kOverloaded, kDeadlineExceeded, kInvalidArgument,
-/// kUnsupportedVersion.
+/// Thread-safe; no call outlives `call.deadline`. Refuses: kValidatorDown, kOverloaded, kDeadlineExceeded,
+/// kInvalidArgument, kUnsupportedVersion.
 class ValidatorClient {
  public:
   virtual ~ValidatorClient() = default;

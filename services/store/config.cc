@@ -16,12 +16,15 @@ absl::Status Wrong(std::string_view detail) { return matrix::Refuse(matrix::Reas
 /// Leaves the connection string in `database_uri`, whichever way it was given.
 absl::Status ReadDatabaseUri(StoreConfig& config) {
   if (config.database_uri.empty() == config.database_uri_file.empty()) {
-    return Wrong("database_uri_file: expected a file that holds PostgreSQL's connection string (or else database_uri, not both)");
+    return Wrong(
+        "database_uri_file: expected a file that holds PostgreSQL's connection string (or else database_uri, not "
+        "both)");
   }
   if (config.database_uri_file.empty()) return absl::OkStatus();
   std::ifstream file(config.database_uri_file);
   if (!std::getline(file, config.database_uri) || config.database_uri.empty()) {
-    return Wrong(fmt::format("database_uri_file: {} cannot be read, or its first line is empty", config.database_uri_file));
+    return Wrong(
+        fmt::format("database_uri_file: {} cannot be read, or its first line is empty", config.database_uri_file));
   }
   return absl::OkStatus();
 }
@@ -29,7 +32,8 @@ absl::Status ReadDatabaseUri(StoreConfig& config) {
 }  // namespace
 
 configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& config) {
-  configuration::Settings settings("postern-store", "keeps rooms, events and state in PostgreSQL, for the other services");
+  configuration::Settings settings("postern-store",
+                                   "keeps rooms, events and state in PostgreSQL, for the other services");
   settings.Text("server_name", &config.server_name, "the name of this homeserver, as other servers know it");
   settings.Text("listen", &config.listen, "where gateways and posternctl connect, e.g. [::]:7102");
   settings.Text("admin_listen", &config.admin_listen, "where /metrics, /livez and /readyz are served");
@@ -39,10 +43,13 @@ configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& 
                 "PEM certificate for the other services");
   settings.Text("key_file", &config.between_services.key_file, "PEM key of that certificate");
   settings.Text("ca_file", &config.between_services.ca_file, "PEM of who may speak to this service");
-  settings.Text("database_uri_file", &config.database_uri_file,
-                "file with PostgreSQL's connection string; several hosts with target_session_attrs=read-write follow a failover");
-  settings.Text("database_uri", &config.database_uri, "the connection string itself; for tests, it shows in the process list");
-  settings.Integer("connections", &config.connections, 1, 1000, "connections to PostgreSQL, and calls worked on at once");
+  settings.Text(
+      "database_uri_file", &config.database_uri_file,
+      "file with PostgreSQL's connection string; several hosts with target_session_attrs=read-write follow a failover");
+  settings.Text("database_uri", &config.database_uri,
+                "the connection string itself; for tests, it shows in the process list");
+  settings.Integer("connections", &config.connections, 1, 1000,
+                   "connections to PostgreSQL, and calls worked on at once");
   settings.Integer("queue_limit", &config.queue_limit, 1, 1'000'000, "calls that may wait; more are refused");
   settings.Flag("allow_seeding", &config.allow_seeding, "take events without a verdict: for load tests only");
   settings.Integer("refusals_limit", &config.refusals_limit, 1, 100'000'000, "rejected events that are remembered");

@@ -16,7 +16,8 @@ void DecodeRoom(const Rows& rows, std::size_t row, ContextRows& context) {
 }
 
 /// References come in no certain order: each goes to its place.
-void DecodeReference(const Rows& rows, std::size_t row, google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) {
+void DecodeReference(const Rows& rows, std::size_t row,
+                     google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) {
   const int place = static_cast<int>(rows.Integer(row, kN1)) - 1;
   while (references.size() <= place) references.Add();
   matrix::v1::Reference& reference = references[place];
@@ -46,19 +47,32 @@ ContextRows DecodeContextRows(const Rows& rows, const std::string& room_id) {
   context.token.room_id = room_id;
   for (std::size_t row = 0; row < rows.size(); ++row) {
     switch (rows.Text(row, kKind).front()) {
-      case 'r': DecodeRoom(rows, row, context); break;
-      case 'p': DecodeReference(rows, row, *context.judging.mutable_prev_events()); break;
-      case 'a': DecodeReference(rows, row, *context.judging.mutable_auth_events()); break;
-      case 'b': DecodeEntry(rows, row, *context.judging.add_state_before()); break;
-      case 'n': DecodeEntry(rows, row, *context.judging.add_state_now()); break;
-      case 'e': DecodeEvent(rows, row, *context.judging.add_events()); break;
+      case 'r':
+        DecodeRoom(rows, row, context);
+        break;
+      case 'p':
+        DecodeReference(rows, row, *context.judging.mutable_prev_events());
+        break;
+      case 'a':
+        DecodeReference(rows, row, *context.judging.mutable_auth_events());
+        break;
+      case 'b':
+        DecodeEntry(rows, row, *context.judging.add_state_before());
+        break;
+      case 'n':
+        DecodeEntry(rows, row, *context.judging.add_state_now());
+        break;
+      case 'e':
+        DecodeEvent(rows, row, *context.judging.add_events());
+        break;
       case 'x':
         context.existing.emplace();
         context.existing->set_pdu(rows.Bytes(row, kA));
         context.existing->set_outcome(static_cast<matrix::v1::Outcome>(rows.Integer(row, kN1)));
         context.existing->set_reason(static_cast<matrix::v1::Reason>(rows.Integer(row, kN2)));
         break;
-      default: break;
+      default:
+        break;
     }
   }
   if (!context.token.before) {

@@ -9,7 +9,8 @@ constexpr char kFormat = 1;
 constexpr std::size_t kFixedBytes = 2 + 3 * 8;
 
 void Append(std::string& bytes, std::int64_t number) {
-  for (int shift = 56; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(static_cast<std::uint64_t>(number) >> shift));
+  for (int shift = 56; shift >= 0; shift -= 8)
+    bytes.push_back(static_cast<char>(static_cast<std::uint64_t>(number) >> shift));
 }
 
 std::int64_t ReadNumber(std::string_view bytes) {

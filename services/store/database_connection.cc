@@ -89,8 +89,8 @@ std::string WithTimeouts(const std::string& uri) {
   return uri + " connect_timeout=5 tcp_user_timeout=15000";
 }
 
-/// Plans are made once and must suit tables of any size, so they go by index always; a lock is waited for, but not for ever. No
-/// statement timeout: it could cut off the wait of a COMMIT.
+/// Plans are made once and must suit tables of any size, so they go by index always; a lock is waited for, but not for
+/// ever. No statement timeout: it could cut off the wait of a COMMIT.
 constexpr const char* kSessionSettings =
     "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; "
     "set plan_cache_mode = force_generic_plan; set bytea_output = 'hex'; set lock_timeout = '5s'; "

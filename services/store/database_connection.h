@@ -1,4 +1,5 @@
-// One connection to PostgreSQL. The only file that sees libpqxx: its exceptions end here, and what its versions differ in.
+// One connection to PostgreSQL. The only file that sees libpqxx: its exceptions end here, and what its versions differ
+// in.
 #pragma once
 
 #include <cstdint>
@@ -71,17 +72,17 @@ class DatabaseConnection {
   static absl::StatusOr<std::unique_ptr<DatabaseConnection>> Open(const std::string& uri);
   ~DatabaseConnection();
 
-  /// Runs one statement as a transaction of its own; tries again where PostgreSQL broke a deadlock. Refuses: kStoreDown if the
-  /// connection broke (whether it was committed is not known), kRoomBusy if a lock could not be had in time, kAlreadyExists if a key
-  /// is taken, kInternal.
+  /// Runs one statement as a transaction of its own; tries again where PostgreSQL broke a deadlock. Refuses: kStoreDown
+  /// if the connection broke (whether it was committed is not known), kRoomBusy if a lock could not be had in time,
+  /// kAlreadyExists if a key is taken, kInternal.
   absl::StatusOr<Rows> Call(const Statement& statement, const Parameters& parameters);
   /// Runs statements as they stand, in one transaction. Refuses as Call does.
   absl::Status Execute(const std::string& statements);
 
   /// Whether it can be used no more.
   bool broken() const { return broken_; }
-  /// Whether PostgreSQL warned of anything during the last Call. No statement of ours does: it is about the commit (such as a wait for a
-  /// synchronous standby that was cut short), which therefore must not be relied on.
+  /// Whether PostgreSQL warned of anything during the last Call. No statement of ours does: it is about the commit
+  /// (such as a wait for a synchronous standby that was cut short), which therefore must not be relied on.
   bool warned() const;
 
  private:

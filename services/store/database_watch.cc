@@ -52,9 +52,9 @@ void DatabaseWatch::Suspect() {
 
 bool DatabaseWatch::WaitUntilReady(absl::Time deadline) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_until(lock, absl::ToChronoTime(deadline),
-                             [this] { return stopping_ || (reachable_ && migrated_ && !suspected_); }) &&
-         !stopping_;
+  return changed_.wait_until(lock, absl::ToChronoTime(deadline), [this] {
+    return stopping_ || (reachable_ && migrated_ && !suspected_);
+  }) && !stopping_;
 }
 
 void DatabaseWatch::Set(bool reachable, bool migrated) {

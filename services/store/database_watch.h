@@ -12,8 +12,8 @@
 
 namespace postern::store {
 
-/// A thread that connects and migrates, with back-off until it succeeds; then rests until somebody reports a broken connection, and
-/// finds out whether that was the database or the connection only.
+/// A thread that connects and migrates, with back-off until it succeeds; then rests until somebody reports a broken
+/// connection, and finds out whether that was the database or the connection only.
 class DatabaseWatch {
  public:
   /// `on_change` is called, on the watch's thread, when readiness changes.

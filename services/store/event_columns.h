@@ -1,5 +1,5 @@
-// What the store keeps of an event besides its bytes, and of a member event besides that: columns, read from the PDU without
-// knowing its room's version.
+// What the store keeps of an event besides its bytes, and of a member event besides that: columns, read from the PDU
+// without knowing its room's version.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,8 @@ struct EventColumns {
 
 inline constexpr std::string_view kMemberType = "m.room.member";
 
-/// Refuses: kInvalidArgument, for what has passed no format check, and for a member event whose membership is none of the five.
+/// Refuses: kInvalidArgument, for what has passed no format check, and for a member event whose membership is none of
+/// the five.
 absl::StatusOr<EventColumns> ReadEventColumns(std::string_view pdu);
 
 }  // namespace postern::store

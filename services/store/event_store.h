@@ -1,4 +1,5 @@
-// Rooms and events as the store's rpc handlers see them: what PostgreSQL answers, and what the in-memory fake of the tests does.
+// Rooms and events as the store's rpc handlers see them: what PostgreSQL answers, and what the in-memory fake of the
+// tests does.
 #pragma once
 
 #include "absl/status/status.h"
@@ -9,7 +10,8 @@
 namespace postern::store {
 
 /// Thread-safe. No call outlives `call.deadline`. Each method answers the rpc of its name, whose contract stands in
-/// proto/postern/store/v1/store.proto; each may refuse with kStoreDown, kOverloaded or kDeadlineExceeded besides what it names.
+/// proto/postern/store/v1/store.proto; each may refuse with kStoreDown, kOverloaded or kDeadlineExceeded besides what
+/// it names.
 class EventStore {
  public:
   virtual ~EventStore() = default;
@@ -29,13 +31,15 @@ class EventStore {
   virtual absl::Status SeedEvents(const rpc::CallContext& call, const v1::SeedEventsRequest& request) = 0;
 
   /// Reads for operators. Refuse: kNotFound.
-  virtual absl::StatusOr<v1::RoomDescription> GetRoom(const rpc::CallContext& call, const v1::GetRoomRequest& request) = 0;
+  virtual absl::StatusOr<v1::RoomDescription> GetRoom(const rpc::CallContext& call,
+                                                      const v1::GetRoomRequest& request) = 0;
   virtual absl::StatusOr<v1::ListRoomsResponse> ListRooms(const rpc::CallContext& call,
                                                           const v1::ListRoomsRequest& request) = 0;
   virtual absl::StatusOr<v1::Member> GetMember(const rpc::CallContext& call, const v1::GetMemberRequest& request) = 0;
   virtual absl::StatusOr<v1::ListMembersResponse> ListMembers(const rpc::CallContext& call,
                                                               const v1::ListMembersRequest& request) = 0;
-  virtual absl::StatusOr<v1::EventRecord> GetEvent(const rpc::CallContext& call, const v1::GetEventRequest& request) = 0;
+  virtual absl::StatusOr<v1::EventRecord> GetEvent(const rpc::CallContext& call,
+                                                   const v1::GetEventRequest& request) = 0;
   virtual absl::StatusOr<v1::ListOutboxResponse> ListOutbox(const rpc::CallContext& call,
                                                             const v1::ListOutboxRequest& request) = 0;
 

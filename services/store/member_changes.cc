@@ -20,15 +20,22 @@ void MemberChanges::Add(const std::string& user_id, const std::string& event_id,
 void MemberChanges::Remove(const std::string& user_id) {
   users_.push_back(user_id);
   servers_.emplace_back(matrix::DomainOf(user_id));
-  for (auto* column : {&events_, &memberships_, &reasons_, &displaynames_, &avatars_, &inviters_, &third_party_,
-                       &authorisers_}) {
+  for (auto* column :
+       {&events_, &memberships_, &reasons_, &displaynames_, &avatars_, &inviters_, &third_party_, &authorisers_}) {
     column->emplace_back();
   }
 }
 
 void MemberChanges::AppendTo(Parameters& parameters) const {
-  parameters.BytesArray(users_).BytesArray(servers_).BytesArray(events_).WordArray(memberships_).BytesArray(reasons_)
-      .BytesArray(displaynames_).BytesArray(avatars_).BytesArray(inviters_).BytesArray(third_party_)
+  parameters.BytesArray(users_)
+      .BytesArray(servers_)
+      .BytesArray(events_)
+      .WordArray(memberships_)
+      .BytesArray(reasons_)
+      .BytesArray(displaynames_)
+      .BytesArray(avatars_)
+      .BytesArray(inviters_)
+      .BytesArray(third_party_)
       .BytesArray(authorisers_);
 }
 

@@ -22,8 +22,8 @@ class MemberChanges {
  private:
   std::vector<std::string> users_;
   std::vector<std::string> servers_;
-  std::vector<std::optional<std::string>> events_, memberships_, reasons_, displaynames_, avatars_, inviters_, third_party_,
-      authorisers_;
+  std::vector<std::optional<std::string>> events_, memberships_, reasons_, displaynames_, avatars_, inviters_,
+      third_party_, authorisers_;
 };
 
 }  // namespace postern::store

@@ -13,12 +13,14 @@ namespace {
 
 constexpr const char* kBookkeeping =
     "create table if not exists schema_migrations ("
-    "number integer primary key, name text not null, sha256 bytea not null, applied_at timestamptz not null default now())";
+    "number integer primary key, name text not null, sha256 bytea not null, applied_at timestamptz not null default "
+    "now())";
 
 /// The text as a dollar-quoted literal. No migration holds the tag.
 std::string Quoted(std::string_view text) { return fmt::format("$postern_migration${}$postern_migration$", text); }
 
-/// Applies what is missing: a block for each, which looks whether it is its turn, so that all runs in one transaction under the lock.
+/// Applies what is missing: a block for each, which looks whether it is its turn, so that all runs in one transaction
+/// under the lock.
 std::string Script(std::span<const Migration> migrations) {
   std::string script = fmt::format("select pg_advisory_xact_lock(7102, 1); {};", kBookkeeping);
   for (const Migration& migration : migrations) {
@@ -39,7 +41,8 @@ std::string Script(std::span<const Migration> migrations) {
 absl::Status ApplyMigrations(DatabaseConnection& connection, std::span<const Migration> migrations) {
   const absl::Time begun = absl::Now();
   // Another store may take its time over them: no limit on this one lock.
-  absl::Status status = connection.Execute("set local lock_timeout = 0; set local client_min_messages = error; " + Script(migrations));
+  absl::Status status =
+      connection.Execute("set local lock_timeout = 0; set local client_min_messages = error; " + Script(migrations));
   if (status.ok()) {
     telemetry::Log(telemetry::Level::kInfo, "the schema is up to date",
                    {{"migrations", migrations.size()}, {"duration_ms", absl::Now() - begun}});

@@ -18,8 +18,9 @@ struct Migration {
 /// Made from services/store/migrations/*.sql, in the order of their numbers.
 std::span<const Migration> AllMigrations();
 
-/// Brings the database to the last of `migrations`, in one transaction, under an advisory lock: of several stores that start at once one
-/// does it, the others wait. Refuses: kStoreDown; kInternal where a migration fails, or one that was applied has been changed since.
+/// Brings the database to the last of `migrations`, in one transaction, under an advisory lock: of several stores that
+/// start at once one does it, the others wait. Refuses: kStoreDown; kInternal where a migration fails, or one that was
+/// applied has been changed since.
 absl::Status ApplyMigrations(DatabaseConnection& connection, std::span<const Migration> migrations = AllMigrations());
 
 }  // namespace postern::store

@@ -83,8 +83,16 @@ void AppendGivenEvents(Parameters& parameters, const std::string& server_name, c
     }
   }
   parameters.Bytes(server_name).Integer(absl::ToUnixMillis(absl::Now()));
-  parameters.BytesArray(ids).BytesArray(pdus).BytesArray(types).BytesArray(keys).BytesArray(senders)
-      .IntegerArray(depths).IntegerArray(timestamps).BytesArray(prev).BytesArray(auth_ids).IntegerArray(auth_places);
+  parameters.BytesArray(ids)
+      .BytesArray(pdus)
+      .BytesArray(types)
+      .BytesArray(keys)
+      .BytesArray(senders)
+      .IntegerArray(depths)
+      .IntegerArray(timestamps)
+      .BytesArray(prev)
+      .BytesArray(auth_ids)
+      .IntegerArray(auth_places);
   LastMembers(events).AppendTo(parameters);
 }
 
@@ -151,8 +159,11 @@ absl::StatusOr<v1::EventContext> PostgresEventStore::GetEventContext(const rpc::
   const auto keys = WantedKeys(request.state_keys());
   if (!keys.ok()) return keys.status();
   Parameters parameters;
-  parameters.Bytes(request.room_id()).Bytes(request.event_id()).Bytes(request.sender())
-      .BytesArray(Strings(request.prev_events())).BytesArray(Strings(request.auth_events()));
+  parameters.Bytes(request.room_id())
+      .Bytes(request.event_id())
+      .Bytes(request.sender())
+      .BytesArray(Strings(request.prev_events()))
+      .BytesArray(Strings(request.auth_events()));
   AppendKeys(parameters, *keys);
   const absl::StatusOr<Rows> rows = Read(call, kEventContext, parameters);
   if (!rows.ok()) return rows.status();
@@ -167,8 +178,8 @@ absl::StatusOr<v1::EventContext> PostgresEventStore::GetEventContext(const rpc::
   return answer;
 }
 
-absl::StatusOr<v1::TemplateContext> PostgresEventStore::GetTemplateContext(const rpc::CallContext& call,
-                                                                           const v1::GetTemplateContextRequest& request) {
+absl::StatusOr<v1::TemplateContext> PostgresEventStore::GetTemplateContext(
+    const rpc::CallContext& call, const v1::GetTemplateContextRequest& request) {
   const auto keys = WantedKeys(request.state_keys());
   if (!keys.ok()) return keys.status();
   Parameters parameters;
@@ -204,7 +215,8 @@ absl::StatusOr<Parameters> PostgresEventStore::PersistParameters(const rpc::Call
       if (!checked.columns.member) return Refuse(Reason::kInvalidArgument, "the event is no member event");
       members.Add(change.state_key(), change.event_id(), *checked.columns.member);
     } else {
-      const auto rows = Read(call, kEventPdu, Parameters().Bytes(request.context_request().room_id()).Bytes(change.event_id()));
+      const auto rows =
+          Read(call, kEventPdu, Parameters().Bytes(request.context_request().room_id()).Bytes(change.event_id()));
       if (!rows.ok()) return rows.status();
       if (rows->size() == 0) return Refuse(Reason::kInvalidArgument, "a change names an event that is not stored");
       const auto columns = ReadEventColumns(rows->Bytes(0, 0));
@@ -215,18 +227,34 @@ absl::StatusOr<Parameters> PostgresEventStore::PersistParameters(const rpc::Call
 
   const EventColumns& columns = checked.columns;
   Parameters parameters;
-  parameters.Bytes(request.context_request().room_id()).Bytes(verdict.event_id()).Bytes(request.pdu())
-      .Bytes(KeptVerdict(verdict)).Bytes(verdict.judged_sha256()).Integer(verdict.outcome()).Integer(verdict.reason())
-      .Bytes(request.origin()).Bytes(options_.server_name).Integer(absl::ToUnixMillis(absl::Now()))
-      .Integer(verdict.judged_at_ms()).Bytes(columns.type).Bytes(columns.state_key).Bytes(columns.sender)
-      .Integer(columns.depth).Integer(columns.origin_server_ts).BytesArray(columns.prev_events)
+  parameters.Bytes(request.context_request().room_id())
+      .Bytes(verdict.event_id())
+      .Bytes(request.pdu())
+      .Bytes(KeptVerdict(verdict))
+      .Bytes(verdict.judged_sha256())
+      .Integer(verdict.outcome())
+      .Integer(verdict.reason())
+      .Bytes(request.origin())
+      .Bytes(options_.server_name)
+      .Integer(absl::ToUnixMillis(absl::Now()))
+      .Integer(verdict.judged_at_ms())
+      .Bytes(columns.type)
+      .Bytes(columns.state_key)
+      .Bytes(columns.sender)
+      .Integer(columns.depth)
+      .Integer(columns.origin_server_ts)
+      .BytesArray(columns.prev_events)
       .BytesArray(columns.auth_events);
   AppendEntries(parameters, checked.after_change);
   AppendEntries(parameters, verdict.current_state_change());
   members.AppendTo(parameters);
   AppendKeys(parameters, verdict.read_set());
-  parameters.Boolean(verdict.commutes()).Integer(checked.token.ordering).Integer(checked.token.before)
-      .Integer(checked.token.now).Integer(options_.refusals_limit).Integer(options_.remote_servers_limit);
+  parameters.Boolean(verdict.commutes())
+      .Integer(checked.token.ordering)
+      .Integer(checked.token.before)
+      .Integer(checked.token.now)
+      .Integer(options_.refusals_limit)
+      .Integer(options_.remote_servers_limit);
   return parameters;
 }
 
@@ -262,7 +290,8 @@ absl::Status PostgresEventStore::CreateRoom(const rpc::CallContext& call, const 
   const auto events = CheckNewRoom(request, &rules);
   if (!events.ok()) return events.status();
   Parameters parameters;
-  parameters.Bytes(request.room_id()).Bytes(request.room_version())
+  parameters.Bytes(request.room_id())
+      .Bytes(request.room_version())
       .Boolean(rules->event_id_format == matrix::EventIdFormat::kCarried);
   AppendGivenEvents(parameters, options_.server_name, *events);
   const auto rows = Write(call, kCreateRoom, [&](bool in_doubt) { return Parameters(parameters).Boolean(in_doubt); });

@@ -1,5 +1,5 @@
-// The EventStore on PostgreSQL: each call one statement, so one round trip; the work is done by functions in the database
-// (services/store/migrations).
+// The EventStore on PostgreSQL: each call one statement, so one round trip; the work is done by functions in the
+// database (services/store/migrations).
 #pragma once
 
 #include <string>
@@ -51,11 +51,12 @@ class PostgresEventStore final : public EventStore {
  private:
   /// Runs a statement that may be run twice: once more, on a fresh connection, where the first one broke.
   absl::StatusOr<Rows> Read(const rpc::CallContext& call, const Statement& statement, const Parameters& parameters);
-  /// Runs a statement that writes, until PostgreSQL has confirmed its commit without a warning. `parameters(in_doubt)` are those of an
-  /// attempt; in_doubt: an earlier one may have been committed.
+  /// Runs a statement that writes, until PostgreSQL has confirmed its commit without a warning. `parameters(in_doubt)`
+  /// are those of an attempt; in_doubt: an earlier one may have been committed.
   template <typename MakeParameters>
   absl::StatusOr<Rows> Write(const rpc::CallContext& call, const Statement& statement, MakeParameters parameters);
-  absl::StatusOr<Rows> CallOn(const ConnectionPool::Lease& lease, const Statement& statement, const Parameters& parameters);
+  absl::StatusOr<Rows> CallOn(const ConnectionPool::Lease& lease, const Statement& statement,
+                              const Parameters& parameters);
 
   /// The changes of members among `changes`; those that name other events than `own` are read from the database.
   absl::StatusOr<Parameters> PersistParameters(const rpc::CallContext& call, const v1::PersistEventRequest& request,

@@ -50,8 +50,13 @@ absl::Status PostgresEventStore::PutServerKeys(const rpc::CallContext& call, con
       expired.push_back(key.has_expired_ms() ? std::optional(key.expired_ms()) : std::nullopt);
     }
     Parameters parameters;
-    parameters.Bytes(server.server_name()).Integer(server.valid_until_ms()).Integer(server.fetched_at_ms())
-        .Bytes(server.from()).BytesArray(ids).BytesArray(keys).IntegerArray(expired)
+    parameters.Bytes(server.server_name())
+        .Integer(server.valid_until_ms())
+        .Integer(server.fetched_at_ms())
+        .Bytes(server.from())
+        .BytesArray(ids)
+        .BytesArray(keys)
+        .IntegerArray(expired)
         .Integer(options_.remote_servers_limit);
     // Putting the same keys twice changes nothing: it may be repeated like a read.
     const auto rows = Read(call, kPutServerKeys, parameters);

@@ -10,8 +10,7 @@ namespace postern::store {
 #define POSTERN_P24 POSTERN_P8 ", $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24"
 
 inline constexpr Statement kEventContext{
-    "event_context",
-    "select kind, id, a, b, n1, n2, n3, f1, f2 from event_context($1, $2, $3, $4, $5, $6, $7)"};
+    "event_context", "select kind, id, a, b, n1, n2, n3, f1, f2 from event_context($1, $2, $3, $4, $5, $6, $7)"};
 /// Each row ends with the greatest depth among the events that it cites.
 inline constexpr Statement kTemplateContext{
     "template_context",
@@ -43,12 +42,13 @@ inline constexpr Statement kRoom{
 inline constexpr Statement kRoomServers{
     "room_servers", "select server_name, joined_members from room_servers where room_id = $1 order by server_name"};
 /// Up to 1,001 entries: the last one says that there are more.
-inline constexpr Statement kRoomState{
-    "room_state",
-    "select type, state_key, event_id from ("
-    "(select type, state_key, event_id from current_state where room_id = $1 order by type, state_key limit 1001) union all "
-    "(select 'm.room.member'::bytea, user_id, event_id from memberships where room_id = $1 order by user_id limit 1001)) "
-    "as s order by type, state_key limit 1001"};
+inline constexpr Statement kRoomState{"room_state",
+                                      "select type, state_key, event_id from ("
+                                      "(select type, state_key, event_id from current_state where room_id = $1 order "
+                                      "by type, state_key limit 1001) union all "
+                                      "(select 'm.room.member'::bytea, user_id, event_id from memberships where "
+                                      "room_id = $1 order by user_id limit 1001)) "
+                                      "as s order by type, state_key limit 1001"};
 inline constexpr Statement kRooms{"rooms", "select room_id from rooms where room_id > $1 order by room_id limit 1000"};
 /// $2 < user ids; where $3 is given, that user alone.
 inline constexpr Statement kMembers{
@@ -75,10 +75,9 @@ inline constexpr Statement kOutboxOfRoom{
     "outbox_of_room",
     "select room_id, event_id, destinations, created_at from outbox where room_id = $1 "
     "order by stream_ordering limit 1000"};
-inline constexpr Statement kOutbox{
-    "outbox",
-    "select room_id, event_id, destinations, created_at from outbox "
-    "order by created_at, room_id, stream_ordering limit 1000"};
+inline constexpr Statement kOutbox{"outbox",
+                                   "select room_id, event_id, destinations, created_at from outbox "
+                                   "order by created_at, room_id, stream_ordering limit 1000"};
 
 #undef POSTERN_P8
 #undef POSTERN_P24

@@ -23,7 +23,8 @@ bool SameIds(const std::vector<std::string>& ids, const google::protobuf::Repeat
 absl::Status CheckKeysOnce(const google::protobuf::RepeatedPtrField<matrix::v1::StateEntry>& changes) {
   std::set<std::pair<std::string_view, std::string_view>> seen;
   for (const matrix::v1::StateEntry& change : changes) {
-    if (!seen.emplace(change.type(), change.state_key()).second) return Invalid("a change names one key of state twice");
+    if (!seen.emplace(change.type(), change.state_key()).second)
+      return Invalid("a change names one key of state twice");
   }
   return absl::OkStatus();
 }
@@ -77,7 +78,8 @@ absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest
   absl::StatusOr<EventColumns> columns = ReadEventColumns(request.pdu());
   if (!columns.ok()) return columns.status();
   checked.columns = *std::move(columns);
-  if (!SameIds(checked.columns.prev_events, asked.prev_events())) return Invalid("prev_events are not those of the context");
+  if (!SameIds(checked.columns.prev_events, asked.prev_events()))
+    return Invalid("prev_events are not those of the context");
   if (verdict.outcome() == matrix::v1::OUTCOME_SOFT_FAILED) {
     if (checked.columns.state_key) {
       matrix::v1::StateEntry& own = checked.after_change.emplace_back();
@@ -116,7 +118,8 @@ absl::StatusOr<std::vector<GivenEvent>> CheckGivenEvents(
   return given;
 }
 
-absl::StatusOr<std::vector<GivenEvent>> CheckNewRoom(const v1::CreateRoomRequest& request, const matrix::RoomRules** rules) {
+absl::StatusOr<std::vector<GivenEvent>> CheckNewRoom(const v1::CreateRoomRequest& request,
+                                                     const matrix::RoomRules** rules) {
   if (request.room_id().empty()) return Invalid("room_id is empty");
   *rules = matrix::FindRoomRules(request.room_version());
   if (*rules == nullptr) return Invalid("the room version is not supported");

@@ -43,6 +43,7 @@ struct GivenEvent {
 absl::StatusOr<std::vector<GivenEvent>> CheckGivenEvents(
     const google::protobuf::RepeatedPtrField<v1::InitialEvent>& events);
 /// Besides: the first is m.room.create, of a version that is supported. Refuses: kInvalidArgument.
-absl::StatusOr<std::vector<GivenEvent>> CheckNewRoom(const v1::CreateRoomRequest& request, const matrix::RoomRules** rules);
+absl::StatusOr<std::vector<GivenEvent>> CheckNewRoom(const v1::CreateRoomRequest& request,
+                                                     const matrix::RoomRules** rules);
 
 }  // namespace postern::store

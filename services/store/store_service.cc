@@ -18,10 +18,14 @@ using matrix::Refuse;
 
 std::string_view NameOf(matrix::v1::Outcome outcome) {
   switch (outcome) {
-    case matrix::v1::OUTCOME_ACCEPTED: return "accepted";
-    case matrix::v1::OUTCOME_SOFT_FAILED: return "soft_failed";
-    case matrix::v1::OUTCOME_REJECTED: return "rejected";
-    default: return "invalid";
+    case matrix::v1::OUTCOME_ACCEPTED:
+      return "accepted";
+    case matrix::v1::OUTCOME_SOFT_FAILED:
+      return "soft_failed";
+    case matrix::v1::OUTCOME_REJECTED:
+      return "rejected";
+    default:
+      return "invalid";
   }
 }
 
@@ -63,7 +67,8 @@ void StoreService::Count(std::string_view method, const absl::Status& status, ab
 }
 
 template <typename Request, typename Response>
-StoreService::Reactor* StoreService::Read(Call* call, std::string_view method, const Request* request, Response* response,
+StoreService::Reactor* StoreService::Read(Call* call, std::string_view method, const Request* request,
+                                          Response* response,
                                           absl::StatusOr<Response> (EventStore::*ask)(const rpc::CallContext&,
                                                                                       const Request&)) {
   return Run(call, method, [this, request, response, ask](const rpc::CallContext& context) {
@@ -120,11 +125,14 @@ absl::Status StoreService::Persist(const rpc::CallContext& call, const v1::Persi
   return answer.status();
 }
 
-StoreService::Reactor* StoreService::CreateRoom(Call* call, const v1::CreateRoomRequest* request, v1::CreateRoomResponse*) {
-  return Run(call, "CreateRoom", [=, this](const rpc::CallContext& context) { return store_.CreateRoom(context, *request); });
+StoreService::Reactor* StoreService::CreateRoom(Call* call, const v1::CreateRoomRequest* request,
+                                                v1::CreateRoomResponse*) {
+  return Run(call, "CreateRoom",
+             [=, this](const rpc::CallContext& context) { return store_.CreateRoom(context, *request); });
 }
 
-StoreService::Reactor* StoreService::SeedEvents(Call* call, const v1::SeedEventsRequest* request, v1::SeedEventsResponse*) {
+StoreService::Reactor* StoreService::SeedEvents(Call* call, const v1::SeedEventsRequest* request,
+                                                v1::SeedEventsResponse*) {
   return Run(call, "SeedEvents", [=, this](const rpc::CallContext& context) {
     if (!allow_seeding_) return Refuse(Reason::kSeedingOff, "the store was started without --allow-seeding");
     return store_.SeedEvents(context, *request);
@@ -142,7 +150,8 @@ StoreService::Reactor* StoreService::PutServerKeys(Call* call, const v1::PutServ
              [=, this](const rpc::CallContext& context) { return store_.PutServerKeys(context, *request); });
 }
 
-StoreService::Reactor* StoreService::GetRoom(Call* call, const v1::GetRoomRequest* request, v1::RoomDescription* response) {
+StoreService::Reactor* StoreService::GetRoom(Call* call, const v1::GetRoomRequest* request,
+                                             v1::RoomDescription* response) {
   return Read(call, "GetRoom", request, response, &EventStore::GetRoom);
 }
 
@@ -160,7 +169,8 @@ StoreService::Reactor* StoreService::ListMembers(Call* call, const v1::ListMembe
   return Read(call, "ListMembers", request, response, &EventStore::ListMembers);
 }
 
-StoreService::Reactor* StoreService::GetEvent(Call* call, const v1::GetEventRequest* request, v1::EventRecord* response) {
+StoreService::Reactor* StoreService::GetEvent(Call* call, const v1::GetEventRequest* request,
+                                              v1::EventRecord* response) {
   return Read(call, "GetEvent", request, response, &EventStore::GetEvent);
 }
 

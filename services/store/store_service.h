@@ -13,8 +13,8 @@ namespace postern::store {
 
 class StoreService final : public v1::Store::CallbackService {
  public:
-  /// All outlive the service. A call that finds the queue of `workers` full is refused: kOverloaded. One whose deadline has passed,
-  /// or that was cancelled, by the time its turn comes is not begun.
+  /// All outlive the service. A call that finds the queue of `workers` full is refused: kOverloaded. One whose deadline
+  /// has passed, or that was cancelled, by the time its turn comes is not begun.
   StoreService(EventStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics, bool allow_seeding);
 
   using Call = grpc::CallbackServerContext;

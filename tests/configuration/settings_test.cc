@@ -120,8 +120,8 @@ TEST_F(SettingsTest, ComeFromTheEnvironmentBeforeTheFile) {
 
 TEST_F(SettingsTest, ComeFromFlagsBeforeTheEnvironment) {
   Set("POSTERN_NAME", "b");
-  const Outcome outcome = Read({"--name", "c", "--rc-window-size=9", "--v1-send-leave=false", "--plaintext", "--grace", "1m",
-                                "--keys", "r", "--keys", "s,t"});
+  const Outcome outcome = Read({"--name", "c", "--rc-window-size=9", "--v1-send-leave=false", "--plaintext", "--grace",
+                                "1m", "--keys", "r", "--keys", "s,t"});
   EXPECT_EQ(outcome.start, Start::kRun) << outcome.mistakes;
   EXPECT_EQ(outcome.values.name, "c");
   EXPECT_EQ(outcome.values.window, 9);
@@ -155,29 +155,38 @@ TEST_P(InTheFile, IsToldByLineAndKey) {
   for (const std::string& told : GetParam().told) EXPECT_THAT(outcome.mistakes, HasSubstr(told));
 }
 
-INSTANTIATE_TEST_SUITE_P(Mistakes, InTheFile, testing::ValuesIn(std::to_array<Mistake>({
-    {"Unknown", "name: a\nnmae: b\n", {"a.yaml:2: nmae: unknown key", "did you mean name?"}},
-    {"UnknownInAGroup", "rc:\n  size: 1\n", {"a.yaml:2: rc.size: unknown key"}},
-    {"Twice", "name: a\nname: b\n", {"a.yaml:2: name: the key is there twice"}},
-    {"TwiceInAGroup", "rc:\n  window_size: 1\n  window_size: 2\n", {"a.yaml:3: "}},
-    {"NoInteger", "rc: {window_size: many}\n", {"a.yaml:1: rc.window_size: expected an integer from 1 to 10", "'many'"}},
-    {"TooLarge", "\n\nrc:\n  window_size: 11\n", {"a.yaml:4: rc.window_size: expected an integer from 1 to 10"}},
-    {"NoTime", "grace: 5\n", {"a.yaml:1: grace: expected a time such as 500ms, 2s or 5m, from 0 to 1m"}},
-    {"EndlessTime", "grace: inf\n", {"a.yaml:1: grace: expected a time"}},
-    {"NoBool", "plaintext: yes please\n", {"a.yaml:1: plaintext: expected true or false"}},
-    {"NoList", "keys: x\n", {"a.yaml:1: keys: expected a list"}},
-    {"ListOfMaps", "keys: [{a: b}]\n", {"a.yaml:1: keys: expected single values"}},
-    {"NoScalar", "name: [a]\n", {"a.yaml:1: name: expected a single value, found a list"}},
-    {"Nothing", "name:\n", {"a.yaml:1: name: expected a single value, found nothing"}},
-    {"NoGroup", "rc: 5\n", {"a.yaml:1: rc: expected a map"}},
-    {"NoMap", "- name\n", {"a.yaml:1: expected a map"}},
-    {"UnknownField", "rc:\n  origins:\n    big: {windw: 1}\n", {"a.yaml:2: rc.origins: big: expected one of window_size, concurrent", "line 3"}},
-    {"NegativeField", "rc: {origins: {big: {concurrent: -1}}}\n", {"rc.origins: big.concurrent: expected an integer from 0"}},
-    {"NoYaml", "name: [a\n", {"a.yaml:2: "}},
-    {"TwoDocuments", "name: a\n---\nname: b\n", {"a.yaml:", "expected one document"}},
-    {"FailsTheCheck", "grace: 1s\nname: bad\n", {"a.yaml:2: name: expected a good name"}},
-    {"SeveralAtOnce", "grace: x\nplaintext: x\n", {"a.yaml:1: grace", "a.yaml:2: plaintext"}},
-})), [](const auto& c) { return std::string(c.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Mistakes, InTheFile,
+    testing::ValuesIn(std::to_array<Mistake>({
+        {"Unknown", "name: a\nnmae: b\n", {"a.yaml:2: nmae: unknown key", "did you mean name?"}},
+        {"UnknownInAGroup", "rc:\n  size: 1\n", {"a.yaml:2: rc.size: unknown key"}},
+        {"Twice", "name: a\nname: b\n", {"a.yaml:2: name: the key is there twice"}},
+        {"TwiceInAGroup", "rc:\n  window_size: 1\n  window_size: 2\n", {"a.yaml:3: "}},
+        {"NoInteger",
+         "rc: {window_size: many}\n",
+         {"a.yaml:1: rc.window_size: expected an integer from 1 to 10", "'many'"}},
+        {"TooLarge", "\n\nrc:\n  window_size: 11\n", {"a.yaml:4: rc.window_size: expected an integer from 1 to 10"}},
+        {"NoTime", "grace: 5\n", {"a.yaml:1: grace: expected a time such as 500ms, 2s or 5m, from 0 to 1m"}},
+        {"EndlessTime", "grace: inf\n", {"a.yaml:1: grace: expected a time"}},
+        {"NoBool", "plaintext: yes please\n", {"a.yaml:1: plaintext: expected true or false"}},
+        {"NoList", "keys: x\n", {"a.yaml:1: keys: expected a list"}},
+        {"ListOfMaps", "keys: [{a: b}]\n", {"a.yaml:1: keys: expected single values"}},
+        {"NoScalar", "name: [a]\n", {"a.yaml:1: name: expected a single value, found a list"}},
+        {"Nothing", "name:\n", {"a.yaml:1: name: expected a single value, found nothing"}},
+        {"NoGroup", "rc: 5\n", {"a.yaml:1: rc: expected a map"}},
+        {"NoMap", "- name\n", {"a.yaml:1: expected a map"}},
+        {"UnknownField",
+         "rc:\n  origins:\n    big: {windw: 1}\n",
+         {"a.yaml:2: rc.origins: big: expected one of window_size, concurrent", "line 3"}},
+        {"NegativeField",
+         "rc: {origins: {big: {concurrent: -1}}}\n",
+         {"rc.origins: big.concurrent: expected an integer from 0"}},
+        {"NoYaml", "name: [a\n", {"a.yaml:2: "}},
+        {"TwoDocuments", "name: a\n---\nname: b\n", {"a.yaml:", "expected one document"}},
+        {"FailsTheCheck", "grace: 1s\nname: bad\n", {"a.yaml:2: name: expected a good name"}},
+        {"SeveralAtOnce", "grace: x\nplaintext: x\n", {"a.yaml:1: grace", "a.yaml:2: plaintext"}},
+    })),
+    [](const auto& c) { return std::string(c.param.name); });
 
 TEST_F(SettingsTest, TellMistakesOfEnvironmentAndFlags) {
   Set("POSTERN_GRACE", "soon");
@@ -185,8 +194,11 @@ TEST_F(SettingsTest, TellMistakesOfEnvironmentAndFlags) {
   EXPECT_EQ(outcome.start, Start::kExitError);
   EXPECT_THAT(outcome.mistakes, HasSubstr("POSTERN_GRACE: grace: expected a time"));
   EXPECT_THAT(outcome.mistakes, HasSubstr("--rc-window-size: rc.window_size: expected an integer from 1 to 10"));
-  for (const std::vector<std::string>& arguments :
-       {std::vector<std::string>{"--unknown"}, {"stray"}, {"--name"}, {"--name", "a", "--name", "b"}, {"--config", "/nonexistent"}}) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--unknown"},
+                                                    {"stray"},
+                                                    {"--name"},
+                                                    {"--name", "a", "--name", "b"},
+                                                    {"--config", "/nonexistent"}}) {
     outcome = Read(arguments);
     EXPECT_EQ(outcome.start, Start::kExitError) << arguments.front();
     EXPECT_NE(outcome.mistakes, "") << arguments.front();
@@ -196,7 +208,8 @@ TEST_F(SettingsTest, TellMistakesOfEnvironmentAndFlags) {
 TEST_F(SettingsTest, DescribeThemselves) {
   const Outcome help = Read({"--help"});
   EXPECT_EQ(help.start, Start::kExitOk);
-  for (const char* part : {"does a thing", "--rc-window-size", "how much", "what it is called", "POSTERN_", "rc.origins"}) {
+  for (const char* part :
+       {"does a thing", "--rc-window-size", "how much", "what it is called", "POSTERN_", "rc.origins"}) {
     EXPECT_THAT(help.printed, HasSubstr(part));
   }
   const Outcome version = Read({"--version"});

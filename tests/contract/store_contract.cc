@@ -72,8 +72,11 @@ grpc::Status StoreContract::Call(grpc::Status (Store::Stub::*method)(grpc::Clien
 }
 
 TestRoom StoreContract::MakeRoom(std::string_view version) {
-  TestRoom room = RoomBuilder(version).Member("@ann:b.example", "invite").Member("@bob:c.example", "join")
-                      .Member("@cat:d.example", "join").Build();
+  TestRoom room = RoomBuilder(version)
+                      .Member("@ann:b.example", "invite")
+                      .Member("@bob:c.example", "join")
+                      .Member("@cat:d.example", "join")
+                      .Build();
   Create(room);
   return room;
 }
@@ -322,8 +325,11 @@ TEST_P(StoreContract, LeavesFromOneTipDoNotConflict) {
   EXPECT_EQ(MembershipOf(room, "@cat:d.example"), "leave");
 
   // One that cites both has the current state before it; one that cites the first has the state after that.
-  const Event both = room.Mint({.type = "m.room.topic", .state_key = "", .sender = room.creator(),
-                                .content = support::Object(R"({"topic":"x"})"), .prev_events = {&bob, &cat}});
+  const Event both = room.Mint({.type = "m.room.topic",
+                                .state_key = "",
+                                .sender = room.creator(),
+                                .content = support::Object(R"({"topic":"x"})"),
+                                .prev_events = {&bob, &cat}});
   v1::GetEventContextRequest request = ContextRequestFor(both);
   for (const char* user : {"@bob:c.example", "@cat:d.example"}) {
     request.add_state_keys()->set_type("m.room.member");
@@ -350,7 +356,10 @@ TEST_P(StoreContract, PrevEventsThatDisagreeAreUnresolvedUnlessTheyWereAllExtrem
   const Event cat = room.Leave("@cat:d.example");
   for (const Event* leave : {&ann, &bob, &cat}) ASSERT_TRUE(Judge(*leave).has_stored());
   const auto topic = [&](std::vector<const Event*> prev) {
-    return room.Mint({.type = "m.room.topic", .state_key = "", .sender = room.creator(), .content = {},
+    return room.Mint({.type = "m.room.topic",
+                      .state_key = "",
+                      .sender = room.creator(),
+                      .content = {},
                       .prev_events = std::move(prev)});
   };
   EXPECT_FALSE(ContextOf(topic({&ann, &bob, &cat})).judging().state_before_unresolved());
@@ -457,7 +466,9 @@ TEST_P(StoreContract, KeepsWhateverAStrangerWrote) {
   // Pitfall S08: good JSON that PostgreSQL's text refuses, or reads as something else.
   const TestRoom room = MakeRoom();
   const Event leave = room.Mint(
-      {.type = "m.room.member", .state_key = "@bob:c.example", .sender = "@bob:c.example",
+      {.type = "m.room.member",
+       .state_key = "@bob:c.example",
+       .sender = "@bob:c.example",
        .content = support::Object(
            R"({"membership":"leave","reason":"a\u0000b","displayname":{"no":"string"},"avatar_url":"NULL","{\"\\":"{\"\\"})")});
   ASSERT_TRUE(Judge(leave).has_stored());

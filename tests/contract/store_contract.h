@@ -1,5 +1,5 @@
-// What any implementation of postern.store.v1.Store has to keep to, checked over gRPC. Instantiate it with a way to bring one up,
-// empty, whose server name is a.example and which allows seeding.
+// What any implementation of postern.store.v1.Store has to keep to, checked over gRPC. Instantiate it with a way to
+// bring one up, empty, whose server name is a.example and which allows seeding.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -28,7 +28,8 @@ class StoreContract : public testing::TestWithParam<StoreMaker> {
  protected:
   void SetUp() override;
 
-  /// A room in the store; version 10, with @ann:b.example invited, @bob:c.example and @cat:d.example joined, unless given.
+  /// A room in the store; version 10, with @ann:b.example invited, @bob:c.example and @cat:d.example joined, unless
+  /// given.
   support::TestRoom MakeRoom(std::string_view version = "10");
   void Create(const support::TestRoom& room);
 

@@ -86,7 +86,8 @@ TEST_P(Author, SeedsRoomsWithUsersOfAnotherServer) {
     const SeedPlan plan{3, "u", *matrix::ServerName::Parse(kRemoteName), membership};
     const auto users = author_.Seed(call_, *room, GetParam(), plan);
     ASSERT_TRUE(users.ok()) << users.status();
-    EXPECT_THAT(*users, testing::ElementsAre("@u0:remote.example:8448", "@u1:remote.example:8448", "@u2:remote.example:8448"));
+    EXPECT_THAT(*users,
+                testing::ElementsAre("@u0:remote.example:8448", "@u1:remote.example:8448", "@u2:remote.example:8448"));
     ASSERT_EQ(seeded.size(), 3U);
     for (std::size_t i = 0; i < seeded.size(); ++i) {
       const auto event = matrix::Event::Parse(seeded[i].pdu(), rules);

@@ -89,8 +89,10 @@ TEST_F(Signer, RefusesWithoutAnAcceptedVerdict) {
 }
 
 TEST_F(Signer, RefusesWhatIsNoLeave) {
-  for (const auto& [key, value] : std::vector<std::pair<std::string, matrix::Json>>{
-           {"type", "m.room.message"}, {"state_key", "@bob:remote.example:8448"}, {"content", ParseOrDie(R"({"membership":"join"})")}}) {
+  for (const auto& [key, value] :
+       std::vector<std::pair<std::string, matrix::Json>>{{"type", "m.room.message"},
+                                                         {"state_key", "@bob:remote.example:8448"},
+                                                         {"content", ParseOrDie(R"({"membership":"join"})")}}) {
     matrix::JsonObject event = leave_;
     event.Set(key, value);
     const auto verdict = Accepted(event);
@@ -118,20 +120,19 @@ TEST_F(Signer, SignsARequestToOneServer) {
   const auto header = matrix::ParseXMatrix(signer_.SignRequestTo(destination, "PUT", "/_matrix/x%2Fy?z", &content));
   ASSERT_TRUE(header.ok());
   EXPECT_EQ(header->origin, kOurName);
-  const matrix::SignedRequest request{.method = "PUT",
-                                      .uri = "/_matrix/x%2Fy?z",
-                                      .origin = kOurName,
-                                      .destination = kRemoteName,
-                                      .content = &content};
+  const matrix::SignedRequest request{
+      .method = "PUT", .uri = "/_matrix/x%2Fy?z", .origin = kOurName, .destination = kRemoteName, .content = &content};
   EXPECT_TRUE(matrix::VerifyRequest(request, header->sig, KeyOf('h', "ed25519:h1").public_key()));
 }
 
 TEST(KeyRoute, PublishesEveryKeySignedByEach) {
   const absl::Time start = absl::FromUnixSeconds(1700000000);
   absl::Time now = start;
-  const std::string old = "ed25519:old " + matrix::EncodeBase64(KeyOf('o', "ed25519:old").public_key()) + " 1600000000000";
+  const std::string old =
+      "ed25519:old " + matrix::EncodeBase64(KeyOf('o', "ed25519:old").public_key()) + " 1600000000000";
   const EventSigner signer = TestSigner({old});
-  KeyRoute route(signer, [&] { return now; }, absl::Hours(10));
+  KeyRoute route(
+      signer, [&] { return now; }, absl::Hours(10));
   const auto us = *matrix::ServerName::Parse(kOurName);
 
   const std::string first = route.Handle({}).body;

@@ -28,8 +28,8 @@ class EventStoreClient : public StoreClient {
   absl::Status SeedEvents(const rpc::CallContext& call, const store::v1::SeedEventsRequest& request) override {
     return store_.SeedEvents(call, request);
   }
-  absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
-                                                                 const store::v1::GetServerKeysRequest& request) override {
+  absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
+      const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
     return store_.GetServerKeys(call, request);
   }
   absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) override {

@@ -1,5 +1,5 @@
-// The gateway's routes and its minting on the honest fake store and the validator's own judgement: rooms made here, users of
-// another server in them, and their leaves.
+// The gateway's routes and its minting on the honest fake store and the validator's own judgement: rooms made here,
+// users of another server in them, and their leaves.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -53,10 +53,9 @@ class OnFakes : public testing::TestWithParam<std::string> {
   }
 
   http::Response MakeLeave(const std::string& room_id, std::string_view user) {
-    return rig_.Send(rig_.remote_.Request("GET",
-                                          "/_matrix/federation/v1/make_leave/" + http::PercentEncode(room_id) + "/" +
-                                              http::PercentEncode(user),
-                                          nullptr));
+    return rig_.Send(rig_.remote_.Request(
+        "GET", "/_matrix/federation/v1/make_leave/" + http::PercentEncode(room_id) + "/" + http::PercentEncode(user),
+        nullptr));
   }
   /// The user's leave, completed by its server.
   JsonObject Leave(const std::string& room_id, std::string_view user) {

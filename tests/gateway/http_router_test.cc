@@ -14,7 +14,11 @@ namespace {
 using matrix::Reason;
 
 http::Response Get(LeaveRig& rig, std::string target, std::string method = "GET") {
-  return rig.Send({.method = std::move(method), .target = std::move(target), .headers = {}, .body = {}, .has_body = false,
+  return rig.Send({.method = std::move(method),
+                   .target = std::move(target),
+                   .headers = {},
+                   .body = {},
+                   .has_body = false,
                    .remote_address = "192.0.2.1"});
 }
 
@@ -73,7 +77,9 @@ TEST(RefusalResponse, IsReadableWhateverItQuotes) {
 
 TEST(RefusalResponse, TellsNothingOfWhatIsWithin) {
   const auto response = RefusalResponse(matrix::Refuse(Reason::kStoreDown, "connect to 10.0.0.7:7102 failed"));
-  EXPECT_EQ(response.body, R"({"errcode":"M_UNKNOWN","error":"This server cannot answer just now: store down.","retry_after_ms":1000})");
+  EXPECT_EQ(
+      response.body,
+      R"({"errcode":"M_UNKNOWN","error":"This server cannot answer just now: store down.","retry_after_ms":1000})");
 }
 
 TEST(RefusalResponse, SaysWhenToComeBack) {

@@ -50,20 +50,19 @@ void AddKey(matrix::JsonObject& document, std::string_view id, std::string_view 
 
 INSTANTIATE_TEST_SUITE_P(
     Documents, KeyDocument,
-    testing::Values(
-        DocumentCase{"AsPublished", [](auto&) {}, true, true},
-        DocumentCase{"OfAnotherServer", [](auto& d) { d.Set("server_name", "else.example"); }},
-        DocumentCase{"WithoutTime", [](auto& d) { d.Erase("valid_until_ts"); }},
-        DocumentCase{"TimeIsText", [](auto& d) { d.Set("valid_until_ts", "soon"); }},
-        DocumentCase{"Expired", [](auto& d) { d.Set("valid_until_ts", absl::ToUnixMillis(kNow)); }},
-        DocumentCase{"WithoutKeys", [](auto& d) { d.Set("verify_keys", matrix::JsonObject()); }},
-        DocumentCase{"KeysAreAList", [](auto& d) { d.Set("verify_keys", matrix::JsonArray()); }},
-        DocumentCase{"ChangedAfterSigning", [](auto& d) { d.Set("extra", 1); }, false},
-        DocumentCase{"Unsigned", [](auto& d) { d.Erase("signatures"); }, false},
-        DocumentCase{"OneOfTwoKeysDidNotSign",
-                     [](auto& d) { AddKey(d, "ed25519:r2", KeyOf('s', "ed25519:r2").public_key()); }},
-        DocumentCase{"AnotherAlgorithmBeside", [](auto& d) { AddKey(d, "rsa:1", "anything"); }, true, true},
-        DocumentCase{"AShortKeyBeside", [](auto& d) { AddKey(d, "ed25519:short", "abc"); }, true, true}),
+    testing::Values(DocumentCase{"AsPublished", [](auto&) {}, true, true},
+                    DocumentCase{"OfAnotherServer", [](auto& d) { d.Set("server_name", "else.example"); }},
+                    DocumentCase{"WithoutTime", [](auto& d) { d.Erase("valid_until_ts"); }},
+                    DocumentCase{"TimeIsText", [](auto& d) { d.Set("valid_until_ts", "soon"); }},
+                    DocumentCase{"Expired", [](auto& d) { d.Set("valid_until_ts", absl::ToUnixMillis(kNow)); }},
+                    DocumentCase{"WithoutKeys", [](auto& d) { d.Set("verify_keys", matrix::JsonObject()); }},
+                    DocumentCase{"KeysAreAList", [](auto& d) { d.Set("verify_keys", matrix::JsonArray()); }},
+                    DocumentCase{"ChangedAfterSigning", [](auto& d) { d.Set("extra", 1); }, false},
+                    DocumentCase{"Unsigned", [](auto& d) { d.Erase("signatures"); }, false},
+                    DocumentCase{"OneOfTwoKeysDidNotSign",
+                                 [](auto& d) { AddKey(d, "ed25519:r2", KeyOf('s', "ed25519:r2").public_key()); }},
+                    DocumentCase{"AnotherAlgorithmBeside", [](auto& d) { AddKey(d, "rsa:1", "anything"); }, true, true},
+                    DocumentCase{"AShortKeyBeside", [](auto& d) { AddKey(d, "ed25519:short", "abc"); }, true, true}),
     [](const auto& test) { return test.param.name; });
 
 TEST(KeyDocumentText, ThatIsNoObjectIsNotBelieved) {

@@ -21,7 +21,8 @@ const absl::Time kStart = absl::FromUnixSeconds(1700000000);
 class KeyRingTest : public testing::Test {
  protected:
   explicit KeyRingTest(KeyRingLimits limits = {})
-      : ring_(store_, source_, fetchers_, [this] { return clock_.now(); }, metrics_, limits) {
+      : ring_(
+            store_, source_, fetchers_, [this] { return clock_.now(); }, metrics_, limits) {
     source_.Set(remote_.Keys(kStart + absl::Hours(24)));
   }
   ~KeyRingTest() override {
@@ -65,7 +66,8 @@ TEST_F(KeyRingTest, TakesFromTheStoreBeforeItAsksTheServer) {
   fetchers_.Drain();
   EXPECT_EQ(store_.key_writes(), 1);
 
-  KeyRing another(store_, source_, fetchers_, [this] { return clock_.now(); }, metrics_);
+  KeyRing another(
+      store_, source_, fetchers_, [this] { return clock_.now(); }, metrics_);
   EXPECT_TRUE(Has(another.Wait(Query(), absl::Now() + absl::Seconds(20))));
   EXPECT_EQ(source_.fetches(), 1);
   another.Keep(Query().server);

@@ -24,7 +24,9 @@ void Add(RoomDraft& draft, const EventSigner& signer, std::string_view type, std
   draft.Append(intent, matrix::ComputeEventId(event, draft.rules()), matrix::CanonicalJson(event));
 }
 
-std::string MemberContent(std::string_view membership) { return R"({"membership":")" + std::string(membership) + "\"}"; }
+std::string MemberContent(std::string_view membership) {
+  return R"({"membership":")" + std::string(membership) + "\"}";
+}
 
 }  // namespace
 

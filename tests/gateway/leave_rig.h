@@ -1,5 +1,5 @@
-// A gateway's routes without its processes: a room, a member of a remote server, and that server's leave on its way. Each part may be
-// altered before it is sent.
+// A gateway's routes without its processes: a room, a member of a remote server, and that server's leave on its way.
+// Each part may be altered before it is sent.
 #pragma once
 
 #include <atomic>
@@ -61,7 +61,9 @@ class LeaveRig {
 
   /// What the listener would get: OnHead, then OnRequest, and the answer.
   http::Response Send(http::Request request);
-  http::Response SendLeave(const matrix::JsonObject& event, std::string_view api = "v2") { return Send(Put(event, api)); }
+  http::Response SendLeave(const matrix::JsonObject& event, std::string_view api = "v2") {
+    return Send(Put(event, api));
+  }
 
   LeaveRigOptions options_;
   StandingClock clock_{absl::FromUnixSeconds(1700000000)};

@@ -61,8 +61,8 @@ TEST_P(Template, HoldsWhatThePeerHasToSign) {
   }
   std::vector<std::string> selected;
   const std::string user(kAnn);
-  for (const auto& key : matrix::SelectAuthEvents("m.room.member", &user, user, *event.Find("content")->AsObject(),
-                                                  rig.rules())) {
+  for (const auto& key :
+       matrix::SelectAuthEvents("m.room.member", &user, user, *event.Find("content")->AsObject(), rig.rules())) {
     for (const MintedEvent& minted : rig.room_.events()) {
       if (minted.type == key.type && minted.state_key == key.state_key) selected.push_back(minted.event_id);
     }
@@ -76,7 +76,8 @@ TEST_P(Template, HoldsWhatThePeerHasToSign) {
 
   // The peer completes it, and it is taken.
   JsonObject completed = event;
-  if (rig.rules().event_id_format == matrix::EventIdFormat::kCarried) completed.Set("event_id", "$x:remote.example:8448");
+  if (rig.rules().event_id_format == matrix::EventIdFormat::kCarried)
+    completed.Set("event_id", "$x:remote.example:8448");
   EXPECT_EQ(rig.SendLeave(rig.remote_.Complete(completed, rig.rules())).status, 200);
 }
 

@@ -19,10 +19,13 @@ struct AuthCase {
   int status = 401;
 };
 
-void AddRaw(http::Request& request, std::string value) { request.headers.emplace_back("Authorization", std::move(value)); }
+void AddRaw(http::Request& request, std::string value) {
+  request.headers.emplace_back("Authorization", std::move(value));
+}
 
 /// The same request by another key, id and destination.
-void Resign(LeaveRig& rig, http::Request& request, const matrix::SigningKey& key, std::string_view destination = kOurName) {
+void Resign(LeaveRig& rig, http::Request& request, const matrix::SigningKey& key,
+            std::string_view destination = kOurName) {
   request.headers.clear();
   rig.remote_.AddHeader(request, key, nullptr, destination);
 }
@@ -110,7 +113,8 @@ INSTANTIATE_TEST_SUITE_P(
            rig.source_.Set(other.Keys(rig.clock_.now() + absl::Hours(1)));
            other.AddHeader(r, other.key(), nullptr);
          }},
-        {"ExpiredDocument", [](LeaveRig& rig, auto&) { rig.source_.Set(rig.remote_.Keys(rig.clock_.now() - absl::Seconds(1))); }},
+        {"ExpiredDocument",
+         [](LeaveRig& rig, auto&) { rig.source_.Set(rig.remote_.Keys(rig.clock_.now() - absl::Seconds(1))); }},
         {"OldVerifyKey",
          [](LeaveRig& rig, auto&) {
            auto keys = rig.remote_.Keys(rig.clock_.now() + absl::Hours(1));
@@ -130,8 +134,7 @@ INSTANTIATE_TEST_SUITE_P(
            r.method = "GET";
          }},
         // The same path otherwise spelled: what was signed is what came over the wire.
-        {"TargetSpelledOtherwise",
-         [](auto&, auto& r) { r.target = r.target.replace(r.target.find("%21"), 3, "!"); }},
+        {"TargetSpelledOtherwise", [](auto&, auto& r) { r.target = r.target.replace(r.target.find("%21"), 3, "!"); }},
     }),
     [](const auto& test) { return test.param.name; });
 

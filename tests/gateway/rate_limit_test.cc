@@ -72,7 +72,8 @@ class OriginLimiterTest : public testing::Test {
 
   Reason Enter(const std::string& origin) {
     if (limiter_ == nullptr) {
-      limiter_ = std::make_unique<OriginLimiter>(options_, [this] { return clock_.now(); }, alarm_, metrics_);
+      limiter_ = std::make_unique<OriginLimiter>(
+          options_, [this] { return clock_.now(); }, alarm_, metrics_);
     }
     return matrix::ReasonOf(limiter_->Enter(origin, [this](std::shared_ptr<OriginLimiter::Turn> turn, bool later) {
       turns_.push_back(std::move(turn));
@@ -158,16 +159,23 @@ TEST_F(OriginLimiterTest, ForgetsThoseWhoAskNoMore) {
 }
 
 TEST_F(OriginLimiterTest, ALongQueueWhoseTurnsEndAtOnceIsNoDeepStack) {
-  options_.limits = {.window_size = absl::Seconds(1), .sleep_limit = 100000, .sleep_delay = absl::ZeroDuration(),
-                     .reject_limit = 100000, .concurrent = 1};
-  OriginLimiter limiter(options_, [this] { return clock_.now(); }, alarm_, metrics_);
+  options_.limits = {.window_size = absl::Seconds(1),
+                     .sleep_limit = 100000,
+                     .sleep_delay = absl::ZeroDuration(),
+                     .reject_limit = 100000,
+                     .concurrent = 1};
+  OriginLimiter limiter(
+      options_, [this] { return clock_.now(); }, alarm_, metrics_);
   std::shared_ptr<OriginLimiter::Turn> first;
   int begun = 0;
   for (int i = 0; i < 15000; ++i) {
-    ASSERT_TRUE(limiter.Enter("a.example", [&](std::shared_ptr<OriginLimiter::Turn> turn, bool later) {
-                         ++begun;
-                         if (!later) first = std::move(turn);
-                       }).ok());
+    ASSERT_TRUE(limiter
+                    .Enter("a.example",
+                           [&](std::shared_ptr<OriginLimiter::Turn> turn, bool later) {
+                             ++begun;
+                             if (!later) first = std::move(turn);
+                           })
+                    .ok());
   }
   first = nullptr;
   alarm_.RunUntil(clock_.now());

@@ -60,11 +60,8 @@ http::Request RemoteServer::Request(std::string_view method, std::string_view ta
 
 void RemoteServer::AddHeader(http::Request& request, const matrix::SigningKey& key, const matrix::Json* content,
                              std::string_view destination) const {
-  const matrix::SignedRequest to_sign{.method = request.method,
-                                      .uri = request.target,
-                                      .origin = name_,
-                                      .destination = destination,
-                                      .content = content};
+  const matrix::SignedRequest to_sign{
+      .method = request.method, .uri = request.target, .origin = name_, .destination = destination, .content = content};
   request.headers.emplace_back("Authorization", matrix::FormatXMatrix({.origin = name_,
                                                                        .destination = std::string(destination),
                                                                        .key = key.key_id(),

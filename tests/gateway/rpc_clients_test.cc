@@ -1,4 +1,5 @@
-// The gateway's side of the rpcs: what is tried again, what a status becomes, who is missing; and its own Admin service.
+// The gateway's side of the rpcs: what is tried again, what a status becomes, who is missing; and its own Admin
+// service.
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -83,8 +84,7 @@ TEST_P(ValidatorAttempts, GoToAnotherReplicaOnlyWhereThatMayHelp) {
 
 INSTANTIATE_TEST_SUITE_P(
     Statuses, ValidatorAttempts,
-    testing::Values(Saying{"Ok", {}, Reason::kNone, 1},
-                    Saying{"OneIsFull", {Reason::kOverloaded}, Reason::kNone, 2},
+    testing::Values(Saying{"Ok", {}, Reason::kNone, 1}, Saying{"OneIsFull", {Reason::kOverloaded}, Reason::kNone, 2},
                     Saying{"AllAreFull", std::vector<Reason>(9, Reason::kOverloaded), Reason::kOverloaded, 3},
                     Saying{"Unresolved", {Reason::kStateUnresolved}, Reason::kStateUnresolved, 1},
                     Saying{"Unsupported", {Reason::kUnsupportedVersion}, Reason::kUnsupportedVersion, 1},

@@ -1,5 +1,5 @@
-// The store, the validator and other servers' key endpoints, each doing what the test says: for failures, races and counts that
-// the honest fakes do not make.
+// The store, the validator and other servers' key endpoints, each doing what the test says: for failures, races and
+// counts that the honest fakes do not make.
 #pragma once
 
 #include <condition_variable>
@@ -46,8 +46,8 @@ class ScriptedStore : public StoreClient {
   absl::Status SeedEvents(const rpc::CallContext&, const store::v1::SeedEventsRequest& request) override {
     return on_seed ? on_seed(request) : Down();
   }
-  absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext&,
-                                                                 const store::v1::GetServerKeysRequest& request) override {
+  absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
+      const rpc::CallContext&, const store::v1::GetServerKeysRequest& request) override {
     const std::lock_guard lock(mutex_);
     ++key_reads_;
     if (!on_keys.ok()) return on_keys;

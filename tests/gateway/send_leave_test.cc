@@ -1,5 +1,5 @@
-// "Answers of send_leave" in the design, row by row: each case is the good leave with one thing altered, and the first row that it
-// breaks answers, in each family of room versions.
+// "Answers of send_leave" in the design, row by row: each case is the good leave with one thing altered, and the first
+// row that it breaks answers, in each family of room versions.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -114,10 +114,13 @@ const std::vector<Row>& Rows() {
   static const std::vector<Row> rows{
       {"Good", [](auto&) {}, 200, ""},
       // 1
-      {"R01_UnknownPath", [](auto& a) { a.alter_request = [](auto& r) { r.target = "/_matrix/federation/v3/send_leave/a/b"; }; },
-       404, "M_UNRECOGNIZED"},
-      {"R01_PathWithMore", [](auto& a) { a.alter_request = [](auto& r) { r.target += "/more"; }; }, 404, "M_UNRECOGNIZED"},
-      {"R01_UnknownMethod", [](auto& a) { a.alter_request = [](auto& r) { r.method = "POST"; }; }, 405, "M_UNRECOGNIZED"},
+      {"R01_UnknownPath",
+       [](auto& a) { a.alter_request = [](auto& r) { r.target = "/_matrix/federation/v3/send_leave/a/b"; }; }, 404,
+       "M_UNRECOGNIZED"},
+      {"R01_PathWithMore", [](auto& a) { a.alter_request = [](auto& r) { r.target += "/more"; }; }, 404,
+       "M_UNRECOGNIZED"},
+      {"R01_UnknownMethod", [](auto& a) { a.alter_request = [](auto& r) { r.method = "POST"; }; }, 405,
+       "M_UNRECOGNIZED"},
       // 3
       {"R03_NoBody",
        [](auto& a) {
@@ -134,7 +137,8 @@ const std::vector<Row>& Rows() {
       // 4
       {"R04_NoHeader", [](auto& a) { a.alter_request = [](auto& r) { r.headers.clear(); }; }, 401, "M_UNAUTHORIZED"},
       {"R04_BodyAltered", WithBody(R"({"a":1})"), 401, "M_UNAUTHORIZED"},
-      {"R04_TargetAltered", [](auto& a) { a.alter_request = [](auto& r) { r.target += "?x=1"; }; }, 401, "M_UNAUTHORIZED"},
+      {"R04_TargetAltered", [](auto& a) { a.alter_request = [](auto& r) { r.target += "?x=1"; }; }, 401,
+       "M_UNAUTHORIZED"},
       {"R04_KeysCannotBeHad", [](auto& a) { a.rig.source_.Remove(a.rig.remote_.name()); }, 401, "M_UNAUTHORIZED"},
       // 6
       {"R06_NoSender", WithoutMember("sender"), 400, "M_BAD_JSON"},
@@ -156,7 +160,8 @@ const std::vector<Row>& Rows() {
       {"R06_DepthIsText", SetMember("depth", "1"), 400, "M_BAD_JSON"},
       {"R06_PrevEventsAreText", SetMember("prev_events", "$a"), 400, "M_BAD_JSON"},
       {"R06_AuthEventsHoldANumber", SetMember("auth_events", matrix::JsonArray{1}), 400, "M_BAD_JSON"},
-      {"R06_LongAuthEvent", SetMember("auth_events", matrix::JsonArray{"$" + std::string(255, 'x')}), 400, "M_BAD_JSON"},
+      {"R06_LongAuthEvent", SetMember("auth_events", matrix::JsonArray{"$" + std::string(255, 'x')}), 400,
+       "M_BAD_JSON"},
       // 7
       {"R07_AnotherType", SetMember("type", "m.room.message"), 400, "M_INVALID_PARAM"},
       {"R07_AJoin", SetMember("content", ParseOrDie(R"({"membership":"join"})")), 400, "M_INVALID_PARAM"},
@@ -178,11 +183,12 @@ const std::vector<Row>& Rows() {
       {"R07_EventIdOfAnotherServer", SetMember("event_id", "$x:else.example"), 400, "M_INVALID_PARAM", CarriesIds},
       // 8
       {"R08_UnknownRoom", StoreSays(Reason::kUnknownRoom), 404, "M_NOT_FOUND"},
-      {"R08_UnsupportedVersion", [](auto& a) { a.rig.context_.mutable_judging()->set_room_version("org.example.v99"); }, 403,
+      {"R08_UnsupportedVersion", [](auto& a) { a.rig.context_.mutable_judging()->set_room_version("org.example.v99"); },
+       403, "M_FORBIDDEN"},
+      {"R08_DoesNotFederate", [](auto& a) { ReplaceStateContent(a, "m.room.create", R"({"m.federate":false})"); }, 403,
        "M_FORBIDDEN"},
-      {"R08_DoesNotFederate",
-       [](auto& a) { ReplaceStateContent(a, "m.room.create", R"({"m.federate":false})"); }, 403, "M_FORBIDDEN"},
-      {"R08_FederateIsText", [](auto& a) { ReplaceStateContent(a, "m.room.create", R"({"m.federate":"no"})"); }, 200, ""},
+      {"R08_FederateIsText", [](auto& a) { ReplaceStateContent(a, "m.room.create", R"({"m.federate":"no"})"); }, 200,
+       ""},
       {"R08_DeniedByAcl", [](auto& a) { AddAcl(a, R"({"allow":["*"],"deny":["remote.*"]})"); }, 403, "M_FORBIDDEN"},
       {"R08_AllowedByAcl", [](auto& a) { AddAcl(a, R"({"allow":["*"],"deny":["evil.example"]})"); }, 200, ""},
       // 9
@@ -195,19 +201,32 @@ const std::vector<Row>& Rows() {
        },
        400, "M_INVALID_PARAM"},
       // 10
-      {"R10_Again", [](auto& a) { StoreTheSameEvent(a, [](auto&) {}, matrix::v1::OUTCOME_ACCEPTED); }, 200, ""},
-      {"R10_AgainSoftFailed", [](auto& a) { StoreTheSameEvent(a, [](auto&) {}, matrix::v1::OUTCOME_SOFT_FAILED); }, 200, ""},
+      {"R10_Again",
+       [](auto& a) {
+         StoreTheSameEvent(
+             a, [](auto&) {}, matrix::v1::OUTCOME_ACCEPTED);
+       },
+       200, ""},
+      {"R10_AgainSoftFailed",
+       [](auto& a) {
+         StoreTheSameEvent(
+             a, [](auto&) {}, matrix::v1::OUTCOME_SOFT_FAILED);
+       },
+       200, ""},
       {"R10_AgainWithAnotherSignature",
        [](auto& a) {
          StoreTheSameEvent(
-             a, [](JsonObject& stored) {
+             a,
+             [](JsonObject& stored) {
                stored.Find("signatures")->AsObject()->Set(kRemoteName, ParseOrDie(R"({"ed25519:r1":"AAAA"})"));
-             }, matrix::v1::OUTCOME_ACCEPTED);
+             },
+             matrix::v1::OUTCOME_ACCEPTED);
        },
        400, "M_BAD_STATE"},
       {"R10_IdOfAnotherEvent",
        [](auto& a) {
-         StoreTheSameEvent(a, [](JsonObject& stored) { stored.Set("depth", 99); }, matrix::v1::OUTCOME_ACCEPTED);
+         StoreTheSameEvent(
+             a, [](JsonObject& stored) { stored.Set("depth", 99); }, matrix::v1::OUTCOME_ACCEPTED);
        },
        400, "M_INVALID_PARAM"},
       // 11
@@ -241,7 +260,9 @@ const std::vector<Row>& Rows() {
       {"R16_ValidatorDown", ValidatorSays(Reason::kValidatorDown), 503, "M_UNKNOWN"},
       {"R16_Unresolved", ValidatorSays(Reason::kStateUnresolved), 503, "M_UNKNOWN"},
       {"R16_NotCommitted",
-       [](auto& a) { a.rig.store_.on_persist = [](const auto&) { return matrix::Refuse(Reason::kStoreDown, "scripted"); }; },
+       [](auto& a) {
+         a.rig.store_.on_persist = [](const auto&) { return matrix::Refuse(Reason::kStoreDown, "scripted"); };
+       },
        503, "M_UNKNOWN"},
       {"R16_OddPersistAnswer",
        [](auto& a) { a.rig.store_.on_persist = [](const auto&) { return store::v1::PersistEventResponse(); }; }, 503,
@@ -267,7 +288,9 @@ TEST_P(SendLeave, AnswersAsTheTableSays) {
 INSTANTIATE_TEST_SUITE_P(Rows, SendLeave,
                          testing::Combine(testing::Values("1", "2", "3", "5", "6", "8", "10", "11", "12"),
                                           testing::ValuesIn(Rows())),
-                         [](const auto& test) { return "V" + std::get<0>(test.param) + "_" + std::get<1>(test.param).name; });
+                         [](const auto& test) {
+                           return "V" + std::get<0>(test.param) + "_" + std::get<1>(test.param).name;
+                         });
 
 void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 
@@ -443,7 +466,10 @@ TEST(SendLeaveLimits, ByAddressAndByOrigin) {
   EXPECT_TRUE(http::FindHeader(refused.headers, "Retry-After"));
 
   OriginLimiterOptions limits;
-  limits.limits = {.window_size = absl::Hours(1), .sleep_limit = 1, .sleep_delay = absl::Hours(24 * 36500), .reject_limit = 0,
+  limits.limits = {.window_size = absl::Hours(1),
+                   .sleep_limit = 1,
+                   .sleep_delay = absl::Hours(24 * 36500),
+                   .reject_limit = 0,
                    .concurrent = 1};
   LeaveRig by_origin({.origin_limits = limits});
   const auto leave = by_origin.remote_.Complete(by_origin.Leave(), by_origin.rules());

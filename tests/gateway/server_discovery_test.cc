@@ -11,12 +11,9 @@ TEST(Locate, FollowsTheNameAsItIsWritten) {
     const char* name;
     const char* url;
   } cases[] = {
-      {"example.org", "https://example.org:8448"},
-      {"example.org:443", "https://example.org:443"},
-      {"192.0.2.1", "https://192.0.2.1:8448"},
-      {"192.0.2.1:8008", "https://192.0.2.1:8008"},
-      {"[2001:db8::1]", "https://[2001:db8::1]:8448"},
-      {"[2001:db8::1]:443", "https://[2001:db8::1]:443"},
+      {"example.org", "https://example.org:8448"},     {"example.org:443", "https://example.org:443"},
+      {"192.0.2.1", "https://192.0.2.1:8448"},         {"192.0.2.1:8008", "https://192.0.2.1:8008"},
+      {"[2001:db8::1]", "https://[2001:db8::1]:8448"}, {"[2001:db8::1]:443", "https://[2001:db8::1]:443"},
   };
   for (const auto& c : cases) {
     const ServerLocation location = Locate(*matrix::ServerName::Parse(c.name));

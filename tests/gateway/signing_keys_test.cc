@@ -17,7 +17,8 @@ namespace {
 std::string Seed(char letter) { return matrix::EncodeBase64(std::string(matrix::kSeedBytes, letter)); }
 
 TEST(SigningKeys, TheFirstOfSeveralLinesSigns) {
-  const auto keys = SigningKeys::Parse("# ours\n\ned25519 a_one " + Seed('1') + "\ned25519 a_two " + Seed('2') + "\n", {});
+  const auto keys =
+      SigningKeys::Parse("# ours\n\ned25519 a_one " + Seed('1') + "\ned25519 a_two " + Seed('2') + "\n", {});
   ASSERT_TRUE(keys.ok()) << keys.status();
   EXPECT_EQ(keys->key_id(), "ed25519:a_one");
 }
@@ -37,17 +38,16 @@ TEST_P(BrokenKeyFile, IsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(
     Files, BrokenKeyFile,
-    testing::Values(BrokenFile{"Empty", "", {}}, BrokenFile{"OnlyAComment", "# nothing\n", {}},
-                    BrokenFile{"NoSeed", "ed25519 a_one\n", {}}, BrokenFile{"ShortSeed", "ed25519 a_one AAAA\n", {}},
-                    BrokenFile{"NoBase64", "ed25519 a_one ****\n", {}},
-                    BrokenFile{"OtherAlgorithm", "rsa a_one " + Seed('1') + "\n", {}},
-                    BrokenFile{"TooManyWords", "ed25519 a_one " + Seed('1') + " more\n", {}},
-                    BrokenFile{"OddVersion", "ed25519 a:one " + Seed('1') + "\n", {}},
-                    BrokenFile{"Twice", "ed25519 a_one " + Seed('1') + "\ned25519 a_one " + Seed('2') + "\n", {}},
-                    BrokenFile{"RetiredWithoutTime", "ed25519 a_one " + Seed('1') + "\n", {"ed25519:old " + Seed('0')}},
-                    BrokenFile{"RetiredIsCurrent",
-                               "ed25519 a_one " + Seed('1') + "\n",
-                               {"ed25519:a_one " + Seed('0') + " 1000"}}),
+    testing::Values(
+        BrokenFile{"Empty", "", {}}, BrokenFile{"OnlyAComment", "# nothing\n", {}},
+        BrokenFile{"NoSeed", "ed25519 a_one\n", {}}, BrokenFile{"ShortSeed", "ed25519 a_one AAAA\n", {}},
+        BrokenFile{"NoBase64", "ed25519 a_one ****\n", {}},
+        BrokenFile{"OtherAlgorithm", "rsa a_one " + Seed('1') + "\n", {}},
+        BrokenFile{"TooManyWords", "ed25519 a_one " + Seed('1') + " more\n", {}},
+        BrokenFile{"OddVersion", "ed25519 a:one " + Seed('1') + "\n", {}},
+        BrokenFile{"Twice", "ed25519 a_one " + Seed('1') + "\ned25519 a_one " + Seed('2') + "\n", {}},
+        BrokenFile{"RetiredWithoutTime", "ed25519 a_one " + Seed('1') + "\n", {"ed25519:old " + Seed('0')}},
+        BrokenFile{"RetiredIsCurrent", "ed25519 a_one " + Seed('1') + "\n", {"ed25519:a_one " + Seed('0') + " 1000"}}),
     [](const auto& test) { return test.param.name; });
 
 TEST(SigningKeys, AFileThatOthersMayReadIsNoticed) {

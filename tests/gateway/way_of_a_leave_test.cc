@@ -73,8 +73,8 @@ TEST_P(Way, FromTemplateToCommit) {
   const auto stored = matrix::Event::Parse(write.pdu(), rig.rules());
   ASSERT_TRUE(stored.ok()) << stored.status();
   EXPECT_EQ(stored->event_id(), rig.EventId(leave));
-  EXPECT_TRUE(matrix::VerifyJson(matrix::JsonObject(matrix::Redact(stored->json(), rig.rules())), kOurName, "ed25519:h1",
-                                 KeyOf('h', "ed25519:h1").public_key()));
+  EXPECT_TRUE(matrix::VerifyJson(matrix::JsonObject(matrix::Redact(stored->json(), rig.rules())), kOurName,
+                                 "ed25519:h1", KeyOf('h', "ed25519:h1").public_key()));
 }
 
 TEST_P(Way, ATamperedSignatureIsInvalid) {
@@ -115,7 +115,8 @@ TEST_P(Way, WhatIsMintedHereIsAllowed) {
   if (rules.restricted_joins) join_rules.push_back("restricted");
   if (rules.knock_restricted) join_rules.push_back("knock_restricted");
   for (const std::string& join_rule : join_rules) {
-    NewRoom room{.version = GetParam(), .creator = *matrix::UserId::Parse(kCreator), .join_rule = join_rule, .state = {}};
+    NewRoom room{
+        .version = GetParam(), .creator = *matrix::UserId::Parse(kCreator), .join_rule = join_rule, .state = {}};
     room.state.push_back({"m.room.server_acl", "", "", ObjectOrDie(R"({"allow":["*"]})")});
     room.state.push_back({"m.room.member", std::string(kAnn), "", ObjectOrDie(R"({"membership":"invite"})")});
     room.state.push_back({"m.room.create", "", "", ObjectOrDie(R"({"m.federate":true})")});
@@ -127,8 +128,7 @@ TEST_P(Way, WhatIsMintedHereIsAllowed) {
   EXPECT_EQ(matrix::ReasonOf(author.Create(call, odd).status()), Reason::kNotAuthorised);
 }
 
-INSTANTIATE_TEST_SUITE_P(Versions, Way,
-                         testing::Values("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"),
+INSTANTIATE_TEST_SUITE_P(Versions, Way, testing::Values("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"),
                          [](const auto& test) { return "V" + test.param; });
 
 }  // namespace

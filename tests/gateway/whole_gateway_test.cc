@@ -1,5 +1,5 @@
-// The gateway as its process runs it, on real sockets: the fake store and the validator behind gRPC, the remote server's keys behind
-// TLS.
+// The gateway as its process runs it, on real sockets: the fake store and the validator behind gRPC, the remote
+// server's keys behind TLS.
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -109,7 +109,8 @@ TEST_F(WholeGateway, ServesALeaveFromAdminCallToCommit) {
   const std::string user = "@ann:" + remote.name();
   rpc::TransportSecurity security;
   security.plaintext = true;
-  const auto admin = v1::Admin::NewStub(*rpc::OpenChannel("127.0.0.1:" + std::to_string(gateway_->grpc_port()), security));
+  const auto admin =
+      v1::Admin::NewStub(*rpc::OpenChannel("127.0.0.1:" + std::to_string(gateway_->grpc_port()), security));
   for (const std::string version : {"1", "6", "10", "12"}) {
     grpc::ClientContext create_context, invite_context;
     v1::CreateRoomRequest create;

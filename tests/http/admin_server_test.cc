@@ -40,7 +40,8 @@ TEST_F(AdminServerTest, ExposesMetrics) {
   metrics_.Count("postern_things_total", {{"kind", "good"}});
   const Response response = Get("/metrics?x=1");
   EXPECT_THAT(response.body, testing::HasSubstr("postern_things_total{kind=\"good\"} 1"));
-  EXPECT_THAT(std::string(FindHeader(response.headers, "Content-Type").value()), testing::StartsWith("text/plain; version=0.0.4"));
+  EXPECT_THAT(std::string(FindHeader(response.headers, "Content-Type").value()),
+              testing::StartsWith("text/plain; version=0.0.4"));
 }
 
 TEST_F(AdminServerTest, ServesNothingElse) {

@@ -16,7 +16,9 @@ class HttpClientTest : public testing::Test {
  protected:
   HttpClientTest() : listener_(HttpListener::Start({.listen = "127.0.0.1:0"}, handler_).value()) {}
 
-  std::string Url(const std::string& path) const { return "http://127.0.0.1:" + std::to_string(listener_->port()) + path; }
+  std::string Url(const std::string& path) const {
+    return "http://127.0.0.1:" + std::to_string(listener_->port()) + path;
+  }
 
   ToldHandler handler_;
   std::unique_ptr<HttpListener> listener_;
@@ -24,7 +26,10 @@ class HttpClientTest : public testing::Test {
 
 TEST_F(HttpClientTest, CarriesARequestAndItsAnswer) {
   HttpClient client({.allow_private_networks = true});
-  const auto response = client.Send({.method = "PUT", .url = Url("/%21a/../b?c"), .headers = {{"X-Matrix", "a=\"b\""}, {"X-Empty", ""}}, .body = "{}"});
+  const auto response = client.Send({.method = "PUT",
+                                     .url = Url("/%21a/../b?c"),
+                                     .headers = {{"X-Matrix", "a=\"b\""}, {"X-Empty", ""}},
+                                     .body = "{}"});
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->status, 200);
   EXPECT_EQ(response->body, "PUT /%21a/../b?c {}");
@@ -67,7 +72,8 @@ TEST_F(HttpClientTest, ReadsNoMoreThanItsLimit) {
 TEST_F(HttpClientTest, GivesUpInTime) {
   HttpClient client({.allow_private_networks = true});
   const absl::Time begin = absl::Now();
-  EXPECT_EQ(client.Send({.url = Url("/hold"), .timeout = absl::Milliseconds(100)}).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(client.Send({.url = Url("/hold"), .timeout = absl::Milliseconds(100)}).status().code(),
+            absl::StatusCode::kUnavailable);
   EXPECT_LT(absl::Now() - begin, absl::Seconds(3));
   handler_.Release();
 }

@@ -57,53 +57,79 @@ TEST_P(OneRequest, HasItsAnswer) {
   EXPECT_EQ(answer.body, GetParam().body);
 }
 
-INSTANTIATE_TEST_SUITE_P(Served, OneRequest, testing::ValuesIn(std::to_array<WireCase>({
-    {"Get", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "GET /a "},
-    {"Put", "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody", 200, "PUT /a body"},
-    {"EmptyBody", "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", 200, "PUT /a "},
-    {"Chunked", "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nbo\r\n2;ext=1\r\ndy\r\n0\r\n\r\n", 200, "PUT /a body"},
-    {"Trailer", "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n0\r\nX-Late: 1\r\n\r\n", 200, "PUT /a b"},
-    {"TargetAsReceived", "GET /%21a:@b/%2F?q=%20+&r HTTP/1.1\r\nHost: h\r\n\r\n", 200, "GET /%21a:@b/%2F?q=%20+&r "},
-    {"Http10", "GET /a HTTP/1.0\r\n\r\n", 200, "GET /a "},
-    {"UnknownMethod", "BREW /pot HTTP/1.1\r\nHost: h\r\n\r\n", 200, "BREW /pot "},
-    {"EmptyLinesBefore", "\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "GET /a "},
-    {"NobodyAnswers", "GET /drop HTTP/1.1\r\nHost: h\r\n\r\n", 503, "internal"},
-    {"HandlerThrows", "GET /throw HTTP/1.1\r\nHost: h\r\n\r\n", 503, "internal"},
-    {"UnknownPath", "GET /unknown HTTP/1.1\r\nHost: h\r\n\r\n", 404, "unknown"},
-    {"UnknownPathBeforeSize", "PUT /unknown HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n", 404, "unknown"},
-})), CaseName);
+INSTANTIATE_TEST_SUITE_P(
+    Served, OneRequest,
+    testing::ValuesIn(std::to_array<WireCase>({
+        {"Get", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "GET /a "},
+        {"Put", "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody", 200, "PUT /a body"},
+        {"EmptyBody", "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", 200, "PUT /a "},
+        {"Chunked",
+         "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nbo\r\n2;ext=1\r\ndy\r\n0\r\n\r\n", 200,
+         "PUT /a body"},
+        {"Trailer", "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n0\r\nX-Late: 1\r\n\r\n",
+         200, "PUT /a b"},
+        {"TargetAsReceived", "GET /%21a:@b/%2F?q=%20+&r HTTP/1.1\r\nHost: h\r\n\r\n", 200,
+         "GET /%21a:@b/%2F?q=%20+&r "},
+        {"Http10", "GET /a HTTP/1.0\r\n\r\n", 200, "GET /a "},
+        {"UnknownMethod", "BREW /pot HTTP/1.1\r\nHost: h\r\n\r\n", 200, "BREW /pot "},
+        {"EmptyLinesBefore", "\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n", 200, "GET /a "},
+        {"NobodyAnswers", "GET /drop HTTP/1.1\r\nHost: h\r\n\r\n", 503, "internal"},
+        {"HandlerThrows", "GET /throw HTTP/1.1\r\nHost: h\r\n\r\n", 503, "internal"},
+        {"UnknownPath", "GET /unknown HTTP/1.1\r\nHost: h\r\n\r\n", 404, "unknown"},
+        {"UnknownPathBeforeSize", "PUT /unknown HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n", 404,
+         "unknown"},
+    })),
+    CaseName);
 
-INSTANTIATE_TEST_SUITE_P(Refused, OneRequest, testing::ValuesIn(std::to_array<WireCase>({
-    {"NoHost", "GET / HTTP/1.1\r\n\r\n", 400, "malformed_http"},
-    {"TwoHosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "malformed_http"},
-    {"TwoLengths", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400, "malformed_http"},
-    {"SameLengthTwice", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na", 400, "malformed_http"},
-    {"ListOfLengths", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1, 1\r\n\r\na", 400, "malformed_http"},
-    {"SignedLength", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: +1\r\n\r\na", 400, "malformed_http"},
-    {"NegativeLength", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", 400, "malformed_http"},
-    {"HexLength", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 0x1\r\n\r\na", 400, "malformed_http"},
-    {"EmptyLength", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\n", 400, "malformed_http"},
-    {"LengthBeyond64Bits", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 18446744073709551617\r\n\r\na", 400, "malformed_http"},
-    {"LengthThenChunked", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "malformed_http"},
-    {"ChunkedThenLength", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400, "malformed_http"},
-    {"TwoEncodings", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "malformed_http"},
-    {"OtherEncoding", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, "malformed_http"},
-    {"EncodingNearlyChunked", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "malformed_http"},
-    {"ChunkedNotLast", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400, "malformed_http"},
-    {"Identity", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\n\r\n", 400, "malformed_http"},
-    {"ChunkedInHttp10", "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "malformed_http"},
-    {"SpaceBeforeColon", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length : 1\r\n\r\na", 400, "malformed_http"},
-    {"ControlInName", "GET / HTTP/1.1\r\nHost: h\r\nX\x01Y: 1\r\n\r\n", 400, "malformed_http"},
-    {"NulInValue", std::string("GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", 39), 400, "malformed_http"},
-    {"LineFeedAlone", "GET / HTTP/1.1\nHost: h\nX: y\r\n\r\n", 400, "malformed_http"},
-    {"CarriageReturnAlone", "GET / HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", 400, "malformed_http"},
-    {"NoVersion", "GET /\r\n\r\n", 400, "malformed_http"},
-    {"Http2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "malformed_http"},
-    {"Garbage", "\x16\x03\x01\x02\x01 hello\r\n\r\n", 400, "malformed_http"},
-    {"BadChunkSize", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "malformed_http"},
-    {"ChunkLongerThanSaid", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400, "malformed_http"},
-    {"NegativeChunk", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", 400, "malformed_http"},
-})), CaseName);
+INSTANTIATE_TEST_SUITE_P(
+    Refused, OneRequest,
+    testing::ValuesIn(std::to_array<WireCase>({
+        {"NoHost", "GET / HTTP/1.1\r\n\r\n", 400, "malformed_http"},
+        {"TwoHosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "malformed_http"},
+        {"TwoLengths", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400,
+         "malformed_http"},
+        {"SameLengthTwice", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na", 400,
+         "malformed_http"},
+        {"ListOfLengths", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1, 1\r\n\r\na", 400, "malformed_http"},
+        {"SignedLength", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: +1\r\n\r\na", 400, "malformed_http"},
+        {"NegativeLength", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", 400, "malformed_http"},
+        {"HexLength", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 0x1\r\n\r\na", 400, "malformed_http"},
+        {"EmptyLength", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\n", 400, "malformed_http"},
+        {"LengthBeyond64Bits", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 18446744073709551617\r\n\r\na", 400,
+         "malformed_http"},
+        {"LengthThenChunked",
+         "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+         "malformed_http"},
+        {"ChunkedThenLength",
+         "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400,
+         "malformed_http"},
+        {"TwoEncodings",
+         "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+         "malformed_http"},
+        {"OtherEncoding", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400,
+         "malformed_http"},
+        {"EncodingNearlyChunked", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400,
+         "malformed_http"},
+        {"ChunkedNotLast", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400,
+         "malformed_http"},
+        {"Identity", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\n\r\n", 400, "malformed_http"},
+        {"ChunkedInHttp10", "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "malformed_http"},
+        {"SpaceBeforeColon", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length : 1\r\n\r\na", 400, "malformed_http"},
+        {"ControlInName", "GET / HTTP/1.1\r\nHost: h\r\nX\x01Y: 1\r\n\r\n", 400, "malformed_http"},
+        {"NulInValue", std::string("GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", 39), 400, "malformed_http"},
+        {"LineFeedAlone", "GET / HTTP/1.1\nHost: h\nX: y\r\n\r\n", 400, "malformed_http"},
+        {"CarriageReturnAlone", "GET / HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", 400, "malformed_http"},
+        {"NoVersion", "GET /\r\n\r\n", 400, "malformed_http"},
+        {"Http2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "malformed_http"},
+        {"Garbage", "\x16\x03\x01\x02\x01 hello\r\n\r\n", 400, "malformed_http"},
+        {"BadChunkSize", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400,
+         "malformed_http"},
+        {"ChunkLongerThanSaid", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
+         400, "malformed_http"},
+        {"NegativeChunk", "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", 400,
+         "malformed_http"},
+    })),
+    CaseName);
 
 TEST_P(OneRequest, NeverReadsASecondOneOutOfADoubtfulFirst) {
   if (GetParam().status != 400) GTEST_SKIP() << "served";
@@ -157,8 +183,10 @@ TEST_F(HttpListenerTest, ClosesWhenAsked) {
 TEST_F(HttpListenerTest, AnswersPipelinedRequestsInOrder) {
   Start();
   RawConnection peer = Connect();
-  peer.Send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nPUT /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nxPUT /unknown HTTP/1.1\r\nHost: h\r\n"
-            "Content-Length: 2\r\n\r\nyyGET /4 HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer.Send(
+      "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nPUT /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nxPUT /unknown "
+      "HTTP/1.1\r\nHost: h\r\n"
+      "Content-Length: 2\r\n\r\nyyGET /4 HTTP/1.1\r\nHost: h\r\n\r\n");
   peer.EndSending();
   EXPECT_EQ(peer.Receive().body, "GET /1 ");
   EXPECT_EQ(peer.Receive().body, "PUT /2 x");
@@ -186,8 +214,9 @@ TEST_F(HttpListenerTest, LetsWaitingPeersSendTheirBody) {
 
 TEST_F(HttpListenerTest, RefusesWaitingPeersWithoutTheirBody) {
   Start();
-  for (const char* request : {"PUT /unknown HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
-                              "PUT /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n"}) {
+  for (const char* request :
+       {"PUT /unknown HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+        "PUT /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n"}) {
     RawConnection peer = Connect();
     peer.Send(request);
     const RawAnswer answer = peer.Receive();
@@ -217,11 +246,11 @@ TEST_F(HttpListenerTest, TakesABodyOfExactlyTheLimit) {
   RawConnection peer = Connect();
   peer.Send("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n" + body);
   EXPECT_EQ(peer.Receive().status, 200);
-  peer.Send("PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1F4\r\n" + body.substr(500) + "\r\n1f4\r\n" +
-            body.substr(500) + "\r\n0\r\n\r\n");
+  peer.Send("PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1F4\r\n" + body.substr(500) +
+            "\r\n1f4\r\n" + body.substr(500) + "\r\n0\r\n\r\n");
   EXPECT_EQ(peer.Receive().status, 200);
-  peer.Send("PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1f4\r\n" + body.substr(500) + "\r\n1f5\r\nx" +
-            body.substr(500) + "\r\n0\r\n\r\n");
+  peer.Send("PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1f4\r\n" + body.substr(500) +
+            "\r\n1f5\r\nx" + body.substr(500) + "\r\n0\r\n\r\n");
   EXPECT_EQ(peer.Receive().status, 413);
 }
 
@@ -238,8 +267,9 @@ TEST_F(HttpListenerTest, StopsReadingWhatIsFarTooLarge) {
 TEST_F(HttpListenerTest, RefusesHeadersBeyondTheLimit) {
   Start({.header_limit_bytes = 4096});
   const std::string filler(5000, 'a');
-  for (const std::string& request : {"GET /" + filler + " HTTP/1.1\r\nHost: h\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\nX: " + filler + "\r\n\r\n",
-                                     "GET / HTTP/1.1\r\nX: " + std::string(200000, 'b')}) {
+  for (const std::string& request :
+       {"GET /" + filler + " HTTP/1.1\r\nHost: h\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\nX: " + filler + "\r\n\r\n",
+        "GET / HTTP/1.1\r\nX: " + std::string(200000, 'b')}) {
     RawConnection peer = Connect();
     peer.Send(request);
     EXPECT_EQ(peer.Receive().status, 431);
@@ -283,7 +313,8 @@ TEST_F(HttpListenerTest, CountsTheReadTimeoutFromTheFirstByte) {
   RawConnection peer = Connect();
   const absl::Time begin = absl::Now();
   std::thread dripping([&peer] {
-    for (const char c : std::string_view("GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")) {
+    for (const char c :
+         std::string_view("GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")) {
       if (!peer.Send({&c, 1})) return;
       absl::SleepFor(absl::Milliseconds(20));  // the slowness is what is tested
     }
@@ -389,18 +420,21 @@ class CannotListen : public testing::TestWithParam<ListenCase> {};
 
 TEST_P(CannotListen, SaysSo) {
   ToldHandler handler;
-  const auto listener = HttpListener::Start({.listen = GetParam().listen, .certificate_file = GetParam().certificate}, handler);
+  const auto listener =
+      HttpListener::Start({.listen = GetParam().listen, .certificate_file = GetParam().certificate}, handler);
   EXPECT_EQ(listener.status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-INSTANTIATE_TEST_SUITE_P(Listen, CannotListen, testing::ValuesIn(std::to_array<ListenCase>({
-    {"NoPort", "127.0.0.1", ""},
-    {"PortNoNumber", "127.0.0.1:http", ""},
-    {"PortTooLarge", "127.0.0.1:65536", ""},
-    {"NoAddress", "nowhere.invalid:1", ""},
-    {"AddressOfAnother", "203.0.113.1:0", ""},
-    {"NoCertificate", "127.0.0.1:0", "/nonexistent.pem"},
-})), [](const auto& c) { return std::string(c.param.name); });
+INSTANTIATE_TEST_SUITE_P(Listen, CannotListen,
+                         testing::ValuesIn(std::to_array<ListenCase>({
+                             {"NoPort", "127.0.0.1", ""},
+                             {"PortNoNumber", "127.0.0.1:http", ""},
+                             {"PortTooLarge", "127.0.0.1:65536", ""},
+                             {"NoAddress", "nowhere.invalid:1", ""},
+                             {"AddressOfAnother", "203.0.113.1:0", ""},
+                             {"NoCertificate", "127.0.0.1:0", "/nonexistent.pem"},
+                         })),
+                         [](const auto& c) { return std::string(c.param.name); });
 
 TEST(HttpListener, DoesNotShareItsPort) {
   ToldHandler handler;

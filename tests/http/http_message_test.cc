@@ -22,7 +22,8 @@ TEST(Target, HasAPathBeforeTheQuery) {
 
 TEST(PercentDecode, ReadsEscapesAndNothingElse) {
   EXPECT_EQ(PercentDecode("%21a%2fb+c%00"), std::string("!a/b+c\0", 7));
-  for (const char* broken : {"%", "a%2", "%zz", "%2g", "%%20"}) EXPECT_EQ(PercentDecode(broken), std::nullopt) << broken;
+  for (const char* broken : {"%", "a%2", "%zz", "%2g", "%%20"})
+    EXPECT_EQ(PercentDecode(broken), std::nullopt) << broken;
 }
 
 TEST(PercentEncode, LeavesUnreservedCharactersAlone) {

@@ -52,7 +52,8 @@ RawAnswer RawConnection::Receive(bool to_head) {
   answer.head = received_.substr(0, end + 2);
   answer.status = std::atoi(answer.head.c_str() + std::string_view("HTTP/1.1 ").size());
   const std::size_t at = answer.head.find("Content-Length: ");
-  const std::size_t length = at == std::string::npos || to_head ? 0 : std::strtoul(answer.head.c_str() + at + 16, nullptr, 10);
+  const std::size_t length =
+      at == std::string::npos || to_head ? 0 : std::strtoul(answer.head.c_str() + at + 16, nullptr, 10);
   while (received_.size() < end + 4 + length) {
     if (!ReadMore()) return {};
   }

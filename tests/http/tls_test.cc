@@ -36,7 +36,9 @@ class TlsTest : public testing::Test {
   }
 
   void Start(absl::Duration check_interval = absl::Hours(1)) {
-    ListenerOptions options{.listen = "127.0.0.1:0", .certificate_file = File("cert.pem"), .key_file = File("key.pem"),
+    ListenerOptions options{.listen = "127.0.0.1:0",
+                            .certificate_file = File("cert.pem"),
+                            .key_file = File("key.pem"),
                             .read_timeout = absl::Seconds(2)};
     options.certificate_check_interval = check_interval;
     auto listener = HttpListener::Start(options, handler_);
@@ -72,7 +74,8 @@ TEST_F(TlsTest, IsBelievedBlindlyOnRequest) {
   Write("other.example");
   Start();
   HttpClient client({.allow_private_networks = true, .insecure_tls = true});
-  const auto response = client.Send({.method = "PUT", .url = "https://127.0.0.1:" + std::to_string(listener_->port()) + "/a", .body = "x"});
+  const auto response = client.Send(
+      {.method = "PUT", .url = "https://127.0.0.1:" + std::to_string(listener_->port()) + "/a", .body = "x"});
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->body, "PUT /a x");
 }
@@ -90,7 +93,8 @@ TEST_F(TlsTest, KeepsTheConnectionOverTls) {
 TEST_F(TlsTest, DeliversThe413OverTls) {
   Start();
   HttpClient client({.allow_private_networks = true, .ca_file = File("cert.pem")});
-  const auto response = client.Send({.method = "PUT", .url = "https://127.0.0.1:" + std::to_string(listener_->port()) + "/a",
+  const auto response = client.Send({.method = "PUT",
+                                     .url = "https://127.0.0.1:" + std::to_string(listener_->port()) + "/a",
                                      .body = std::string(500000, 'x')});
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->status, 413);

@@ -10,8 +10,9 @@
 
 namespace postern::http {
 
-/// /unknown… is answered 404 by the head; /drop is never answered; /throw throws; /hold waits for Release; /large answers with
-/// 64 MiB; /inject tries to write a header of its own into a value; anything else echoes "METHOD TARGET BODY".
+/// /unknown… is answered 404 by the head; /drop is never answered; /throw throws; /hold waits for Release; /large
+/// answers with 64 MiB; /inject tries to write a header of its own into a value; anything else echoes "METHOD TARGET
+/// BODY".
 class ToldHandler final : public RequestHandler {
  public:
   std::optional<Response> OnHead(const Request& head) override;

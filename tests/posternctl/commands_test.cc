@@ -38,14 +38,16 @@ class FakeAdmin : public gateway::v1::Admin::Service {
     event->set_type("m.room.create");
     return grpc::Status::OK;
   }
-  grpc::Status Invite(grpc::ServerContext*, const gateway::v1::InviteRequest* request, gateway::v1::Minted* minted) override {
+  grpc::Status Invite(grpc::ServerContext*, const gateway::v1::InviteRequest* request,
+                      gateway::v1::Minted* minted) override {
     minted->set_event_id("$invite");
     minted->set_type("m.room.member");
     minted->set_state_key(request->user_id());
     return grpc::Status::OK;
   }
   grpc::Status Ban(grpc::ServerContext*, const gateway::v1::BanRequest*, gateway::v1::Minted*) override {
-    return RefusedWith(grpc::StatusCode::PERMISSION_DENIED, matrix::v1::REASON_NOT_AUTHORISED, "auth rule 5.6: no power");
+    return RefusedWith(grpc::StatusCode::PERMISSION_DENIED, matrix::v1::REASON_NOT_AUTHORISED,
+                       "auth rule 5.6: no power");
   }
   grpc::Status SendState(grpc::ServerContext*, const gateway::v1::SendStateRequest* request,
                          gateway::v1::Minted* minted) override {
@@ -77,7 +79,8 @@ class FakeAdmin : public gateway::v1::Admin::Service {
 
 class FakeStore : public store::v1::Store::Service {
  public:
-  grpc::Status GetMember(grpc::ServerContext*, const store::v1::GetMemberRequest* request, store::v1::Member* member) override {
+  grpc::Status GetMember(grpc::ServerContext*, const store::v1::GetMemberRequest* request,
+                         store::v1::Member* member) override {
     if (request->user_id() == "@gone:there") {
       return RefusedWith(grpc::StatusCode::NOT_FOUND, matrix::v1::REASON_NOT_FOUND, "no such member");
     }
@@ -166,7 +169,8 @@ TEST_F(Commands, TakeAnEmptyStateKeyAndJson) {
 }
 
 TEST_F(Commands, CreateRoomsWithStateFromAFile) {
-  const matrix::Json room = Json({"room", "create", "--version", "6", "--creator", "@ann:here", "--join-rule", "knock"});
+  const matrix::Json room =
+      Json({"room", "create", "--version", "6", "--creator", "@ann:here", "--join-rule", "knock"});
   EXPECT_EQ(*Member(room, "room_id").AsString(), "!new:here");
   EXPECT_EQ(admin_.created().room_version(), "6");
   EXPECT_EQ(admin_.created().join_rule(), "knock");
@@ -174,8 +178,8 @@ TEST_F(Commands, CreateRoomsWithStateFromAFile) {
 }
 
 TEST_F(Commands, SeedPrintsExactlyTheRooms) {
-  const Ended ended = Ctl({"room", "seed", "--rooms", "1", "--users-per-room", "2", "--user-prefix", "u", "--remote", "there",
-                           "--version", "9", "--membership", "join"});
+  const Ended ended = Ctl({"room", "seed", "--rooms", "1", "--users-per-room", "2", "--user-prefix", "u", "--remote",
+                           "there", "--version", "9", "--membership", "join"});
   EXPECT_EQ(ended.output, R"({"rooms":[{"room_id":"!0:here","room_version":"9","users":["@u0:there","@u1:there"]}]})"
                           "\n");
 }
@@ -230,10 +234,20 @@ TEST_F(Commands, TalkInTheClearToThisMachineOnly) {
 }
 
 TEST_F(Commands, SayWhatTheyDo) {
-  for (const std::vector<std::string>& command :
-       {std::vector<std::string>{}, {"key", "generate"}, {"key", "serve"}, {"room", "create"}, {"room", "invite"}, {"room", "ban"},
-        {"room", "state"}, {"room", "seed"}, {"room", "show"}, {"member", "show"}, {"event", "show"}, {"explain"}, {"leave"},
-        {"outbox"}}) {
+  for (const std::vector<std::string>& command : {std::vector<std::string>{},
+                                                  {"key", "generate"},
+                                                  {"key", "serve"},
+                                                  {"room", "create"},
+                                                  {"room", "invite"},
+                                                  {"room", "ban"},
+                                                  {"room", "state"},
+                                                  {"room", "seed"},
+                                                  {"room", "show"},
+                                                  {"member", "show"},
+                                                  {"event", "show"},
+                                                  {"explain"},
+                                                  {"leave"},
+                                                  {"outbox"}}) {
     std::vector<std::string> arguments = command;
     arguments.emplace_back("--help");
     const Ended ended = Ctl(arguments);

@@ -23,7 +23,8 @@ class FakeHomeserver : private http::RequestHandler {
     Answers("GET /_matrix/key/v2/server", 200, R"({"server_name":"here.example"})");
   }
 
-  /// `what` is a method and the start of a path, "PUT /_matrix/federation/v2/send_leave"; the longest that fits answers.
+  /// `what` is a method and the start of a path, "PUT /_matrix/federation/v2/send_leave"; the longest that fits
+  /// answers.
   void Answers(const std::string& what, int status, const std::string& body) {
     const std::lock_guard lock(mutex_);
     answers_[what] = {status, body};
@@ -50,7 +51,9 @@ class FakeHomeserver : private http::RequestHandler {
     respond(std::move(response));
   }
 
-  http::Response OnRefused(const absl::Status& /*why*/) override { return {.status = 500, .headers = {}, .body = "{}"}; }
+  http::Response OnRefused(const absl::Status& /*why*/) override {
+    return {.status = 500, .headers = {}, .body = "{}"};
+  }
 
   mutable std::mutex mutex_;
   std::map<std::string, std::pair<int, std::string>> answers_;

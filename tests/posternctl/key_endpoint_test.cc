@@ -19,7 +19,8 @@ class KeyEndpointTest : public testing::Test {
   }
 
   http::Response Get(const std::string& path, const std::string& method = "GET") {
-    const auto response = client_.Send({.method = method, .url = fmt::format("https://127.0.0.1:{}{}", endpoint_->port(), path)});
+    const auto response =
+        client_.Send({.method = method, .url = fmt::format("https://127.0.0.1:{}{}", endpoint_->port(), path)});
     EXPECT_TRUE(response.ok()) << response.status();
     return response.ok() ? *response : http::Response{.status = 0, .headers = {}, .body = ""};
   }

@@ -28,8 +28,8 @@ class LeaveCommand : public testing::Test {
 
   std::string File(const std::string& name) const { return (directory_ / name).string(); }
   Ended Leave(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> arguments{"--json", "leave",    "--as",      "@bob:there.example", "--key",
-                                       File("key"), "--to", here_.url(), "!r:here.example"};
+    std::vector<std::string> arguments{"--json",    "leave", "--as",      "@bob:there.example", "--key",
+                                       File("key"), "--to",  here_.url(), "!r:here.example"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return RunPosternctl(arguments);
   }
@@ -117,15 +117,16 @@ TEST_F(LeaveCommand, SpoilsOnlyTheSignature) {
 }
 
 TEST_F(LeaveCommand, EndsWith3WhereNobodyAnswers) {
-  const Ended ended = RunPosternctl({"--json", "leave", "--as", "@bob:there.example", "--key", File("key"), "--to", "http://127.0.0.1:1",
-                           "--destination", "here.example", "!r:here.example"});
+  const Ended ended = RunPosternctl({"--json", "leave", "--as", "@bob:there.example", "--key", File("key"), "--to",
+                                     "http://127.0.0.1:1", "--destination", "here.example", "!r:here.example"});
   EXPECT_EQ(ended.status, 3);
   EXPECT_EQ(*Member(ended.json(), "status").AsInteger(), 0);
   EXPECT_NE(ended.errors, "");
 }
 
 TEST_F(LeaveCommand, IsReadableForPeople) {
-  const Ended ended = RunPosternctl({"leave", "--as", "@bob:there.example", "--key", File("key"), "--to", here_.url(), "!r:here.example"});
+  const Ended ended = RunPosternctl(
+      {"leave", "--as", "@bob:there.example", "--key", File("key"), "--to", here_.url(), "!r:here.example"});
   EXPECT_EQ(ended.status, 0);
   EXPECT_THAT(ended.output, HasSubstr("make_leave"));
   EXPECT_THAT(ended.output, HasSubstr("200 {}"));

@@ -65,7 +65,8 @@ Ended RunPosternctl(const std::vector<std::string>& arguments, const std::vector
   posix_spawn_file_actions_adddup2(&actions, output.descriptor(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, errors.descriptor(), STDERR_FILENO);
   pid_t pid = 0;
-  const int failed = posix_spawn(&pid, POSTERNCTL, &actions, nullptr, Pointers(command).data(), Pointers(variables).data());
+  const int failed =
+      posix_spawn(&pid, POSTERNCTL, &actions, nullptr, Pointers(command).data(), Pointers(variables).data());
   posix_spawn_file_actions_destroy(&actions);
   Ended ended;
   int status = 0;

@@ -41,8 +41,8 @@ TEST_P(EachVersion, SignsOnlyWhatTheIntentSaysAndWhereItStands) {
   for (const auto& [key, value] : leave->event) {
     if (key != "event_id") members.push_back(key);
   }
-  EXPECT_THAT(members, UnorderedElementsAre("type", "room_id", "sender", "state_key", "content", "origin_server_ts", "depth",
-                                            "prev_events", "auth_events", "hashes", "signatures"));
+  EXPECT_THAT(members, UnorderedElementsAre("type", "room_id", "sender", "state_key", "content", "origin_server_ts",
+                                            "depth", "prev_events", "auth_events", "hashes", "signatures"));
   EXPECT_EQ(*leave->event.Find("origin_server_ts")->AsInteger(), absl::ToUnixMillis(kNow));
   EXPECT_EQ(*leave->event.Find("depth")->AsInteger(), 7);
   EXPECT_FALSE(leave->event.Find("content")->AsObject()->Contains("injected"));

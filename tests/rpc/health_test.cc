@@ -63,7 +63,8 @@ TEST_F(WellKnownServices, HealthFollowsReadiness) {
 TEST_F(WellKnownServices, ReflectionNamesTheServices) {
   grpc::ClientContext context;
   grpc::CompletionQueue queue;
-  const auto call = stub_.PrepareCall(&context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  const auto call =
+      stub_.PrepareCall(&context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
   void* tag = nullptr;
   bool ok = false;
   call->StartCall(this);

@@ -32,7 +32,10 @@ class MutualTls : public testing::Test {
   std::string File(const std::string& name) const { return (directory_ / name).string(); }
 
   TransportSecurity Party(const std::string& name, const std::string& believes) const {
-    return {.certificate_file = File(name), .key_file = File(name + ".key"), .ca_file = File(believes), .check_interval = absl::Seconds(1)};
+    return {.certificate_file = File(name),
+            .key_file = File(name + ".key"),
+            .ca_file = File(believes),
+            .check_interval = absl::Seconds(1)};
   }
 
   void Serve(const TransportSecurity& security) {
@@ -78,7 +81,9 @@ TEST_F(MutualTls, BelievesNewAuthoritiesWithoutARestart) {
 }
 
 TEST_F(MutualTls, NeedsEveryFileOrThePlainWish) {
-  const auto code_of = [](const TransportSecurity& security) { return MakeServerCredentials(security).status().code(); };
+  const auto code_of = [](const TransportSecurity& security) {
+    return MakeServerCredentials(security).status().code();
+  };
   EXPECT_EQ(code_of({}), absl::StatusCode::kInvalidArgument);
   TransportSecurity party = Party("server", "client");
   party.ca_file = File("nothing");

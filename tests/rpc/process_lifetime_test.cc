@@ -29,7 +29,8 @@ TEST(ProcessLifetime, EndsAtInterrupt) {
 }
 
 TEST(PortFile, IsWrittenWhole) {
-  const std::filesystem::path file = std::filesystem::temp_directory_path() / ("postern-ports-" + std::to_string(::getpid()));
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("postern-ports-" + std::to_string(::getpid()));
   ASSERT_TRUE(WritePortFile(file.string(), {{"grpc", 7101}, {"admin", 9090}}).ok());
   std::string text;
   std::getline(std::ifstream(file), text);

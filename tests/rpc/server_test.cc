@@ -148,14 +148,17 @@ TEST(StatusCodec, ReadsAnUnknownNumberAsInternal) {
 }
 
 TEST(StatusCodec, ReadsTheTransportsOwnTrouble) {
-  const auto reason_of = [](grpc::StatusCode code) { return ReasonOf(FromGrpc({code, "trouble"}, Reason::kStoreDown)); };
+  const auto reason_of = [](grpc::StatusCode code) {
+    return ReasonOf(FromGrpc({code, "trouble"}, Reason::kStoreDown));
+  };
   EXPECT_EQ(reason_of(grpc::StatusCode::UNAVAILABLE), Reason::kStoreDown);
   EXPECT_EQ(reason_of(grpc::StatusCode::DEADLINE_EXCEEDED), Reason::kDeadlineExceeded);
   EXPECT_EQ(reason_of(grpc::StatusCode::CANCELLED), Reason::kCancelled);
   EXPECT_EQ(reason_of(grpc::StatusCode::RESOURCE_EXHAUSTED), Reason::kOverloaded);
   EXPECT_EQ(reason_of(grpc::StatusCode::UNIMPLEMENTED), Reason::kInternal);
   EXPECT_EQ(reason_of(grpc::StatusCode::UNKNOWN), Reason::kInternal);
-  EXPECT_EQ(ReasonOf(FromGrpc({grpc::StatusCode::UNAVAILABLE, "", "no refusal\xff"}, Reason::kStoreDown)), Reason::kStoreDown);
+  EXPECT_EQ(ReasonOf(FromGrpc({grpc::StatusCode::UNAVAILABLE, "", "no refusal\xff"}, Reason::kStoreDown)),
+            Reason::kStoreDown);
   EXPECT_TRUE(FromGrpc(ToGrpc(absl::OkStatus()), Reason::kStoreDown).ok());
 }
 

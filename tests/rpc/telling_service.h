@@ -19,7 +19,8 @@ class TellingService final : public validator::v1::Validator::CallbackService {
   using Answer = std::function<absl::Status(const CallContext&)>;
   explicit TellingService(Answer answer) : answer_(std::move(answer)) {}
 
-  grpc::ServerUnaryReactor* Authorize(grpc::CallbackServerContext* context, const validator::v1::AuthorizeRequest* request,
+  grpc::ServerUnaryReactor* Authorize(grpc::CallbackServerContext* context,
+                                      const validator::v1::AuthorizeRequest* request,
                                       validator::v1::AuthorizeResponse* response) override;
 
  private:

@@ -39,14 +39,17 @@ TEST(Concurrency, CommutingLeavesOfOneRoomNeverConflict) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(stored, kUsers);
   EXPECT_EQ(rig.Sql("select count(*) from memberships where membership = 'leave'"), "32");
-  EXPECT_EQ(rig.Sql("select count(*) from outbox where stream_ordering > " + std::to_string(room.events().size())), "32");
+  EXPECT_EQ(rig.Sql("select count(*) from outbox where stream_ordering > " + std::to_string(room.events().size())),
+            "32");
   EXPECT_EQ(rig.Sql("select count(distinct stream_ordering) from events"),
             rig.Sql("select max(stream_ordering) from events"));
   // The projection is what the current state group says.
-  EXPECT_EQ(rig.Sql("select count(*) from rooms o, lateral whole_state(o.room_id, o.state_group) s "
-                    "left join memberships m on m.room_id = o.room_id and m.user_id = s.state_key and m.event_id = s.event_id "
-                    "where s.type = 'm.room.member' and m.event_id is null"),
-            "0");
+  EXPECT_EQ(
+      rig.Sql(
+          "select count(*) from rooms o, lateral whole_state(o.room_id, o.state_group) s "
+          "left join memberships m on m.room_id = o.room_id and m.user_id = s.state_key and m.event_id = s.event_id "
+          "where s.type = 'm.room.member' and m.event_id is null"),
+      "0");
 }
 
 TEST(Concurrency, OneEventFromManyIsStoredOnce) {
@@ -66,7 +69,8 @@ TEST(Concurrency, OneEventFromManyIsStoredOnce) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(first, 1);
   EXPECT_EQ(replays, 23);
-  EXPECT_EQ(rig.Sql("select count(*) from outbox where stream_ordering > " + std::to_string(room.events().size())), "1");
+  EXPECT_EQ(rig.Sql("select count(*) from outbox where stream_ordering > " + std::to_string(room.events().size())),
+            "1");
 }
 
 TEST(Concurrency, ChangesThatDoNotCommuteTakeTurns) {

@@ -12,7 +12,8 @@ namespace {
 
 std::string Member(const std::string& content) {
   return R"({"type":"m.room.member","state_key":"@a:x","sender":"@b:y","depth":3,"origin_server_ts":4,)"
-         R"("prev_events":[["$p",{"sha256":"h"}]],"auth_events":["$q"],"content":)" + content + "}";
+         R"("prev_events":[["$p",{"sha256":"h"}]],"auth_events":["$q"],"content":)" +
+         content + "}";
 }
 
 TEST(EventColumns, ReadBothKindsOfReferences) {

@@ -65,7 +65,8 @@ TEST(Migrations, SeveralStoresAtOnce) {
 TEST(Migrations, OneThatFailsLeavesNothing) {
   support::TestDatabase database;
   const auto connection = Open(database);
-  const std::vector<Migration> broken = {{1, "0001_good", "create table good (x int)"}, {2, "0002_bad", "create table bad ("}};
+  const std::vector<Migration> broken = {{1, "0001_good", "create table good (x int)"},
+                                         {2, "0002_bad", "create table bad ("}};
   EXPECT_FALSE(ApplyMigrations(*connection, broken).ok());
   EXPECT_EQ(One(*connection, "select count(*) from pg_tables where tablename in ('good', 'schema_migrations')"), "0");
 }

@@ -20,7 +20,8 @@ using support::TestRoom;
 using support::UserOf;
 
 constexpr const char* kKillOthers =
-    "select count(pg_terminate_backend(pid)) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()";
+    "select count(pg_terminate_backend(pid)) from pg_stat_activity where pid <> pg_backend_pid() and datname = "
+    "current_database()";
 
 /// Polls until `sql` answers `expected`: another process is what is waited for.
 bool Becomes(StoreRig& rig, const std::string& sql, const std::string& expected) {
@@ -56,9 +57,15 @@ TEST(Outage, APersistWhoseConnectionDiesWhileItWaitsIsDoneAgain) {
     const auto stored = rig.Persist(room.Leave(UserOf(0)));
     EXPECT_TRUE(stored.ok()) << stored.status().ToString();
   });
-  ASSERT_TRUE(Becomes(rig, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()", "1"));
-  rig.Sql("select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()");
-  ASSERT_TRUE(Becomes(rig, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()", "1"));
+  ASSERT_TRUE(Becomes(
+      rig, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+      "1"));
+  rig.Sql(
+      "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and datname = "
+      "current_database()");
+  ASSERT_TRUE(Becomes(
+      rig, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+      "1"));
   ASSERT_TRUE(holder->Call({"rollback", "rollback"}, {}).ok());
   writer.join();
   EXPECT_EQ(rig.Sql("select count(*) from memberships where membership = 'leave'"), "1");

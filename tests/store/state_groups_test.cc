@@ -17,11 +17,14 @@ namespace {
 
 using State = std::map<std::string, std::string>;  // by state key; an empty id is a removed entry
 
-constexpr Statement kGrow{"grow", "insert into state_entries select 'r', 0, 't', k.key, $1::integer + k.place, k.id "
-                                  "from unnest($2::bytea[], $3::bytea[]) with ordinality as k(key, id, place)"};
-constexpr Statement kBranch{"branch", "select branch_state('r', $1, $2, array_fill('t'::bytea, array[cardinality($3::bytea[])]), $3, $4)"};
-constexpr Statement kLookUp{"look_up", "select s.state_key, s.event_id from state_path('r', $1) p, lateral state_at('r', "
-                                       "p.lineages, p.positions, array_fill('t'::bytea, array[cardinality($2::bytea[])]), $2) s"};
+constexpr Statement kGrow{"grow",
+                          "insert into state_entries select 'r', 0, 't', k.key, $1::integer + k.place, k.id "
+                          "from unnest($2::bytea[], $3::bytea[]) with ordinality as k(key, id, place)"};
+constexpr Statement kBranch{
+    "branch", "select branch_state('r', $1, $2, array_fill('t'::bytea, array[cardinality($3::bytea[])]), $3, $4)"};
+constexpr Statement kLookUp{"look_up",
+                            "select s.state_key, s.event_id from state_path('r', $1) p, lateral state_at('r', "
+                            "p.lineages, p.positions, array_fill('t'::bytea, array[cardinality($2::bytea[])]), $2) s"};
 constexpr Statement kWhole{"whole", "select state_key, event_id from whole_state('r', $1)"};
 constexpr Statement kPathLength{"path_length", "select cardinality(lineages) from state_path('r', $1)"};
 
@@ -104,13 +107,17 @@ TEST_F(StateGroups, SayWhatWasPutIntoThem) {
 }
 
 TEST_F(StateGroups, ALongBranchCostsLittle) {
-  // 2,000 changes one after the other beside the trunk: the path stays logarithmic, and so does what each change was copied.
+  // 2,000 changes one after the other beside the trunk: the path stays logarithmic, and so does what each change was
+  // copied.
   std::int64_t group = 0;
   constexpr int kChanges = 2000;
   for (int i = 1; i <= kChanges; ++i) {
-    group = Run(kBranch, Parameters().Integer(group).Integer(std::int64_t{i})
+    group = Run(kBranch, Parameters()
+                             .Integer(group)
+                             .Integer(std::int64_t{i})
                              .BytesArray(std::vector<std::string>{fmt::format("k{}", i)})
-                             .BytesArray(std::vector<std::string>{fmt::format("${}", i)})).Integer(0, 0);
+                             .BytesArray(std::vector<std::string>{fmt::format("${}", i)}))
+                .Integer(0, 0);
     if (i % 100 == 0) {
       EXPECT_LE(Run(kPathLength, Parameters().Integer(group)).Integer(0, 0), 2 + std::log2(i));
     }

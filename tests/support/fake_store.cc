@@ -142,7 +142,9 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
     context.mutable_existing()->set_outcome(existing->second.outcome);
     context.mutable_existing()->set_reason(existing->second.reason);
   }
-  ContextToken token{request.room_id(), static_cast<std::int64_t>(room->accepted.size()), {},
+  ContextToken token{request.room_id(),
+                     static_cast<std::int64_t>(room->accepted.size()),
+                     {},
                      static_cast<std::int64_t>(room->state_now)};
   if (before) token.before = static_cast<std::int64_t>(*before);
   context.set_token(store::EncodeToken(token));
@@ -167,7 +169,8 @@ absl::StatusOr<v1::TemplateContext> FakeStore::GetTemplateContext(const rpc::Cal
   matrix::v1::JudgingContext& judging = *context.mutable_judging();
   judging.set_room_id(request.room_id());
   const std::size_t count = std::min<std::size_t>(room->extremities.size(), 20);
-  const std::vector<std::string> prev(room->extremities.begin(), room->extremities.begin() + static_cast<std::ptrdiff_t>(count));
+  const std::vector<std::string> prev(room->extremities.begin(),
+                                      room->extremities.begin() + static_cast<std::ptrdiff_t>(count));
   for (const std::string& id : prev) {
     matrix::v1::Reference& reference = *judging.add_prev_events();
     reference.set_event_id(id);
@@ -180,7 +183,9 @@ absl::StatusOr<v1::TemplateContext> FakeStore::GetTemplateContext(const rpc::Cal
   const auto member = room->members.find(request.user_id());
   if (member != room->members.end()) context.set_user_membership(member->second.membership());
   context.set_resident(JoinedByServer(room->members).contains(server_name_));
-  ContextToken token{request.room_id(), static_cast<std::int64_t>(room->accepted.size()), {},
+  ContextToken token{request.room_id(),
+                     static_cast<std::int64_t>(room->accepted.size()),
+                     {},
                      static_cast<std::int64_t>(room->state_now)};
   if (const auto before = StateBefore(*room, prev, extends)) token.before = static_cast<std::int64_t>(*before);
   context.set_token(store::EncodeToken(token));
@@ -314,7 +319,8 @@ void FakeStore::Extend(Room& room, const std::string& event_id, const std::vecto
   std::erase_if(room.extremities, [&](const std::string& id) { return gone.contains(id); });
   room.extremities.push_back(event_id);
   if (room.extremities.size() > 1) {
-    room.states_of_extremities[std::set<std::string>(room.extremities.begin(), room.extremities.end())] = room.state_now;
+    room.states_of_extremities[std::set<std::string>(room.extremities.begin(), room.extremities.end())] =
+        room.state_now;
   }
 }
 
@@ -416,10 +422,12 @@ absl::StatusOr<v1::RoomDescription> FakeStore::GetRoom(const rpc::CallContext&, 
   return description;
 }
 
-absl::StatusOr<v1::ListRoomsResponse> FakeStore::ListRooms(const rpc::CallContext&, const v1::ListRoomsRequest& request) {
+absl::StatusOr<v1::ListRoomsResponse> FakeStore::ListRooms(const rpc::CallContext&,
+                                                           const v1::ListRoomsRequest& request) {
   const std::lock_guard lock(mutex_);
   v1::ListRoomsResponse response;
-  for (auto room = rooms_.upper_bound(request.after()); room != rooms_.end() && response.room_ids_size() < 1000; ++room) {
+  for (auto room = rooms_.upper_bound(request.after()); room != rooms_.end() && response.room_ids_size() < 1000;
+       ++room) {
     response.add_room_ids(room->first);
   }
   return response;

@@ -1,5 +1,5 @@
-// The store in memory: what the gateway's tests use in place of PostgreSQL. It passes the same contract suite as the real one
-// (tests/contract/store_contract.h), served by the same StoreService.
+// The store in memory: what the gateway's tests use in place of PostgreSQL. It passes the same contract suite as the
+// real one (tests/contract/store_contract.h), served by the same StoreService.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,8 @@ class FakeStore final : public store::EventStore {
                                                                const store::v1::PersistEventRequest&) override;
   absl::Status CreateRoom(const rpc::CallContext&, const store::v1::CreateRoomRequest&) override;
   absl::Status SeedEvents(const rpc::CallContext&, const store::v1::SeedEventsRequest&) override;
-  absl::StatusOr<store::v1::RoomDescription> GetRoom(const rpc::CallContext&, const store::v1::GetRoomRequest&) override;
+  absl::StatusOr<store::v1::RoomDescription> GetRoom(const rpc::CallContext&,
+                                                     const store::v1::GetRoomRequest&) override;
   absl::StatusOr<store::v1::ListRoomsResponse> ListRooms(const rpc::CallContext&,
                                                          const store::v1::ListRoomsRequest&) override;
   absl::StatusOr<store::v1::Member> GetMember(const rpc::CallContext&, const store::v1::GetMemberRequest&) override;

@@ -83,12 +83,13 @@ absl::StatusOr<std::unique_ptr<PostgresCluster>> PostgresCluster::Start(bool dur
   if (!directory.ok()) return directory.status();
   std::unique_ptr<PostgresCluster> cluster(new PostgresCluster(*directory));
   cluster->running_ = false;
-  absl::Status status = Run({programs + "/initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8",
-                             "--locale=C", "--pgdata=" + *directory + "/data"});
+  absl::Status status = Run({programs + "/initdb", "--no-sync", "--auth=trust", "--username=postgres",
+                             "--encoding=UTF8", "--locale=C", "--pgdata=" + *directory + "/data"});
   if (!status.ok()) return status;
   std::ofstream configuration(*directory + "/data/postgresql.conf", std::ios::app);
   configuration << "listen_addresses = ''\nunix_socket_directories = '" << *directory << "'\nmax_connections = 200\n"
-                << "fsync = " << (durable ? "on" : "off") << "\nfull_page_writes = " << (durable ? "on" : "off") << '\n';
+                << "fsync = " << (durable ? "on" : "off") << "\nfull_page_writes = " << (durable ? "on" : "off")
+                << '\n';
   for (const std::string& setting : settings) configuration << setting << '\n';
   configuration.close();
   if (!configuration) return absl::InternalError("postgresql.conf cannot be written");

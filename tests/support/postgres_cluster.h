@@ -1,5 +1,5 @@
-// A private PostgreSQL for tests: its own directory, a socket in it, no port. Works as root (then as the user `postgres`) and as
-// anybody else.
+// A private PostgreSQL for tests: its own directory, a socket in it, no port. Works as root (then as the user
+// `postgres`) and as anybody else.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,8 @@ namespace postern::support {
 /// Ends with its directory when destroyed, unless Detach() was called.
 class PostgresCluster {
  public:
-  /// initdb and start; about a second. `settings` go into postgresql.conf. `durable`: with fsync, for tests that kill it.
+  /// initdb and start; about a second. `settings` go into postgresql.conf. `durable`: with fsync, for tests that kill
+  /// it.
   static absl::StatusOr<std::unique_ptr<PostgresCluster>> Start(bool durable = false,
                                                                 const std::vector<std::string>& settings = {});
   /// One that was started before and left running.
@@ -43,7 +44,8 @@ class PostgresCluster {
   bool detached_ = false;
 };
 
-/// A fresh database in the cluster of the ctest fixture (or of POSTERN_TEST_POSTGRES, a connection string), dropped at the end.
+/// A fresh database in the cluster of the ctest fixture (or of POSTERN_TEST_POSTGRES, a connection string), dropped at
+/// the end.
 class TestDatabase {
  public:
   /// Ends the test program, saying how to start the cluster, if there is none.

@@ -1,4 +1,5 @@
-// postern-test-postgres up|down: the cluster that the tests labelled POSTGRES share. ctest runs both; by hand, `up` once is enough.
+// postern-test-postgres up|down: the cluster that the tests labelled POSTGRES share. ctest runs both; by hand, `up`
+// once is enough.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>

@@ -1,4 +1,5 @@
-// Requests to a store about rooms and events of tests/support/room_builder.h, as a gateway that holds a verdict would make them.
+// Requests to a store about rooms and events of tests/support/room_builder.h, as a gateway that holds a verdict would
+// make them.
 #pragma once
 
 #include <string>
@@ -14,8 +15,8 @@ store::v1::CreateRoomRequest CreateRoomRequestFor(const TestRoom& room);
 /// Asks for the keys that a leave of the event's sender needs.
 store::v1::GetEventContextRequest ContextRequestFor(const matrix::Event& event);
 
-/// The event judged so, on that context. Accepted: changes its own key in the state after it and in the current state, has read that
-/// key, power levels and create, and commutes.
+/// The event judged so, on that context. Accepted: changes its own key in the state after it and in the current state,
+/// has read that key, power levels and create, and commutes.
 store::v1::PersistEventRequest PersistRequestFor(const matrix::Event& event, const store::v1::EventContext& context,
                                                  matrix::v1::Outcome outcome = matrix::v1::OUTCOME_ACCEPTED);
 

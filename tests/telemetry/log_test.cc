@@ -41,7 +41,11 @@ TEST(Log, WritesEveryKindOfField) {
   StartLogging("gateway", "info");
   const auto lines = LinesOf([] {
     Log(Level::kWarning, "a message",
-        {{"text", "t"}, {"integer", 7}, {"real", 1.5}, {"truth", true}, {"duration_ms", absl::Microseconds(1500)},
+        {{"text", "t"},
+         {"integer", 7},
+         {"real", 1.5},
+         {"truth", true},
+         {"duration_ms", absl::Microseconds(1500)},
          {"nan", std::numeric_limits<double>::quiet_NaN()}});
   });
   ASSERT_EQ(lines.size(), 1U);
@@ -68,9 +72,9 @@ TEST(Log, ShowsUtf8AndReplacesWhatIsNone) {
   StartLogging("gateway", "info");
   EXPECT_EQ(Text(OneLine("é€😀"), "field"), "é€😀");
   EXPECT_EQ(Text(OneLine("a\xff z\xc3"), "field"), "a\uFFFD z\uFFFD");
-  EXPECT_EQ(Text(OneLine("\xed\xa0\x80"), "field"), "\uFFFD");          // a surrogate
-  EXPECT_EQ(Text(OneLine("\xc0\xaf"), "field"), "\uFFFD\uFFFD");        // overlong
-  EXPECT_EQ(Text(OneLine("\xf4\x90\x80\x80"), "field"), "\uFFFD");      // beyond Unicode
+  EXPECT_EQ(Text(OneLine("\xed\xa0\x80"), "field"), "\uFFFD");            // a surrogate
+  EXPECT_EQ(Text(OneLine("\xc0\xaf"), "field"), "\uFFFD\uFFFD");          // overlong
+  EXPECT_EQ(Text(OneLine("\xf4\x90\x80\x80"), "field"), "\uFFFD");        // beyond Unicode
   EXPECT_EQ(Text(OneLine("{}%s\xe2\x82"), "field"), "{}%s\uFFFD\uFFFD");  // cut short
 }
 

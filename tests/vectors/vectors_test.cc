@@ -31,8 +31,7 @@ TEST_P(Vectors, AreAnsweredAsExpected) {
 INSTANTIATE_TEST_SUITE_P(Operations, Vectors,
                          testing::Values("canonical_json", "content_hash", "event_id", "redact", "sign_event",
                                          "verify_event", "xmatrix_parse", "xmatrix_sign", "xmatrix_verify",
-                                         "check_event_format", "auth_types", "auth_check",
-                                         "state_resolve"),
+                                         "check_event_format", "auth_types", "auth_check", "state_resolve"),
                          [](const auto& op) { return std::string(op.param); });
 
 struct OddLine {
