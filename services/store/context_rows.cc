@@ -3,13 +3,14 @@
 namespace postern::store {
 namespace {
 
-enum Column { kKind, kId, kA, kB, kN1, kN2, kN3, kF1, kF2 };
+enum Column { kKind, kId, kA, kB, kN1, kN2, kN3, kF1, kF2, kF3 };
 
 void DecodeRoom(const Rows& rows, std::size_t row, ContextRows& context) {
   context.judging.set_room_version(rows.Bytes(row, kA));
   context.judging.set_extends_all_extremities(rows.Boolean(row, kF1));
   context.membership = rows.Bytes(row, kB);
   context.resident = rows.Boolean(row, kF2);
+  context.judging.set_states_diverge(rows.Boolean(row, kF3));
   context.token.ordering = rows.Integer(row, kN1);
   if (!rows.IsNull(row, kN2)) context.token.before = rows.Integer(row, kN2);
   context.token.now = rows.Integer(row, kN3);

@@ -10,15 +10,15 @@ namespace postern::store {
 #define POSTERN_P24 POSTERN_P8 ", $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24"
 
 inline constexpr Statement kEventContext{
-    "event_context", "select kind, id, a, b, n1, n2, n3, f1, f2 from event_context($1, $2, $3, $4, $5, $6, $7)"};
+    "event_context", "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from event_context($1, $2, $3, $4, $5, $6, $7)"};
 /// Each row ends with the greatest depth among the events that it cites.
 inline constexpr Statement kTemplateContext{
     "template_context",
-    "select kind, id, a, b, n1, n2, n3, f1, f2, "
+    "select kind, id, a, b, n1, n2, n3, f1, f2, f3, "
     "(select coalesce(max(e.depth), 0) from events e join (select unnest(o.extremities[:20]) as id from rooms o "
     "where o.room_id = $1) as tip on e.room_id = $1 and e.event_id = tip.id) "
     "from template_context($1, $2, $3, $4, $5)"};
-inline constexpr int kMaxDepthColumn = 9;
+inline constexpr int kMaxDepthColumn = 10;
 inline constexpr Statement kPersistEvent{
     "persist_event",
     "select result, stored_outcome, stored_reason from persist_event(" POSTERN_P24

@@ -367,6 +367,40 @@ TEST_P(StoreContract, PrevEventsThatDisagreeAreUnresolvedUnlessTheyWereAllExtrem
   EXPECT_TRUE(ContextOf(topic({&bob, &cat})).judging().state_before_unresolved());
 }
 
+TEST_P(StoreContract, StatesThatDifferByCommutingChangesAloneDoNotDiverge) {
+  TestRoom room = MakeRoom();
+  const Event ann = room.Leave("@ann:b.example");
+  const Event bob = room.Leave("@bob:c.example");
+  const Event cat = room.Leave("@cat:d.example");
+  const auto diverge = [&](const Event& event) { return ContextOf(event).judging().states_diverge(); };
+  EXPECT_FALSE(diverge(cat));
+  ASSERT_TRUE(Judge(ann).has_stored());
+  ASSERT_TRUE(Judge(bob).has_stored());
+  EXPECT_FALSE(diverge(cat));
+
+  // A change of another key that does not commute: from here on the state before the old leave is another one.
+  const auto mint = [&](std::vector<const Event*> prev) {
+    return room.Mint({.type = "m.room.topic",
+                      .state_key = "",
+                      .sender = room.creator(),
+                      .content = {},
+                      .prev_events = std::move(prev)});
+  };
+  const Event topic = mint({&ann, &bob});
+  v1::PersistEventRequest fixed = PersistRequestFor(topic, ContextOf(topic));
+  fixed.mutable_verdict()->set_commutes(false);
+  ASSERT_TRUE(Persist(fixed).has_stored());
+  EXPECT_TRUE(diverge(cat));
+  EXPECT_TRUE(diverge(mint({&ann, &bob})));  // the extremities as they were before it
+  EXPECT_FALSE(diverge(mint({&topic})));
+  // Neither after an event that has not been accepted, nor where nothing is known.
+  room.Append(topic);
+  const Event failed = room.Leave("@cat:d.example");
+  ASSERT_TRUE(Judge(failed, OUTCOME_SOFT_FAILED).has_stored());
+  EXPECT_TRUE(diverge(mint({&failed})));
+  EXPECT_TRUE(diverge(mint({&cat})));
+}
+
 TEST_P(StoreContract, WhatTheVerdictReadHasChanged) {
   const TestRoom room = MakeRoom();
   const Event bob = room.Leave("@bob:c.example");

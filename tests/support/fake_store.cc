@@ -58,10 +58,10 @@ FakeStore::Room* FakeStore::Find(const std::string& room_id) {
   return found == rooms_.end() ? nullptr : &found->second;
 }
 
-std::optional<std::size_t> FakeStore::StateBefore(const Room& room, const std::vector<std::string>& prev,
-                                                  bool extends) const {
-  if (extends) return room.state_now;
-  std::set<std::size_t> states;
+std::optional<FakeStore::StatePlace> FakeStore::StateBefore(const Room& room, const std::vector<std::string>& prev,
+                                                            bool extends) const {
+  if (extends) return room.now;
+  std::set<StatePlace> states;
   for (const std::string& id : prev) {
     const auto event = room.events.find(id);
     if (event == room.events.end() || !event->second.state_after) return std::nullopt;
@@ -74,7 +74,7 @@ std::optional<std::size_t> FakeStore::StateBefore(const Room& room, const std::v
 }
 
 void FakeStore::FillJudging(const Room& room, const std::vector<matrix::v1::StateKey>& keys,
-                            const std::set<std::string>& cited, std::optional<std::size_t> before,
+                            const std::set<std::string>& cited, const std::optional<StatePlace>& before,
                             matrix::v1::JudgingContext& judging) const {
   judging.set_room_version(room.version);
   std::set<std::string> named = cited;
@@ -90,9 +90,10 @@ void FakeStore::FillJudging(const Room& room, const std::vector<matrix::v1::Stat
       named.insert(found->second);
     }
   };
-  add(room.state_now, *judging.mutable_state_now());
+  add(room.now.state, *judging.mutable_state_now());
+  judging.set_states_diverge(!before || before->fixed != room.now.fixed);
   if (before) {
-    add(*before, *judging.mutable_state_before());
+    add(before->state, *judging.mutable_state_before());
   } else {
     judging.set_state_before_unresolved(true);
   }
@@ -132,7 +133,7 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
   const bool extends = std::set<std::string>(prev.begin(), prev.end()) ==
                        std::set<std::string>(room->extremities.begin(), room->extremities.end());
   judging.set_extends_all_extremities(extends);
-  const std::optional<std::size_t> before = StateBefore(*room, prev, extends);
+  const std::optional<StatePlace> before = StateBefore(*room, prev, extends);
   FillJudging(*room, *keys, cited, before, judging);
 
   const auto member = room->members.find(request.sender());
@@ -145,8 +146,8 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
   ContextToken token{request.room_id(),
                      static_cast<std::int64_t>(room->accepted.size()),
                      {},
-                     static_cast<std::int64_t>(room->state_now)};
-  if (before) token.before = static_cast<std::int64_t>(*before);
+                     static_cast<std::int64_t>(room->now.state)};
+  if (before) token.before = static_cast<std::int64_t>(before->state);
   context.set_token(store::EncodeToken(token));
   return context;
 }
@@ -179,15 +180,15 @@ absl::StatusOr<v1::TemplateContext> FakeStore::GetTemplateContext(const rpc::Cal
   }
   const bool extends = count == room->extremities.size();
   judging.set_extends_all_extremities(extends);
-  FillJudging(*room, *keys, std::set<std::string>(prev.begin(), prev.end()), room->state_now, judging);
+  FillJudging(*room, *keys, std::set<std::string>(prev.begin(), prev.end()), room->now, judging);
   const auto member = room->members.find(request.user_id());
   if (member != room->members.end()) context.set_user_membership(member->second.membership());
   context.set_resident(JoinedByServer(room->members).contains(server_name_));
   ContextToken token{request.room_id(),
                      static_cast<std::int64_t>(room->accepted.size()),
                      {},
-                     static_cast<std::int64_t>(room->state_now)};
-  if (const auto before = StateBefore(*room, prev, extends)) token.before = static_cast<std::int64_t>(*before);
+                     static_cast<std::int64_t>(room->now.state)};
+  if (const auto before = StateBefore(*room, prev, extends)) token.before = static_cast<std::int64_t>(before->state);
   context.set_token(store::EncodeToken(token));
   return context;
 }
@@ -265,16 +266,19 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   event.verdict->clear_judged_copy();
   event.origin = request.origin();
   event.stored_at_ms = absl::ToUnixMillis(absl::Now());
+  const bool fixes = !accepted || (!verdict.commutes() && verdict.current_state_change_size() > 0);
+  ++room.ordering;
+  const std::size_t fixed = fixes ? room.ordering : room.now.fixed;
   if (checked.token.before) {
     const std::size_t before = static_cast<std::size_t>(*checked.token.before);
-    event.state_after = before;
+    event.state_after = StatePlace{before, fixed};
     State after = room.states[before];
     for (const matrix::v1::StateEntry& change : checked.after_change) {
       after[{change.type(), change.state_key()}] = change.event_id();
     }
     if (after != room.states[before]) {
       room.states.push_back(std::move(after));
-      event.state_after = room.states.size() - 1;
+      event.state_after->state = room.states.size() - 1;
     }
   }
   const std::vector<std::string> prev = event.columns.prev_events;
@@ -287,18 +291,19 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   }
   AddToOutbox(room_id, verdict.event_id(), destinations);
   std::set<Key> changed;
-  State now = room.states[room.state_now];
+  room.now.fixed = fixed;
+  State now = room.states[room.now.state];
   for (const matrix::v1::StateEntry& change : verdict.current_state_change()) {
     now[{change.type(), change.state_key()}] = change.event_id();
     changed.emplace(change.type(), change.state_key());
     Project(room_id, room, {change.type(), change.state_key()}, change.event_id());
   }
-  if (now != room.states[room.state_now]) {
+  if (now != room.states[room.now.state]) {
     room.states.push_back(std::move(now));
-    room.state_now = room.states.size() - 1;
+    room.now.state = room.states.size() - 1;
     // The same state is one state, so that prev events that agree are seen to agree.
     StoredEvent& own = room.events.at(verdict.event_id());
-    if (room.states[*own.state_after] == room.states[room.state_now]) own.state_after = room.state_now;
+    if (room.states[own.state_after->state] == room.states[room.now.state]) own.state_after->state = room.now.state;
   }
   room.accepted.emplace_back(std::move(changed), verdict.commutes());
   room.refusals.erase(verdict.event_id());
@@ -319,8 +324,7 @@ void FakeStore::Extend(Room& room, const std::string& event_id, const std::vecto
   std::erase_if(room.extremities, [&](const std::string& id) { return gone.contains(id); });
   room.extremities.push_back(event_id);
   if (room.extremities.size() > 1) {
-    room.states_of_extremities[std::set<std::string>(room.extremities.begin(), room.extremities.end())] =
-        room.state_now;
+    room.states_of_extremities[std::set<std::string>(room.extremities.begin(), room.extremities.end())] = room.now;
   }
 }
 
@@ -348,12 +352,12 @@ void FakeStore::Append(const std::string& room_id, Room& room, const std::vector
     event.columns = given.columns;
     event.origin = server_name_;
     event.stored_at_ms = absl::ToUnixMillis(absl::Now());
-    State state = room.states.empty() ? State{} : room.states[room.state_now];
+    State state = room.states.empty() ? State{} : room.states[room.now.state];
     const Key key{given.columns.type, *given.columns.state_key};
     state[key] = given.event_id;
     room.states.push_back(std::move(state));
-    room.state_now = room.states.size() - 1;
-    event.state_after = room.state_now;
+    room.now = {room.states.size() - 1, ++room.ordering};
+    event.state_after = room.now;
     room.events.emplace(given.event_id, std::move(event));
     Project(room_id, room, key, given.event_id);
     AddToOutbox(room_id, given.event_id, {});
@@ -409,7 +413,7 @@ absl::StatusOr<v1::RoomDescription> FakeStore::GetRoom(const rpc::CallContext&, 
     entry.set_server_name(server);
     entry.set_joined_members(joined);
   }
-  for (const auto& [key, event_id] : room->states[room->state_now]) {
+  for (const auto& [key, event_id] : room->states[room->now.state]) {
     if (description.state_size() == 1000) {
       description.set_state_truncated(true);
       break;

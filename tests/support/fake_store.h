@@ -48,6 +48,12 @@ class FakeStore final : public store::EventStore {
   using Key = std::pair<std::string, std::string>;
   using State = std::map<Key, std::string>;
 
+  /// One of Room::states, and the place of the newest event that led to it and does not commute.
+  struct StatePlace {
+    std::size_t state = 0;
+    std::size_t fixed = 0;
+    auto operator<=>(const StatePlace&) const = default;
+  };
   struct StoredEvent {
     std::string pdu;
     store::EventColumns columns;
@@ -56,8 +62,8 @@ class FakeStore final : public store::EventStore {
     std::optional<matrix::v1::Verdict> verdict;
     std::string origin;
     std::int64_t stored_at_ms = 0;
-    /// An index of Room::states; nullopt where it is not known.
-    std::optional<std::size_t> state_after;
+    /// nullopt where it is not known.
+    std::optional<StatePlace> state_after;
   };
   struct Room {
     std::string version;
@@ -66,8 +72,10 @@ class FakeStore final : public store::EventStore {
     std::map<std::string, StoredEvent> refusals;
     /// Every state that the room has had, whole.
     std::vector<State> states;
-    std::map<std::set<std::string>, std::size_t> states_of_extremities;
-    std::size_t state_now = 0;
+    std::map<std::set<std::string>, StatePlace> states_of_extremities;
+    StatePlace now;
+    /// How many events have been stored.
+    std::size_t ordering = 0;
     std::vector<std::string> extremities;
     /// What each accepted event changed, in their order; and whether it commutes.
     std::vector<std::pair<std::set<Key>, bool>> accepted;
@@ -75,9 +83,9 @@ class FakeStore final : public store::EventStore {
   };
 
   Room* Find(const std::string& room_id);
-  std::optional<std::size_t> StateBefore(const Room& room, const std::vector<std::string>& prev, bool extends) const;
+  std::optional<StatePlace> StateBefore(const Room& room, const std::vector<std::string>& prev, bool extends) const;
   void FillJudging(const Room& room, const std::vector<matrix::v1::StateKey>& keys, const std::set<std::string>& cited,
-                   std::optional<std::size_t> before, matrix::v1::JudgingContext& judging) const;
+                   const std::optional<StatePlace>& before, matrix::v1::JudgingContext& judging) const;
   absl::StatusOr<store::v1::EventContext> Context(const store::v1::GetEventContextRequest& request);
   bool Conflicts(const Room& room, const store::PersistRequest& checked, const matrix::v1::Verdict& verdict) const;
   void Store(Room& room, const store::v1::PersistEventRequest& request, const store::PersistRequest& checked);

@@ -36,6 +36,9 @@ create table events (
   state_group_before bigint,
   state_group_now    bigint,
   state_group_after  bigint,
+  -- The newest event whose change does not commute, of those that led to the state after this one: two states that have it in common
+  -- differ by commuting changes alone.
+  fixed_ordering     bigint not null,
   soft_failed        boolean not null generated always as (outcome = 2) stored,
   rejected           boolean not null generated always as (outcome = 3) stored,
   type               bytea not null,
@@ -92,11 +95,13 @@ create table state_entries (
   primary key (room_id, lineage, type, state_key, position)
 );
 
--- The state group of the current state for each set of 2 to 20 forward extremities that a room has had: no event cites more.
+-- The state group of the current state for each set of 2 to 20 forward extremities that a room has had (no event cites more), with
+-- the room's fixed_ordering then.
 create table extremity_states (
   room_id            bytea not null,
   extremities_digest bytea not null,
   state_group        bigint not null,
+  fixed_ordering     bigint not null,
   primary key (room_id, extremities_digest)
 );
 

@@ -2,40 +2,39 @@
 --
 -- Both answer in rows of one shape, by kind:
 --   r  the room: a its version, b the membership of the sender; n1 the ordering of its newest accepted event, n2 the state group before
---      the event (null: not known), n3 that of the current state; f1 the event extends all extremities, f2 this server is resident
+--      the event (null: not known), n3 that of the current state; f1 the event extends all extremities, f2 this server is resident, f3 the
+--      state before and the current one differ by more than commuting changes
 --   x  the event asked for, if it is stored: a pdu, n1 outcome, n2 reason
 --   p, a  a prev or auth event: id, n1 its place, f1 known, f2 rejected
 --   b, n  an entry of the state before (left out where it is the same group as now) and now: id, a type, b state key
 --   e  an event that one of these names: id, a pdu, f1 rejected, f2 soft-failed
 -- No row at all: the room is not known.
-create type context_row as (kind "char", id bytea, a bytea, b bytea, n1 bigint, n2 bigint, n3 bigint, f1 boolean, f2 boolean);
+create type context_row as (kind "char", id bytea, a bytea, b bytea, n1 bigint, n2 bigint, n3 bigint, f1 boolean, f2 boolean,
+                                 f3 boolean);
 
--- The state group before an event with these prev events, or null if it is not known.
-create function group_before(p_room bytea, p_prev bytea[]) returns bigint
+-- The state group before an event with these prev events, and the newest event that led to it and does not commute. Null: not known.
+create function group_before(p_room bytea, p_prev bytea[], out state_group bigint, out fixed_ordering bigint)
 language plpgsql stable as $$
 declare
   v_known boolean;
   v_groups integer;
   v_ids integer;
-  v_group bigint;
 begin
   select bool_and(e.state_group_after is not null), count(distinct e.state_group_after), count(distinct p.id),
-         min(e.state_group_after)
-  into v_known, v_groups, v_ids, v_group
+         min(e.state_group_after),
+         case when count(distinct e.fixed_ordering) = 1 then min(e.fixed_ordering) end
+  into v_known, v_groups, v_ids, state_group, fixed_ordering
   from unnest(p_prev) as p(id)
   left join events e on e.room_id = p_room and e.event_id = p.id;
-  if not coalesce(v_known, false) then
-    return null;
+  if coalesce(v_known, false) and v_groups = 1 then
+    return;
   end if;
-  if v_groups = 1 then
-    return v_group;
+  state_group := null;
+  fixed_ordering := null;
+  if v_known and v_ids <= 20 then
+    select s.state_group, s.fixed_ordering into state_group, fixed_ordering from extremity_states s
+    where s.room_id = p_room and s.extremities_digest = set_digest(p_prev);
   end if;
-  if v_ids > 20 then
-    return null;
-  end if;
-  select s.state_group into v_group from extremity_states s
-  where s.room_id = p_room and s.extremities_digest = set_digest(p_prev);
-  return case when found then v_group end;
 end $$;
 
 create function context_rows(p_room bytea, p_event bytea, p_prev bytea[], p_auth bytea[], p_types bytea[], p_keys bytea[],
@@ -65,20 +64,21 @@ begin
   held as materialized (
     select e.event_id as id, e.pdu, e.rejected, e.soft_failed
     from named join events e on e.room_id = p_room and e.event_id = named.id)
-  select 'n'::"char", n.event_id, n.type, n.state_key, null::bigint, null::bigint, null::bigint, null::boolean, null::boolean
+  select 'n'::"char", n.event_id, n.type, n.state_key, null::bigint, null::bigint, null::bigint, null::boolean, null::boolean,
+         null::boolean
   from now_entries n
   union all
-  select 'b', b.event_id, b.type, b.state_key, null, null, null, null, null from before_entries b
+  select 'b', b.event_id, b.type, b.state_key, null, null, null, null, null, null from before_entries b
   union all
   select c.kind, c.id, null, null, c.place, null, null, h.id is not null or r.event_id is not null,
-         h.id is null and r.event_id is not null
+         h.id is null and r.event_id is not null, null
   from cited c
   left join held h on h.id = c.id
   left join refusals r on r.room_id = p_room and r.event_id = c.id
   union all
-  select 'e', h.id, h.pdu, null, null, null, null, h.rejected, h.soft_failed from held h
+  select 'e', h.id, h.pdu, null, null, null, null, h.rejected, h.soft_failed, null from held h
   union all
-  select 'x', x.event_id, x.pdu, null, x.outcome, x.reason, null, null, null
+  select 'x', x.event_id, x.pdu, null, x.outcome, x.reason, null, null, null, null
   from events x where x.room_id = p_room and x.event_id = p_event;
 end $$;
 
@@ -88,19 +88,23 @@ language plpgsql stable as $$
 declare
   r record;
   v_extends boolean;
-  v_before bigint;
+  v_before record;
 begin
-  select o.room_version, o.accepted_ordering, o.state_group, o.extremities, m.membership into r
+  select o.room_version, o.accepted_ordering, o.fixed_ordering, o.state_group, o.extremities, m.membership into r
   from rooms o left join memberships m on m.room_id = o.room_id and m.user_id = p_sender
   where o.room_id = p_room;
   if not found then
     return;
   end if;
   v_extends := p_prev <@ r.extremities and r.extremities <@ p_prev;
-  v_before := case when v_extends then r.state_group else group_before(p_room, p_prev) end;
-  return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_before, r.state_group, v_extends,
-               null)::context_row;
-  return query select * from context_rows(p_room, p_event, p_prev, p_auth, p_types, p_keys, v_before, r.state_group);
+  if v_extends then
+    select r.state_group, r.fixed_ordering into v_before;
+  else
+    select * into v_before from group_before(p_room, p_prev);
+  end if;
+  return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_before.state_group, r.state_group,
+               v_extends, null, v_before.fixed_ordering is distinct from r.fixed_ordering)::context_row;
+  return query select * from context_rows(p_room, p_event, p_prev, p_auth, p_types, p_keys, v_before.state_group, r.state_group);
 end $$;
 
 -- p_server: this server. A room with more than 20 extremities is extended at its 20 oldest.
@@ -124,8 +128,8 @@ begin
   end if;
   v_prev := r.extremities[:20];
   v_extends := cardinality(r.extremities) <= 20;
-  v_before := case when v_extends then r.state_group else group_before(p_room, v_prev) end;
+  v_before := case when v_extends then r.state_group else (select g.state_group from group_before(p_room, v_prev) g) end;
   return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_before, r.state_group, v_extends,
-               r.resident)::context_row;
+               r.resident, null)::context_row;
   return query select * from context_rows(p_room, null, v_prev, '{}', p_types, p_keys, r.state_group, r.state_group);
 end $$;

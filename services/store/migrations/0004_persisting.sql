@@ -108,6 +108,7 @@ declare
   v_ordering bigint;
   v_current bigint;
   v_after bigint;
+  v_fixed bigint;
   v_lineages integer;
   v_extremities bytea[];
   v_destinations bytea[];
@@ -172,6 +173,8 @@ begin
   v_ordering := r.stream_ordering + 1;
   v_current := r.state_group;
   v_lineages := r.lineages;
+  -- An accepted event that changes nothing is no more in anybody's way than one that commutes.
+  v_fixed := case when p_outcome = 1 and (p_commutes or cardinality(p_now_ids) = 0) then r.fixed_ordering else v_ordering end;
   if p_outcome = 1 and cardinality(p_now_ids) > 0 then
     insert into state_entries (room_id, lineage, type, state_key, position, event_id)
     select p_room, 0, c.type, c.state_key, r.state_group + c.place, c.event_id
@@ -189,10 +192,10 @@ begin
   end if;
 
   insert into events (room_id, event_id, stream_ordering, outcome, reason, depth, origin_server_ts, stored_at, judged_at,
-                      state_group_before, state_group_now, state_group_after, type, state_key, sender, origin, prev_events,
-                      auth_events, pdu, verdict)
+                      state_group_before, state_group_now, state_group_after, fixed_ordering, type, state_key, sender, origin,
+                      prev_events, auth_events, pdu, verdict)
   values (p_room, p_event, v_ordering, p_outcome, p_reason, p_depth, p_origin_server_ts, p_now, p_judged_at,
-          t_before, t_now, v_after, p_type, p_state_key, p_sender, p_origin, p_prev, p_auth, p_pdu, p_verdict);
+          t_before, t_now, v_after, v_fixed, p_type, p_state_key, p_sender, p_origin, p_prev, p_auth, p_pdu, p_verdict);
   insert into event_ids (event_id, room_id) values (p_event, p_room);
 
   if p_outcome = 1 then
@@ -207,11 +210,11 @@ begin
     from unnest(r.extremities) with ordinality as x(id, place) where x.id <> all (v_extremities);
     update rooms o
     set stream_ordering = v_ordering, accepted_ordering = v_ordering, state_group = v_current, lineages = v_lineages,
-        fixed_ordering = case when p_commutes then r.fixed_ordering else v_ordering end, extremities = v_extremities
+        fixed_ordering = v_fixed, extremities = v_extremities
     where o.room_id = p_room;
     if cardinality(v_extremities) between 2 and 20 then
-      insert into extremity_states (room_id, extremities_digest, state_group)
-      values (p_room, set_digest(v_extremities), v_current);
+      insert into extremity_states (room_id, extremities_digest, state_group, fixed_ordering)
+      values (p_room, set_digest(v_extremities), v_current, v_fixed);
     end if;
 
     if cardinality(p_now_ids) > cardinality(p_users) then
@@ -250,11 +253,11 @@ begin
   from unnest(p_types, p_keys, p_ids) with ordinality as n(type, state_key, event_id, place);
 
   insert into events (room_id, event_id, stream_ordering, outcome, reason, depth, origin_server_ts, stored_at,
-                      state_group_before, state_group_now, state_group_after, type, state_key, sender, origin, prev_events,
-                      auth_events, pdu)
+                      state_group_before, state_group_now, state_group_after, fixed_ordering, type, state_key, sender, origin,
+                      prev_events, auth_events, pdu)
   select p_room, n.event_id, r.stream_ordering + n.place, 1, 0, n.depth, n.origin_server_ts, p_now,
-         r.state_group + n.place - 1, r.state_group + n.place - 1, r.state_group + n.place, n.type, n.state_key, n.sender,
-         p_origin, case when n.prev is null then '{}' else array[n.prev] end, coalesce(auth.ids, '{}'), n.pdu
+         r.state_group + n.place - 1, r.state_group + n.place - 1, r.state_group + n.place, r.stream_ordering + n.place, n.type,
+         n.state_key, n.sender, p_origin, case when n.prev is null then '{}' else array[n.prev] end, coalesce(auth.ids, '{}'), n.pdu
   from unnest(p_ids, p_pdus, p_types, p_keys, p_senders, p_depths, p_timestamps, p_prev) with ordinality
     as n(event_id, pdu, type, state_key, sender, depth, origin_server_ts, prev, place)
   left join (
