@@ -236,15 +236,16 @@ void AddChange(Judging& judging) {
   const JudgingContext& context = judging.context;
   Verdict& verdict = judging.verdict;
   verdict.read_set = ReadSetOf(event);
-  const bool diverge = context.states_diverge && !context.extends_all_extremities;
-  verdict.commutes = !diverge && Commutes(event, StateBefore(context), context.state_now);
-  if (!context.extends_all_extremities && !verdict.commutes) {
+  const auto change = CurrentStateChangeOf(event, StateBefore(context), context.state_now,
+                                           {context.extends_all_extremities, context.states_diverge});
+  if (!change) {
     judging.trouble = Refuse(Reason::kStateUnresolved, "the current state after the event hangs on a resolution");
     return;
   }
+  verdict.commutes = change->commutes;
   if (!event.is_state()) return;
   verdict.state_after_change = {{{event.type(), *event.state_key()}, event.event_id()}};
-  verdict.current_state_change = verdict.state_after_change;
+  if (change->takes_its_key) verdict.current_state_change = verdict.state_after_change;
 }
 
 void NotePolicyServer(Judging& judging) {

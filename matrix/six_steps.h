@@ -32,9 +32,9 @@ struct JudgingContext {
 /// Judges `pdu` (JSON text). A verdict is an answer, whatever it says. The copy judged has no `unsigned`: neither id
 /// nor signatures cover it, and what a peer puts there is not to be kept.
 ///
-/// Refuses: kStateUnresolved where the event has passed steps 1-4 but the state before it, or the current state after
-/// it, hangs on a resolution that is not in the context; kInvalidArgument where the context is not that of this event:
-/// another room, other references, or a known auth event that is not given.
+/// Refuses: kStateUnresolved where the event has passed steps 1-4 but the state before it hangs on a resolution that is
+/// not in the context, or the current state after another event than a leave does; kInvalidArgument where the context
+/// is not that of this event: another room, other references, or a known auth event that is not given.
 absl::StatusOr<Verdict> RunSixSteps(std::string_view pdu, const RoomRules& rules, const JudgingContext& context,
                                     const KeyDirectory& keys, absl::Time now);
 

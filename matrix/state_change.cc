@@ -25,6 +25,14 @@ bool IsOrderedAfter(const Event& event, const Event& rival) {
          std::forward_as_tuple(rival.origin_server_ts(), rival.event_id());
 }
 
+bool AgreeOnWhatItReads(const Event& event, const RoomState& before, const RoomState& now) {
+  for (const StateKey& key : ReadSetOf(event)) {
+    if (!SameEvent(before.Find(key.type, key.state_key), now.Find(key.type, key.state_key))) return false;
+  }
+  return CitesOrAbsent(event, now.Find("m.room.member", event.sender())) &&
+         CitesOrAbsent(event, now.Find("m.room.power_levels", ""));
+}
+
 }  // namespace
 
 std::vector<StateKey> ReadSetOf(const Event& event) {
@@ -36,14 +44,17 @@ std::vector<StateKey> ReadSetOf(const Event& event) {
   return keys;
 }
 
-bool Commutes(const Event& event, const RoomState& before, const RoomState& now) {
-  if (!IsOwnLeave(event)) return false;
-  for (const StateKey& key : ReadSetOf(event)) {
-    if (!SameEvent(before.Find(key.type, key.state_key), now.Find(key.type, key.state_key))) return false;
+std::optional<CurrentStateChange> CurrentStateChangeOf(const Event& event, const RoomState& before,
+                                                       const RoomState& now, const Branching& branching) {
+  const Event* rival = now.Find("m.room.member", event.sender());
+  if (!IsOwnLeave(event) || !rival) {
+    if (!branching.extends_all_extremities) return std::nullopt;
+    return CurrentStateChange{event.is_state(), false};
   }
-  const Event* membership = now.Find("m.room.member", event.sender());
-  return membership && CitesOrAbsent(event, membership) && CitesOrAbsent(event, now.Find("m.room.power_levels", "")) &&
-         IsOrderedAfter(event, *membership);
+  const bool last = IsOrderedAfter(event, *rival);
+  const bool undisputed = branching.extends_all_extremities || !branching.states_diverge;
+  const bool yields = !branching.extends_all_extremities && !last && rival->membership() != "join";
+  return CurrentStateChange{!yields, last && undisputed && AgreeOnWhatItReads(event, before, now)};
 }
 
 }  // namespace postern::matrix

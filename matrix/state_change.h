@@ -1,6 +1,7 @@
 // What an accepted event changes in the room's state, and whether that change can be taken by itself.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "matrix/auth_rules.h"
@@ -11,14 +12,34 @@ namespace postern::matrix {
 /// Every key of the state that CheckAuthRules reads for `event`, sorted.
 std::vector<StateKey> ReadSetOf(const Event& event);
 
-/// Whether adding {its own key → `event`} to the current state equals the whole state resolution, whatever other such
-/// events land first. True only for a user's own leave, when it is ordered after the value that its key has now, under
-/// that version's resolution, and nothing else that it reads is in dispute:
-///   - the state before it and the current state agree on its whole read set;
+/// What an accepted event does to the current state of its room, beside what came to it on other branches.
+struct CurrentStateChange {
+  /// Its own key has it from now on. Otherwise the value that the key has stays.
+  bool takes_its_key = false;
+  /// Adding the change equals the whole state resolution, whatever other such events land first.
+  bool commutes = false;
+};
+
+/// What the caller knows of the two states, beyond what is in them.
+struct Branching {
+  /// The event stands on all forward extremities: the state before it is the current one.
+  bool extends_all_extremities = false;
+  /// The two differ by more than changes that commute.
+  bool states_diverge = false;
+};
+
+/// nullopt where only the whole resolution can tell: any other event than a user's own leave beside other branches.
+///
+/// It commutes only where the event is a user's own leave, ordered after the value that its key has now, and nothing
+/// else that it reads is in dispute:
+///   - the states do not diverge, and agree on its whole read set;
 ///   - it cites the room's present power levels (or there are none) and the membership that it ends;
 ///   - version 1: its depth is greater than that membership's; from 2: its origin_server_ts, then its id.
-/// tests/matrix/commutes_property_test.cc proves it against the resolution itself. What it cannot see is whether the
-/// two states agree elsewhere: the caller asks only where they differ by other commuting events alone.
-bool Commutes(const Event& event, const RoomState& before, const RoomState& now);
+/// tests/matrix/commutes_property_test.cc proves it against the resolution itself.
+///
+/// Where it does not commute, the order alone decides who has the key: a leave that is ordered before the invite or
+/// knock that it ends yields to it. docs/decisions/0003 says where that may differ from the whole resolution.
+std::optional<CurrentStateChange> CurrentStateChangeOf(const Event& event, const RoomState& before,
+                                                       const RoomState& now, const Branching& branching);
 
 }  // namespace postern::matrix

@@ -217,11 +217,19 @@ TEST_P(ValidatorContract, SaysThatItCannotJudgeWhatHangsOnAResolution) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(ReasonOf(status), Reason::kStateUnresolved);
   request.mutable_context()->set_state_before_unresolved(false);
-  request.mutable_context()->set_states_diverge(true);
-  EXPECT_EQ(ReasonOf(Validate(request)), Reason::kStateUnresolved);
-  request.mutable_context()->set_states_diverge(false);
   EXPECT_TRUE(Validate(request).ok());
   EXPECT_TRUE(verdict().commutes());
+}
+
+TEST_P(ValidatorContract, ALeaveWhoseStatesDivergeIsJudgedAndDoesNotCommute) {
+  const TestRoom room = InvitedAnn();
+  auto request = ValidateRequestFor(room, room.Leave(kAnn));
+  request.mutable_context()->set_extends_all_extremities(false);
+  request.mutable_context()->set_states_diverge(true);
+  ASSERT_TRUE(Validate(request).ok());
+  EXPECT_EQ(verdict().outcome(), matrix::v1::OUTCOME_ACCEPTED);
+  EXPECT_FALSE(verdict().commutes());
+  EXPECT_EQ(verdict().current_state_change_size(), 1);
 }
 
 TEST_P(ValidatorContract, TheSameRequestHasTheSameAnswer) {

@@ -147,8 +147,8 @@ class GrowingRoom {
     draft.state = &now;
     Event event = Mint(std::move(draft));
     if (!CheckAuthRules(event, now).allowed()) return false;
-    const bool commutes = Commutes(event, now, now);
-    Take(std::move(event), State{current_, base_}, commutes);
+    const auto change = CurrentStateChangeOf(event, now, now, {.extends_all_extremities = true});
+    Take(std::move(event), State{current_, base_}, *change);
     return false;
   }
 
@@ -162,10 +162,18 @@ class GrowingRoom {
     Event event = Mint(std::move(draft));
     if (!CheckAuthRules(event, state_before).allowed() || !CheckAuthRules(event, now).allowed()) return false;
     const bool diverge = place.before.base != base_;
-    if (diverge || !Commutes(event, state_before, now)) return false;
+    const auto change = CurrentStateChangeOf(
+        event, state_before, now, {.extends_all_extremities = StandsOnAll(place), .states_diverge = diverge});
+    // A leave that yields is held against the resolution too. Not in version 1, which decides by SHA-1 at equal depth.
+    const bool yields = change && !change->takes_its_key && room_.rules().state_resolution != StateResolution::kV1;
+    if (!change || !(change->commutes || (yields && !diverge))) return false;
     const State before = place.before;
-    Take(std::move(event), before, true);
+    Take(std::move(event), before, *change);
     return true;
+  }
+
+  bool StandsOnAll(const Place& place) const {
+    return std::set<const Event*, ById>(place.prev_events.begin(), place.prev_events.end()) == extremities_;
   }
 
   /// Mostly one whose state does not diverge: others are refused without more ado.
@@ -189,18 +197,15 @@ class GrowingRoom {
     return Member(user, "leave", user);
   }
 
-  void Remember() {
-    places_.push_back({{extremities_.begin(), extremities_.end()}, {current_, base_}});
-  }
+  void Remember() { places_.push_back({{extremities_.begin(), extremities_.end()}, {current_, base_}}); }
 
-  void Take(Event event, State before, bool commutes) {
+  void Take(Event event, State before, const CurrentStateChange& change) {
     const Event& kept = taken_.emplace_back(std::move(event));
     known_.Add(kept);
     const StateKey key{kept.type(), *kept.state_key()};
     before.state[key] = kept.event_id();
-    current_[key] = kept.event_id();
-    if (!commutes) base_ = kept.event_id();
-    if (!commutes) before.base = kept.event_id();
+    if (change.takes_its_key) current_[key] = kept.event_id();
+    if (!change.commutes) before.base = base_ = kept.event_id();
     places_.push_back({{&kept}, before});
     after_.emplace(kept.event_id(), std::move(before));
     std::erase_if(extremities_, [&](const Event* tip) {
@@ -252,7 +257,10 @@ TEST(Commutes, NotWhereTheResolutionPutsTheInviteLast) {
                            .content = Object(R"({"membership":"leave"})"),
                            .prev_events = {&invite},
                            .origin_server_ts = invite.origin_server_ts() - 1});
-  EXPECT_FALSE(Commutes(leave, before, room.state()));
+  const auto change = CurrentStateChangeOf(leave, before, room.state(), {});
+  ASSERT_TRUE(change);
+  EXPECT_FALSE(change->commutes);
+  EXPECT_FALSE(change->takes_its_key);
   ResolutionEvents events;
   StateMap now;
   for (const Event& event : room.events()) {

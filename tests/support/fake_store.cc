@@ -266,7 +266,7 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   event.verdict->clear_judged_copy();
   event.origin = request.origin();
   event.stored_at_ms = absl::ToUnixMillis(absl::Now());
-  const bool fixes = !accepted || (!verdict.commutes() && verdict.current_state_change_size() > 0);
+  const bool fixes = !accepted || (!verdict.commutes() && !checked.after_change.empty());
   ++room.ordering;
   const std::size_t fixed = fixes ? room.ordering : room.now.fixed;
   if (checked.token.before) {

@@ -173,8 +173,8 @@ begin
   v_ordering := r.stream_ordering + 1;
   v_current := r.state_group;
   v_lineages := r.lineages;
-  -- An accepted event that changes nothing is no more in anybody's way than one that commutes.
-  v_fixed := case when p_outcome = 1 and (p_commutes or cardinality(p_now_ids) = 0) then r.fixed_ordering else v_ordering end;
+  -- An accepted event that is no state event is no more in anybody's way than one that commutes.
+  v_fixed := case when p_outcome = 1 and (p_commutes or cardinality(p_after_ids) = 0) then r.fixed_ordering else v_ordering end;
   if p_outcome = 1 and cardinality(p_now_ids) > 0 then
     insert into state_entries (room_id, lineage, type, state_key, position, event_id)
     select p_room, 0, c.type, c.state_key, r.state_group + c.place, c.event_id
