@@ -21,7 +21,9 @@ using matrix::Refuse;
 using matrix::v1::Outcome;
 using store::v1::EventContext;
 
-constexpr int kMaxAttempts = 8;
+// Each conflict means that another event of the room was stored: with this many requests in flight for one room all get
+// through.
+constexpr int kMaxAttempts = 32;
 constexpr std::size_t kSixSteps = 6;
 
 store::v1::GetEventContextRequest ContextRequestFor(const Leave& leave) {
@@ -101,7 +103,8 @@ absl::Status CheckMembership(const EventContext& context) {
   const std::string& now = context.sender_membership();
   if (now == "join" || now == "invite" || now == "knock") return absl::OkStatus();
   if (now == "leave") return Refuse(Reason::kAlreadyLeft, "the sender has left the room");
-  return Refuse(Reason::kNotAMember, "the sender is not in the room");
+  return Refuse(Reason::kNotAMember,
+                now == "ban" ? "the sender is banned from the room" : "the sender is not in the room");
 }
 
 /// Rows 13-15, as the store says it was committed.
