@@ -12,6 +12,8 @@
 #include "matrix/identifiers.h"
 #include "matrix/refusal.h"
 #include "posternctl/commands.h"
+#include "posternctl/leave_batch.h"
+#include "posternctl/leave_options.h"
 #include "posternctl/peer/key_endpoint.h"
 #include "posternctl/peer/remote_server.h"
 #include "posternctl/report.h"
@@ -23,23 +25,6 @@ using matrix::Json;
 using matrix::JsonObject;
 using matrix::Reason;
 using matrix::Refuse;
-
-constexpr int kHttpOk = 200;
-
-struct LeaveOptions {
-  peer::LeaveIntent intent;
-  std::string key_file;
-  std::string url;
-  std::string api = "auto";
-  std::string origin;
-  std::string destination;
-  std::string template_file;
-  std::string template_only;
-  std::string ca_file;
-  bool insecure = false;
-  bool no_key_server = false;
-  bool tamper_signature = false;
-};
 
 // The body as JSON where it is JSON, else as the text it is.
 Json BodyJson(const http::Response& response) {
@@ -222,15 +207,46 @@ class Handshake {
 };
 
 int Leave(const GlobalOptions& global, LeaveOptions& options) {
+  while (options.url.ends_with('/')) options.url.pop_back();
+  if (!options.batch_file.empty()) return LeaveInBatch(options);
+  if (options.intent.room_id.empty() || options.intent.user_id.empty()) {
+    return FailUsage(Refuse(Reason::kInvalidArgument, "a leave needs ROOM and --as, or --batch"));
+  }
   const auto user = matrix::UserId::Parse(options.intent.user_id);
   if (!user.ok()) return FailUsage(user.status());
   auto origin = options.origin.empty() ? user->server() : matrix::ServerName::Parse(options.origin);
   if (!origin.ok()) return FailUsage(origin.status());
   auto keys = peer::ReadKeyFile(options.key_file);
   if (!keys.ok()) return FailUsage(keys.status());
-  while (options.url.ends_with('/')) options.url.pop_back();
   const peer::ServerIdentity identity(*std::move(origin), *std::move(keys));
   return Handshake(options, global, identity).Run();
+}
+
+}  // namespace
+
+namespace {
+
+constexpr const char* kLeaveFooter = R"(
+examples:
+  posternctl leave --as @bob:localhost:8448 --key bob.key --to http://127.0.0.1:8008 '!room:here.example'
+  posternctl leave --as @bob:localhost:8448 --key bob.key --to http://127.0.0.1:8008 --template-only t.json '!r:h'
+  posternctl leave --batch leaves.jsonl --concurrency 16 --key there.key --to http://127.0.0.1:8008
+Where the user's server is a port of this machine (localhost:8448, 127.0.0.1:8448), its keys are served there over
+HTTPS meanwhile, unless somebody does already. The exit status is 0 only if the last answer was 200.
+
+--batch: a line is {"room": …, "user": …} and may have "template", an answer of make_leave; all users are of one
+server. Each leave is answered with a line of JSON as it ends: room, user, the stage that was answered last, status
+(0: no answer, and why), errcode, event_id and the microseconds it took. With --template-only FILE only templates are
+taken, and FILE becomes a batch that has them. The exit status is 0 only if every answer was 200.)";
+
+void AddBatchOptions(CLI::App& leave, LeaveOptions& options, const std::vector<CLI::Option*>& for_one_leave) {
+  CLI::Option* batch =
+      leave.add_option("--batch", options.batch_file, "many leaves, a line of JSON each; - reads standard input");
+  for (CLI::Option* option : for_one_leave) batch->excludes(option);
+  leave.add_option("--concurrency", options.concurrency, "of --batch: how many leaves at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str()
+      ->needs(batch);
 }
 
 }  // namespace
@@ -239,8 +255,9 @@ void AddLeaveCommand(CLI::App& app, CommandLine& line) {
   auto options = std::make_shared<LeaveOptions>();
   CLI::App* leave =
       app.add_subcommand("leave", "play a remote homeserver whose user leaves a room, or rejects its invite");
-  leave->add_option("ROOM", options->intent.room_id, "the room's id")->required();
-  leave->add_option("--as", options->intent.user_id, "the user who leaves, of the server that is played")->required();
+  CLI::Option* room = leave->add_option("ROOM", options->intent.room_id, "the room's id");
+  CLI::Option* user =
+      leave->add_option("--as", options->intent.user_id, "the user who leaves, of the server that is played");
   leave->add_option("--key", options->key_file, "the played server's key file")->required();
   leave->add_option("--to", options->url, "the homeserver that is asked, e.g. https://here.example:8448")->required();
   leave->add_option("--api", options->api, "of send_leave; auto: v2, then v1 if v2 answers 404 or 400 M_UNRECOGNIZED")
@@ -250,21 +267,18 @@ void AddLeaveCommand(CLI::App& app, CommandLine& line) {
   leave->add_option("--destination", options->destination,
                     "the name of the server that is asked; else it is asked for it");
   leave->add_option("--template-only", options->template_only, "take a template, keep it in this file, and end");
-  leave->add_option("--template", options->template_file, "use this template instead of asking for one");
+  CLI::Option* given =
+      leave->add_option("--template", options->template_file, "use this template instead of asking for one");
   leave->add_flag("--no-key-server", options->no_key_server,
                   "do not serve the played server's keys, though its name is a port of this machine");
   leave->add_option("--ca", options->ca_file, "PEM of further authorities for the asked server's certificate");
   leave->add_flag("--insecure", options->insecure, "believe any certificate of the asked server");
-  leave->add_option("--origin", options->origin, "play another server than the user's own, to see it refused");
-  leave->add_flag("--tamper-signature", options->tamper_signature, "spoil the event's signature, to see it refused");
-  leave->footer(
-      "\nexamples:\n"
-      "  posternctl leave --as @bob:localhost:8448 --key bob.key --to http://127.0.0.1:8008 '!room:here.example'\n"
-      "  posternctl leave --as @bob:localhost:8448 --key bob.key --to http://127.0.0.1:8008 --template-only t.json "
-      "'!r:h'\n"
-      "Where the user's server is a port of this machine (localhost:8448, 127.0.0.1:8448), its keys are served there "
-      "over\n"
-      "HTTPS meanwhile, unless somebody does already. The exit status is 0 only if the last answer was 200.");
+  CLI::Option* origin =
+      leave->add_option("--origin", options->origin, "play another server than the user's own, to see it refused");
+  CLI::Option* tamper = leave->add_flag("--tamper-signature", options->tamper_signature,
+                                        "spoil the event's signature, to see it refused");
+  AddBatchOptions(*leave, *options, {room, user, given, origin, tamper});
+  leave->footer(kLeaveFooter);
   leave->callback([options, &line] { line.chosen = [options, &line] { return Leave(line.global, *options); }; });
 }
 

@@ -1,0 +1,258 @@
+#include "posternctl/leave_batch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "matrix/canonical_json.h"
+#include "matrix/identifiers.h"
+#include "matrix/refusal.h"
+#include "posternctl/commands.h"
+#include "posternctl/peer/key_endpoint.h"
+#include "posternctl/report.h"
+
+namespace postern::posternctl {
+namespace {
+
+using matrix::Json;
+using matrix::JsonObject;
+using matrix::Reason;
+using matrix::Refuse;
+
+constexpr std::size_t kMostLeaves = 100'000;
+
+struct BatchedLeave {
+  peer::LeaveIntent intent;
+  /// As make_leave answers; nullopt: it is asked for.
+  std::optional<std::string> template_body;
+};
+
+absl::StatusOr<BatchedLeave> ReadLine(const std::string& line, const std::string& reason) {
+  const auto json = matrix::ParseJson(line);
+  if (!json.ok()) return json.status();
+  const JsonObject* members = json->AsObject();
+  const auto text = [&](std::string_view key) {
+    const Json* value = members == nullptr ? nullptr : members->Find(key);
+    return value == nullptr ? nullptr : value->AsString();
+  };
+  const std::string* room = text("room");
+  const std::string* user = text("user");
+  if (room == nullptr || user == nullptr) {
+    return Refuse(Reason::kInvalidArgument, R"(expected {"room": text, "user": text})");
+  }
+  BatchedLeave leave{.intent = {.room_id = *room, .user_id = *user, .reason = reason}, .template_body = std::nullopt};
+  if (const Json* given = members->Find("template"); given != nullptr) {
+    leave.template_body = matrix::CanonicalJson(*given);
+  }
+  return leave;
+}
+
+absl::StatusOr<std::vector<BatchedLeave>> ReadLines(std::istream& input, const std::string& reason) {
+  std::vector<BatchedLeave> leaves;
+  std::string line;
+  for (int number = 1; std::getline(input, line); ++number) {
+    if (line.empty()) continue;
+    if (leaves.size() == kMostLeaves) {
+      return Refuse(Reason::kInvalidArgument, fmt::format("more than {} leaves", kMostLeaves));
+    }
+    auto leave = ReadLine(line, reason);
+    if (!leave.ok()) {
+      return Refuse(Reason::kInvalidArgument, fmt::format("line {}: {}", number, matrix::DetailOf(leave.status())));
+    }
+    leaves.push_back(*std::move(leave));
+  }
+  if (leaves.empty()) return Refuse(Reason::kInvalidArgument, "there is no leave in it");
+  return leaves;
+}
+
+absl::StatusOr<std::vector<BatchedLeave>> ReadBatch(const std::string& path, const std::string& reason) {
+  if (path == "-") return ReadLines(std::cin, reason);
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Refuse(Reason::kInvalidArgument, fmt::format("{}: cannot be read", path));
+  auto leaves = ReadLines(file, reason);
+  if (!leaves.ok()) {
+    return Refuse(Reason::kInvalidArgument, fmt::format("{}: {}", path, matrix::DetailOf(leaves.status())));
+  }
+  return leaves;
+}
+
+/// The server of all the users. Refuses: kInvalidArgument where they are of several, for one key signs for one server.
+absl::StatusOr<matrix::ServerName> PlayedServer(const std::vector<BatchedLeave>& leaves) {
+  std::optional<matrix::ServerName> played;
+  for (const BatchedLeave& leave : leaves) {
+    const auto user = matrix::UserId::Parse(leave.intent.user_id);
+    if (!user.ok()) return user.status();
+    if (!played) played = user->server();
+    if (played->text() != user->server().text()) {
+      return Refuse(Reason::kInvalidArgument, fmt::format("users of {} and of {}: a batch plays one server",
+                                                          played->text(), user->server().text()));
+    }
+  }
+  return *std::move(played);
+}
+
+// The stage at which nobody was asked anything.
+constexpr const char* kOwnTrouble = "template";
+
+/// What came of one leave.
+struct Answer {
+  int status = 0;  // 0: there was none
+  std::string stage = kOwnTrouble;
+  std::string body{};
+  std::string event_id{};
+  absl::Status trouble{};
+};
+
+class LeaveBatch {
+ public:
+  LeaveBatch(const LeaveOptions& options, const peer::ServerIdentity& identity, std::vector<BatchedLeave> leaves)
+      : options_(options),
+        identity_(identity),
+        leaves_(std::move(leaves)),
+        client_({.allow_private_networks = true, .insecure_tls = options.insecure, .ca_file = options.ca_file}),
+        server_(identity, client_) {}
+
+  int Run() {
+    const std::string address = peer::LoopbackAddressOf(identity_.server_name());
+    std::unique_ptr<peer::KeyEndpoint> key_endpoint;
+    if (!options_.no_key_server && !address.empty()) {
+      auto started = peer::KeyEndpoint::Start(identity_, address);
+      if (started.ok()) key_endpoint = *std::move(started);  // else somebody serves them there already
+    }
+    destination_ = {.url = options_.url, .server_name = options_.destination};
+    if (destination_.server_name.empty()) {
+      auto name = peer::AskServerName(client_, options_.url);
+      if (!name.ok()) return Fail(name.status());
+      destination_.server_name = *std::move(name);
+    }
+    std::vector<std::thread> players;
+    const auto count = std::min(static_cast<std::size_t>(options_.concurrency), leaves_.size());
+    for (std::size_t i = 0; i < count; ++i) players.emplace_back([this] { PlaySome(); });
+    for (std::thread& player : players) player.join();
+    if (absl::Status kept = KeepTemplates(); !kept.ok()) return Fail(kept);
+    if (unanswered_) return kExitUnreachable;
+    return refused_ ? kExitRefused : kExitOk;
+  }
+
+ private:
+  void PlaySome() {
+    for (std::size_t i = next_++; i < leaves_.size(); i = next_++) {
+      const absl::Time began = absl::Now();
+      const Answer answer = Play(leaves_[i]);
+      Tell(leaves_[i].intent, answer, absl::Now() - began);
+    }
+  }
+
+  Answer Play(BatchedLeave& leave) {
+    Answer answer;
+    if (!leave.template_body) {
+      if (!Take(answer, "make_leave", server_.MakeLeave(destination_, leave.intent))) return answer;
+      leave.template_body = answer.body;
+    }
+    const auto from = peer::ReadLeaveTemplate(*leave.template_body);
+    const absl::Status fits = from.ok() ? peer::CheckLeaveTemplate(*from, leave.intent) : from.status();
+    if (!fits.ok()) return {.trouble = fits};
+    if (!options_.template_only.empty()) return answer;
+    const auto completed = peer::CompleteLeave(*from, leave.intent, identity_, absl::Now());
+    if (!completed.ok()) return {.trouble = completed.status()};
+    answer.event_id = completed->event_id;
+    Submit(answer, *completed);
+    return answer;
+  }
+
+  void Submit(Answer& answer, const peer::SignedLeave& leave) {
+    const auto first = options_.api == "v1" ? peer::LeaveApi::kV1 : peer::LeaveApi::kV2;
+    auto response = server_.SendLeave(destination_, first, leave);
+    if (options_.api == "auto" && response.ok() && peer::EndpointIsUnknown(*response)) {
+      response = server_.SendLeave(destination_, peer::LeaveApi::kV1, leave);
+    }
+    Take(answer, "send_leave", response);
+  }
+
+  /// Whether it was 200.
+  static bool Take(Answer& answer, const char* stage, const absl::StatusOr<http::Response>& response) {
+    answer.stage = stage;
+    answer.status = response.ok() ? response->status : 0;
+    answer.body = response.ok() ? response->body : "";
+    answer.trouble = response.status();
+    return answer.status == kHttpOk;
+  }
+
+  void Tell(const peer::LeaveIntent& intent, const Answer& answer, absl::Duration took) {
+    JsonObject line;
+    line.Set("room", intent.room_id);
+    line.Set("user", intent.user_id);
+    line.Set("stage", answer.stage);
+    line.Set("status", answer.status);
+    line.Set("us", absl::ToInt64Microseconds(took));
+    if (!answer.event_id.empty()) line.Set("event_id", answer.event_id);
+    if (!answer.trouble.ok()) line.Set("error", std::string(matrix::DetailOf(answer.trouble)));
+    const auto body = matrix::ParseJson(answer.body);
+    const JsonObject* members = body.ok() ? body->AsObject() : nullptr;
+    for (const char* told : {"errcode", "error"}) {
+      const Json* value = members == nullptr || answer.status == kHttpOk ? nullptr : members->Find(told);
+      if (value != nullptr) line.Set(told, *value);
+    }
+    const bool fine = answer.status == kHttpOk;
+    const std::lock_guard lock(mutex_);
+    refused_ = refused_ || !fine;
+    unanswered_ = unanswered_ || (answer.status == 0 && answer.stage != kOwnTrouble);
+    PrintJson(line);
+    std::cout.flush();  // whoever reads may act on it while the rest goes on
+  }
+
+  /// --template-only: the same batch again, in its order, of those leaves that have a template.
+  absl::Status KeepTemplates() const {
+    if (options_.template_only.empty()) return absl::OkStatus();
+    std::ofstream file(options_.template_only, std::ios::binary);
+    for (const BatchedLeave& leave : leaves_) {
+      const auto body = leave.template_body ? matrix::ParseJson(*leave.template_body) : Json(nullptr);
+      if (!body.ok() || body->AsObject() == nullptr) continue;
+      JsonObject line;
+      line.Set("room", leave.intent.room_id);
+      line.Set("user", leave.intent.user_id);
+      line.Set("template", *body);
+      file << matrix::CanonicalJson(line) << '\n';
+    }
+    file.close();
+    if (file) return absl::OkStatus();
+    return Refuse(Reason::kInvalidArgument, fmt::format("{}: cannot be written", options_.template_only));
+  }
+
+  const LeaveOptions& options_;
+  const peer::ServerIdentity& identity_;
+  std::vector<BatchedLeave> leaves_;  // each is its player's alone
+  http::HttpClient client_;
+  peer::RemoteServer server_;
+  peer::Destination destination_;
+  std::atomic<std::size_t> next_{0};
+  std::mutex mutex_;  // the output, and what follows
+  bool refused_ = false;
+  bool unanswered_ = false;
+};
+
+}  // namespace
+
+int LeaveInBatch(const LeaveOptions& options) {
+  auto leaves = ReadBatch(options.batch_file, options.intent.reason);
+  if (!leaves.ok()) return FailUsage(leaves.status());
+  auto origin = PlayedServer(*leaves);
+  if (!origin.ok()) return FailUsage(origin.status());
+  auto keys = peer::ReadKeyFile(options.key_file);
+  if (!keys.ok()) return FailUsage(keys.status());
+  const peer::ServerIdentity identity(*std::move(origin), *std::move(keys));
+  return LeaveBatch(options, identity, *std::move(leaves)).Run();
+}
+
+}  // namespace postern::posternctl

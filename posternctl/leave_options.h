@@ -1,0 +1,32 @@
+// What `posternctl leave` was told on its command line.
+#pragma once
+
+#include <string>
+
+#include "posternctl/peer/remote_server.h"
+
+namespace postern::posternctl {
+
+inline constexpr int kHttpOk = 200;
+
+struct LeaveOptions {
+  peer::LeaveIntent intent;
+  std::string key_file;
+  /// Without a slash at the end.
+  std::string url;
+  /// "v1", "v2" or "auto".
+  std::string api = "auto";
+  std::string origin;
+  std::string destination;
+  std::string template_file;
+  std::string template_only;
+  std::string ca_file;
+  /// "-" for standard input; empty for a single leave.
+  std::string batch_file;
+  int concurrency = 16;
+  bool insecure = false;
+  bool no_key_server = false;
+  bool tamper_signature = false;
+};
+
+}  // namespace postern::posternctl
