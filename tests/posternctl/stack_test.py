@@ -124,11 +124,11 @@ class StackTest(unittest.TestCase):
 
     def test_mistakes_are_answered_at_once(self):
         for arguments in (["up", "--listen", "here"], ["up", "--validators", "0"], ["up", "--rate-limits", "/nowhere"], ["fly"],
-                          ["build", "fast"], ["test", "--slow"]):
+                          ["build", "fast"], ["test", "--slow"], ["bars", "--rooms", "0"], ["bars", "--scenario", "fast"]):
             self.assertEqual(dev(*arguments).returncode, 2, arguments)
 
     def test_every_command_explains_itself(self):
-        for command in ("setup", "build", "test", "demo", "up", "down", "conformance", "lint"):
+        for command in ("setup", "build", "test", "bars", "demo", "up", "down", "conformance", "lint"):
             done = dev(command, "--help")
             self.assertEqual(done.returncode, 0, command)
             self.assertIn("usage: ./dev " + command, done.stdout)

@@ -1,0 +1,257 @@
+"""The scenarios of ./dev bars. Each plays one load, or starts one thing, and says which bars it held."""
+import dataclasses
+import json
+import os
+import signal
+import statistics
+import subprocess
+import time
+
+import stack
+from answers_held import Held, disagreements
+from cluster import Trouble
+from leave_load import Load, Sender
+from stack_cost import SERVICES, Cost, Snapshot
+
+CPU_BAR_MS = 4.0
+RPCS_A_LEAVE = 3
+SEED_BAR_SECONDS = 30.0
+START_BAR_SECONDS = 1.0
+STARTS = 5
+WARMING_LEAVES = 32
+# In live: 503 is right for this reason, and for no other.
+DISAGREEING = "state_unresolved"
+
+
+@dataclasses.dataclass
+class Bar:
+    text: str
+    holds: bool
+    found: str
+    # Bars of time and CPU say something about the machine as well.
+    timing: bool = False
+
+
+@dataclasses.dataclass
+class Result:
+    name: str
+    bars: list
+    load: Load = None
+    cost: Cost = None
+    seconds: float = 0.0
+
+    def cpu_ms(self):
+        """A leave, by service."""
+        return {service: 1000 * self.cost.cpu_seconds[service] / len(self.load.answers) for service in SERVICES}
+
+    def described(self):
+        told = {"name": self.name, "seconds": round(self.seconds, 3), "bars": [dataclasses.asdict(bar) for bar in self.bars]}
+        if self.load is not None:
+            leaves = len(self.load.answers)
+            told |= {"leaves": leaves, "answers": {str(code): count for code, count in self.load.by_status().items()},
+                     "leaves_per_second": round(leaves / self.seconds, 1),
+                     "ms_median": self.load.milliseconds(0.5), "ms_99": self.load.milliseconds(0.99),
+                     "client_cpu_ms": round(1000 * self.load.client_cpu_seconds / leaves, 3)}
+        if self.cost is not None:
+            told |= {"cpu_ms": {service: round(ms, 3) for service, ms in self.cpu_ms().items()},
+                     "cpu_incomplete": self.cost.incomplete, "rpcs": self.cost.rpcs, "transactions": self.cost.writes, "refusals": self.cost.refusals}
+        return told
+
+
+class Scenarios:
+    """`stacks` gives a running stack of a number of validators; `directory` is for files."""
+
+    def __init__(self, options, stacks, remote, directory):
+        self.options = options
+        self.stacks = stacks
+        self.remote = remote
+        self.directory = directory
+
+    # -- loads -----------------------------------------------------------------------------------------------------------
+
+    def beforehand(self):
+        """Every template is of its room's one tip; then all leaves are sent."""
+        load = self._begin("beforehand", self.options.rooms, self.options.users)
+        batch = load.sender.take_templates(load.members)
+        return load.measure(lambda: load.sender.send(batch), [all_200, one_by_one, round_trips, transactions, cpu])
+
+    def by_process(self):
+        """The same by a posternctl for each template and each leave: the bar to the letter."""
+        load = self._begin("by-process", self.options.rooms, self.options.users)
+        batch = load.sender.templates_by_process(load.members)
+        return load.measure(lambda: load.sender.send_by_process(batch), [all_200, one_by_one, round_trips, transactions])
+
+    def live(self):
+        """Templates are taken while others of the room leave."""
+        load = self._begin("live", self.options.rooms, self.options.users)
+        return load.measure(lambda: load.sender.send(load.members),
+                            [only_200_and_503, one_by_one, only_disagreeing, transactions])
+
+    def chained(self):
+        """One room, one leave after another."""
+        load = self._begin("chained", 1, max(2, self.options.rooms * self.options.users // 10))
+        return load.measure(lambda: load.sender.send(load.members, in_flight=1),
+                            [all_200, one_by_one, round_trips, transactions])
+
+    def validator_killed(self):
+        """One of three validators is killed when a third of the answers are there; what was refused, and a part that had been
+        held back, is sent afterwards."""
+        load = self._begin("validator-killed", self.options.rooms, self.options.users, validators=3)
+        batch = load.sender.take_templates(load.members)
+        later, batch = batch[: len(batch) // 4], batch[len(batch) // 4:]
+        victim = load.stack.reach["pids"]["validator"][1]
+        killed_at = []
+
+        def after_answer(count):
+            if not killed_at and count >= len(batch) // 3:
+                os.kill(victim, signal.SIGKILL)
+                killed_at.append(count)
+
+        result = load.measure(lambda: load.sender.send(batch, after_answer=after_answer), [only_200_and_503, one_by_one])
+        attempts = result.cost.rpcs.get("Validate", 0)
+        result.bars.append(Bar("one validator was killed under load", bool(killed_at) and killed_at[0] < len(batch),
+                               f"after {killed_at} of {len(batch)} answers; {attempts} calls of Validate"))
+        refused = {(answer.room, answer.user) for answer in result.load.answers if answer.status != 200}
+        again = load.sender.send(later + [line for line in batch if (line["room"], line["user"]) in refused])
+        codes = again.by_status()
+        result.bars.append(Bar("later calls are all answered 200", set(codes) == {200}, spelled(codes)))
+        wrong = disagreements(load.before, Held(load.stack, load.rooms), result.load.answers + again.answers, load.signers)
+        result.bars.append(Bar("PostgreSQL agrees afterwards too", not wrong, "; ".join(wrong[:3]) or "it does"))
+        return result
+
+    def _begin(self, name, rooms, users, validators=1):
+        running = self.stacks(validators)
+        sender = Sender(running, self.remote, self.directory, self.options.in_flight)
+        # Keys are fetched, connections opened and statements planned before anything is counted.
+        warm = sender.send(running.seed(self.remote, 1, WARMING_LEAVES, f"{name}-warm"), in_flight=1)
+        sender.send(sender.take_templates(running.seed(self.remote, 1, WARMING_LEAVES, f"{name}-warm")))
+        if set(warm.by_status()) != {200}:
+            raise Trouble(f"leaves one after another were answered {spelled(warm.by_status())}")
+        return MeasuredLoad(name, running, sender, running.seed(self.remote, rooms, users, name), self.remote.name)
+
+    # -- the rest --------------------------------------------------------------------------------------------------------
+
+    def seed(self):
+        """Twice the rooms with five times the users: 100 of 100 by default."""
+        running = self.stacks(1)
+        rooms, users = 2 * self.options.rooms, 5 * self.options.users
+        began = time.monotonic()
+        members = running.seed(self.remote, rooms, users, "seed")
+        seconds = time.monotonic() - began
+        held = Held(running, {room for room, _ in members})
+        invited = sum(membership == "invite" for membership, _ in held.members.values())
+        return Result("seed", seconds=seconds, bars=[
+            Bar(f"{rooms} rooms of {users} users are there", invited == rooms * users, f"{invited} invited"),
+            Bar(f"in under {SEED_BAR_SECONDS:.0f} s", seconds < SEED_BAR_SECONDS, f"{seconds:.1f} s", timing=True)])
+
+    def start_up(self):
+        """From exec to the first 200 of /readyz, for a gateway and a validator next to those that run."""
+        running = self.stacks(1)
+        bars, began = [], time.monotonic()
+        for service in ("gateway", "validator"):
+            times = [self._start_once(running, service) for _ in range(STARTS)]
+            bars.append(Bar(f"a {service} is ready in under {START_BAR_SECONDS:.0f} s", max(times) < START_BAR_SECONDS,
+                            f"median {statistics.median(times) * 1000:.0f} ms, most {max(times) * 1000:.0f} ms", timing=True))
+        return Result("start-up", bars, seconds=time.monotonic() - began)
+
+    def _start_once(self, running, service):
+        port_file = self.directory / f"{service}.ports.json"
+        port_file.unlink(missing_ok=True)
+        command = [self.options.programs / f"postern-{service}", "--config", running.directory / f"{service}-1.yaml",
+                   "--port-file", port_file]
+        began = time.monotonic()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+                                   env=stack.service_environment())
+        try:
+            while time.monotonic() - began < stack.READY_SECONDS:
+                if process.poll() is not None:
+                    raise Trouble(f"a {service} ended with status {process.returncode} while it started")
+                if port_file.exists():
+                    if stack.what_is_missing(json.loads(port_file.read_text(encoding="utf-8"))["admin"]) is None:
+                        return time.monotonic() - began
+                time.sleep(0.002)
+            raise Trouble(f"a {service} was not ready after {stack.READY_SECONDS} s")
+        finally:
+            process.terminate()
+            process.wait()
+
+
+class MeasuredLoad:
+    """The members of some rooms, what PostgreSQL has of them before, and the measuring of what is then done."""
+
+    def __init__(self, name, running, sender, members, remote):
+        self.name = name
+        self.stack = running
+        self.sender = sender
+        self.members = members
+        self.rooms = {room for room, _ in members}
+        self.before = Held(running, self.rooms)
+        self.signers = {remote, running.reach["server_name"]}
+        self.load = None
+        self.cost = None
+
+    def measure(self, play, bars):
+        """Each of `bars` is a function of this load."""
+        before = Snapshot(self.stack.reach)
+        self.load = play()
+        self.cost = Cost(before, Snapshot(self.stack.reach))
+        result = Result(self.name, [], self.load, self.cost, self.load.seconds)
+        result.bars += [bar(self, result) for bar in bars]
+        return result
+
+
+def spelled(codes):
+    return ", ".join(f"{count} × {code}" for code, count in codes.items())
+
+
+def with_first(codes, load):
+    """And the first answer that is no 200, for there lies the trouble."""
+    odd = next((answer for answer in load.answers if answer.status not in (200, 503)), None)
+    return spelled(codes) + (f"; {odd.user} in {odd.room}: {odd.status} {odd.said}" if odd else "")
+
+
+def all_200(_, result):
+    codes = result.load.by_status()
+    return Bar("every answer is 200", set(codes) == {200}, with_first(codes, result.load))
+
+
+def only_200_and_503(_, result):
+    codes = result.load.by_status()
+    return Bar("every answer is 200 or 503", set(codes) <= {200, 503}, with_first(codes, result.load))
+
+
+def only_disagreeing(_, result):
+    return Bar("503 only where prev events disagree", set(result.cost.refusals) <= {DISAGREEING},
+               spelled(result.cost.refusals) or "none was refused")
+
+
+def one_by_one(measured, result):
+    wrong = disagreements(measured.before, Held(measured.stack, measured.rooms), result.load.answers, measured.signers)
+    return Bar("PostgreSQL agrees with each answer", not wrong, f"{len(wrong)} do not: {wrong[:3]}" if wrong else "it does")
+
+
+def round_trips(_, result):
+    rpcs, leaves = result.cost.leave_rpcs(), len(result.load.answers)
+    return Bar(f"no more than {RPCS_A_LEAVE} rpc round trips a leave", rpcs <= RPCS_A_LEAVE * leaves,
+               f"{rpcs / leaves:.2f}: {spelled(result.cost.rpcs)}")
+
+
+def transactions(_, result):
+    done, accepted = result.cost.transactions(), result.load.by_status().get(200, 0)
+    return Bar("one transaction a leave", done == accepted, f"{done} for {accepted} leaves: {spelled(result.cost.writes)}")
+
+
+def cpu(_, result):
+    in_all = sum(result.cpu_ms().values())
+    return Bar(f"no more than {CPU_BAR_MS:.0f} ms of CPU a leave in all", in_all <= CPU_BAR_MS, f"{in_all:.2f} ms", timing=True)
+
+
+SCENARIOS = {
+    "beforehand": Scenarios.beforehand,
+    "live": Scenarios.live,
+    "chained": Scenarios.chained,
+    "by-process": Scenarios.by_process,
+    "validator-killed": Scenarios.validator_killed,
+    "seed": Scenarios.seed,
+    "start-up": Scenarios.start_up,
+}

@@ -1,0 +1,7 @@
+# --help and mistakes are answered before anything is built.
+for argument in "$@"; do
+  case $argument in -h | --help) exec python3 "$COMMANDS/bars.py" --help ;; esac
+done
+python3 "$COMMANDS/bars.py" --only-check "$@"
+build_stack
+exec python3 "$COMMANDS/bars.py" "$@"

@@ -1,0 +1,70 @@
+"""The two parties of a load: a stack of its own in a directory, and a remote homeserver whose users leave."""
+import json
+import pathlib
+import shlex
+import socket
+import subprocess
+import sys
+
+from cluster import Trouble
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STACK = pathlib.Path(__file__).with_name("stack.py")
+
+
+class LoadStack:
+    """Started by ./dev up with the switches that a load needs; ended by `end`."""
+
+    def __init__(self, directory, validators=1):
+        self.directory = directory
+        command = [sys.executable, STACK, "up", "--state-dir", directory, "--server-name", "here.example",
+                   "--validators", str(validators), "--allow-private-networks", "--insecure-federation-tls", "--allow-seeding"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Trouble(f"the stack did not start:\n{done.stderr}")
+        self.reach = json.loads(done.stdout)
+
+    def end(self):
+        subprocess.run([sys.executable, STACK, "down", "--state-dir", self.directory], check=True)
+
+    def posternctl(self, *arguments):
+        """The command line of a posternctl for this stack; to be run in ROOT."""
+        return shlex.split(self.reach["posternctl"]) + [str(argument) for argument in arguments]
+
+    def seed(self, remote, rooms, users, prefix):
+        """Rooms of version 10 full of invited users of `remote`: [(room, user)], room by room."""
+        command = self.posternctl("--timeout", 600, "room", "seed", "--rooms", rooms, "--users-per-room", users,
+                                  "--user-prefix", prefix, "--remote", remote.name, "--version", "10")
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+        if done.returncode != 0:
+            raise Trouble(f"posternctl room seed: {done.stderr.strip()}")
+        return [(room["room_id"], user) for room in json.loads(done.stdout)["rooms"] for user in room["users"]]
+
+    def rows(self, query):
+        """What PostgreSQL answers, as lists of text."""
+        command = ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", self.reach["dsn"], "-c", query]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Trouble(f"psql: {done.stderr.strip()}")
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+class RemoteServer:
+    """A key of its own, published over HTTPS on a port of this machine, which is its name."""
+
+    def __init__(self, directory, programs):
+        self.key = directory / "remote.key"
+        client = programs / "posternctl"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.name = f"localhost:{free.getsockname()[1]}"
+        if not self.key.exists():
+            subprocess.run([client, "key", "generate", "--output", self.key], check=True, stdout=subprocess.DEVNULL)
+        command = [client, "--json", "key", "serve", "--server-name", self.name, "--key", self.key]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        if not self.process.stdout.readline():
+            raise Trouble("the remote's key endpoint did not start")
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
