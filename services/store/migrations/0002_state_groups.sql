@@ -102,9 +102,11 @@ begin
   return (p_lineage::bigint << 32) + v_count;
 end $$;
 
--- The name of a set of event ids, whatever their order.
+-- The name of a set of event ids, whatever their order. Not in SQL: that would be parsed and planned anew at every call.
 create function set_digest(p_ids bytea[]) returns bytea
-language sql immutable as $$
-  select sha256(coalesce(string_agg(int4send(length(i.id)) || i.id, '' order by i.id), ''))
-  from (select distinct unnest(p_ids) as id) as i
-$$;
+language plpgsql immutable as $$
+begin
+  return (
+    select sha256(coalesce(string_agg(int4send(length(i.id)) || i.id, '' order by i.id), ''))
+    from (select distinct unnest(p_ids) as id) as i);
+end $$;
