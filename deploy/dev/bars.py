@@ -31,7 +31,7 @@ scenarios:
   start-up           a gateway and a validator, from exec to /readyz"""
 EXAMPLES = """\
 examples:
-  ./dev bars                                        all of it: 50 rooms of 20 users, about three minutes
+  ./dev bars                                        all of it: 50 rooms of 20 users, under a minute
   ./dev bars --scenario beforehand --rooms 200      one scenario, more rooms
   ./dev bars --rooms 5 --users 10 --answers-only    small, whatever else the machine does
   ./dev bars --json | jq '.scenarios[].cpu_ms'
