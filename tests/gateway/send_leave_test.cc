@@ -276,7 +276,6 @@ class SendLeave : public testing::TestWithParam<std::tuple<std::string, Row>> {}
 TEST_P(SendLeave, AnswersAsTheTableSays) {
   const auto& [version, row] = GetParam();
   Attempt attempt(version);
-  if (!row.applies(attempt.rig.rules())) GTEST_SKIP() << "not in this room version";
   row.alter(attempt);
   const http::Response response = attempt.rig.Send(attempt.Request());
   EXPECT_EQ(response.status, row.status) << response.body;
@@ -285,12 +284,20 @@ TEST_P(SendLeave, AnswersAsTheTableSays) {
   EXPECT_EQ(http::FindHeader(response.headers, "Retry-After").has_value(), row.status == 503);
 }
 
-INSTANTIATE_TEST_SUITE_P(Rows, SendLeave,
-                         testing::Combine(testing::Values("1", "2", "3", "5", "6", "8", "10", "11", "12"),
-                                          testing::ValuesIn(Rows())),
-                         [](const auto& test) {
-                           return "V" + std::get<0>(test.param) + "_" + std::get<1>(test.param).name;
-                         });
+/// Every row with each of a few room versions, where the row applies to the version.
+std::vector<std::tuple<std::string, Row>> RowsOfVersions() {
+  std::vector<std::tuple<std::string, Row>> found;
+  for (const char* version : {"1", "2", "3", "5", "6", "8", "10", "11", "12"}) {
+    for (const Row& row : Rows()) {
+      if (row.applies(*matrix::FindRoomRules(version))) found.emplace_back(version, row);
+    }
+  }
+  return found;
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, SendLeave, testing::ValuesIn(RowsOfVersions()), [](const auto& test) {
+  return "V" + std::get<0>(test.param) + "_" + std::get<1>(test.param).name;
+});
 
 void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 

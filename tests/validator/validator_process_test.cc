@@ -28,6 +28,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What the design promises; a sanitizer slows the program down.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr absl::Duration kStartsWithin = absl::Seconds(20);
+#else
+constexpr absl::Duration kStartsWithin = absl::Seconds(1);
+#endif
+
 class ValidatorProcess : public testing::Test {
  protected:
   ValidatorProcess() { directory_ = fs::temp_directory_path() / fmt::format("postern-validator-test-{}", getpid()); }
@@ -81,9 +88,7 @@ TEST_F(ValidatorProcess, StartsServesAndEndsInOrder) {
   const auto port = Port("grpc");
   ASSERT_TRUE(port.has_value()) << Contents(directory_ / "log");
   EXPECT_TRUE(Port("admin").has_value());
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  EXPECT_LT(absl::Now() - begun, absl::Seconds(1));
-#endif
+  EXPECT_LT(absl::Now() - begun, kStartsWithin);
 
   const auto stub = v1::Validator::NewStub(
       grpc::CreateChannel(fmt::format("127.0.0.1:{}", *port), grpc::InsecureChannelCredentials()));
