@@ -58,7 +58,9 @@ std::vector<std::string> PeerHealth::Missing() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> missing;
   for (std::size_t i = 0; i < peers_.size(); ++i) {
-    if (!serving_[i]) missing.push_back(peers_[i].name);
+    // Between two questions a connection may have been lost: its calls fail at once.
+    const bool lost = peers_[i].channel->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE;
+    if (!serving_[i] || lost) missing.push_back(peers_[i].name);
   }
   return missing;
 }

@@ -30,7 +30,7 @@ class PeerHealth {
   PeerHealth(const PeerHealth&) = delete;
   PeerHealth& operator=(const PeerHealth&) = delete;
 
-  /// The names of those that did not say that they serve when they were last asked.
+  /// The names of those that did not say that they serve when they were last asked, or cannot be reached since.
   std::vector<std::string> Missing() const;
 
  private:

@@ -103,24 +103,36 @@ TEST(RpcClients, SayWhoIsDown) {
   EXPECT_EQ(matrix::ReasonOf(store->GetEventContext(late, {}).status()), Reason::kDeadlineExceeded);
 }
 
+/// Whether these names are missing before long.
+bool Becomes(const PeerHealth& health, const std::vector<std::string>& names) {
+  for (const absl::Time until = absl::Now() + absl::Seconds(20); absl::Now() < until;) {
+    if (health.Missing() == names) return true;
+    std::this_thread::yield();
+  }
+  return false;
+}
+
 TEST(PeerHealth, NamesThoseThatDoNotServe) {
   SayingValidator service({});
   const auto host = Serve(service);
   const auto nobody = *rpc::OpenChannel("127.0.0.1:1", Plaintext());
   PeerHealth health({{"validator", Channel(*host)}, {"store", nobody}}, absl::Milliseconds(200));
-  const auto becomes = [&](const std::vector<std::string>& names) {
-    for (const absl::Time until = absl::Now() + absl::Seconds(20); absl::Now() < until;) {
-      if (health.Missing() == names) return true;
-      std::this_thread::yield();
-    }
-    return false;
-  };
-  EXPECT_TRUE(becomes({"validator", "store"}));
+  EXPECT_TRUE(Becomes(health, {"validator", "store"}));
   host->SetServing(true);
-  EXPECT_TRUE(becomes({"store"}));
+  EXPECT_TRUE(Becomes(health, {"store"}));
   host->SetServing(false);
-  EXPECT_TRUE(becomes({"validator", "store"}));
+  EXPECT_TRUE(Becomes(health, {"validator", "store"}));
   host->Shutdown(absl::Now());
+}
+
+TEST(PeerHealth, NamesOneThatWasLostBeforeItIsAskedAgain) {
+  SayingValidator service({});
+  auto host = Serve(service);
+  host->SetServing(true);
+  PeerHealth health({{"validator", Channel(*host)}}, absl::Hours(1));
+  EXPECT_TRUE(Becomes(health, {}));
+  host.reset();
+  EXPECT_TRUE(Becomes(health, {"validator"}));
 }
 
 class Admin : public testing::Test {
