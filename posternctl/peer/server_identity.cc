@@ -18,7 +18,6 @@ using matrix::Reason;
 using matrix::Refuse;
 
 constexpr std::string_view kAlgorithm = "ed25519";
-constexpr absl::Duration kDocumentValidity = absl::Hours(24);
 
 absl::StatusOr<std::string> RandomBytes(std::size_t count) {
   std::string bytes(count, '\0');
@@ -98,7 +97,7 @@ matrix::JsonObject ServerIdentity::KeyDocument(absl::Time now) const {
   }
   matrix::JsonObject document;
   document.Set("server_name", name());
-  document.Set("valid_until_ts", absl::ToUnixMillis(now + kDocumentValidity));
+  document.Set("valid_until_ts", absl::ToUnixMillis(now + validity_));
   document.Set("verify_keys", std::move(verify_keys));
   document.Set("old_verify_keys", matrix::JsonObject());
   for (const auto& key : keys_) matrix::SignJson(document, name(), key);

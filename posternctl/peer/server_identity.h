@@ -30,21 +30,23 @@ absl::StatusOr<std::vector<matrix::SigningKey>> ReadKeyFile(const std::string& p
 /// Immutable, so that any thread may use it. Signing with it is up to whoever holds it: a player has nobody to protect.
 class ServerIdentity {
  public:
-  /// `keys` is not empty; the first signs, all are published.
-  ServerIdentity(matrix::ServerName name, std::vector<matrix::SigningKey> keys)
-      : name_(std::move(name)), keys_(std::move(keys)) {}
+  /// `keys` is not empty; the first signs, all are published. `validity` of the document: for played mistakes also a
+  /// negative one.
+  ServerIdentity(matrix::ServerName name, std::vector<matrix::SigningKey> keys,
+                 absl::Duration validity = absl::Hours(24))
+      : name_(std::move(name)), keys_(std::move(keys)), validity_(validity) {}
 
   const std::string& name() const { return name_.text(); }
   const matrix::ServerName& server_name() const { return name_; }
   const matrix::SigningKey& key() const { return keys_.front(); }
 
-  /// What GET /_matrix/key/v2/server answers (server-server API, "Publishing Keys"): valid for a day, signed by every
-  /// key.
+  /// What GET /_matrix/key/v2/server answers (server-server API, "Publishing Keys"), signed by every key.
   matrix::JsonObject KeyDocument(absl::Time now) const;
 
  private:
   matrix::ServerName name_;
   std::vector<matrix::SigningKey> keys_;
+  absl::Duration validity_;
 };
 
 }  // namespace postern::peer

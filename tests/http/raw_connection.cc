@@ -13,13 +13,9 @@
 #include <cstdlib>
 
 namespace postern::http {
-namespace {
 
-constexpr int kPatienceMs = 10000;
-
-}  // namespace
-
-RawConnection::RawConnection(int port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+RawConnection::RawConnection(int port, std::chrono::milliseconds patience)
+    : patience_(patience), socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
@@ -75,7 +71,7 @@ std::string RawConnection::ReceiveAll() {
 
 bool RawConnection::ReadMore() {
   pollfd waiting{socket_, POLLIN, 0};
-  if (was_reset_ || ::poll(&waiting, 1, kPatienceMs) != 1) {
+  if (was_reset_ || ::poll(&waiting, 1, static_cast<int>(patience_.count())) != 1) {
     was_reset_ = true;
     return false;
   }

@@ -15,7 +15,8 @@ struct RawAnswer {
 
 class RawConnection {
  public:
-  explicit RawConnection(int port);
+  /// Waits for what is to come for at most `patience`.
+  explicit RawConnection(int port, std::chrono::milliseconds patience = std::chrono::seconds(10));
   ~RawConnection();
   RawConnection(const RawConnection&) = delete;
   RawConnection& operator=(const RawConnection&) = delete;
@@ -33,6 +34,7 @@ class RawConnection {
  private:
   bool ReadMore();
 
+  const std::chrono::milliseconds patience_;
   int socket_ = -1;
   std::string received_;
   bool was_reset_ = false;
