@@ -1,0 +1,70 @@
+// The audit that crash tests rely on sees each kind of thing that is only half there.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/flow/leave_attempt.h"
+#include "tests/flow/must.h"
+
+namespace postern::flow {
+namespace {
+
+/// What is done to a whole leave, and how the audit's line begins. In `sql`, $1 and $2 are the room and the event.
+struct Damage {
+  std::string name;
+  std::string sql;
+  std::string line;
+};
+void PrintTo(const Damage& damage, std::ostream* out) { *out << damage.name; }
+
+class HalfWritten : public testing::TestWithParam<Damage> {
+ protected:
+  static void SetUpTestSuite() { scene_ = std::make_unique<Scene>(); }
+  static void TearDownTestSuite() { scene_.reset(); }
+
+  static std::unique_ptr<Scene> scene_;
+};
+std::unique_ptr<Scene> HalfWritten::scene_;
+
+std::string Filled(std::string sql, const LeaveAttempt& attempt) {
+  for (const auto& [place, value] : {std::pair{"$1", attempt.room_id}, std::pair{"$2", attempt.EventId()}}) {
+    for (auto at = sql.find(place); at != std::string::npos; at = sql.find(place))
+      sql.replace(at, 2, "'" + value + "'");
+  }
+  return sql;
+}
+
+TEST_P(HalfWritten, IsSeen) {
+  LeaveAttempt attempt(*scene_, scene_->remote, *matrix::FindRoomRules("10"));
+  ASSERT_EQ(attempt.Send().status, 200);
+  const auto before = scene_->database.HalfWritten();
+  scene_->database.Execute(Filled(GetParam().sql, attempt));
+  std::vector<std::string> lines = scene_->database.HalfWritten();
+  for (const std::string& line : before) std::erase(lines, line);
+  EXPECT_TRUE(std::ranges::any_of(lines, [](const auto& line) { return line.starts_with(GetParam().line); }))
+      << testing::PrintToString(lines);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Damages, HalfWritten,
+    testing::ValuesIn(std::vector<Damage>{
+        {"NoEvent", "delete from events where room_id = $1 and event_id = $2", "an id without its event"},
+        {"NoId", "delete from event_ids where room_id = $1 and event_id = $2", "an event without its id"},
+        {"NoOutboxRow", "delete from outbox where room_id = $1 and event_id = $2", "an event without its outbox row"},
+        {"NoMembership", "delete from memberships where room_id = $1 and event_id = $2",
+         "a state event that is not in the state"},
+        {"AnotherMembership", "update memberships set membership = 'join' where room_id = $1 and event_id = $2",
+         "a membership that its event does not say"},
+        {"NoEntryOfTheState", "delete from current_state where room_id = $1 and type = 'm.room.join_rules'",
+         "a state event that is not in the state"},
+        {"NoExtremity", "update rooms set extremities = '{}' where room_id = $1", "a tip that is no extremity"},
+        {"AnotherCount", "update rooms set stream_ordering = stream_ordering + 1 where room_id = $1",
+         "a room that counts other events"},
+    }),
+    [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace postern::flow
