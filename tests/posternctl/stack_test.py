@@ -38,6 +38,9 @@ class StackTest(unittest.TestCase):
 
     def tearDown(self):
         dev("down", "--state-dir", self.state)
+        for log in pathlib.Path(self.state).glob("logs/*.log"):
+            # What a sanitizer has found in a process that nobody waits for stands in its log only.
+            self.assertNotRegex(log.read_text(encoding="utf-8", errors="replace"), "Sanitizer|runtime error:", log)
         self.directory.cleanup()
 
     def up(self, *arguments):
