@@ -1,8 +1,9 @@
 answer_help 'usage: ./dev test [--fast|--sanitizers]
 
-Builds and runs the tests: the fuzzers for a few seconds each, then everything in release. --fast: release only, without the
-slow tests. --sanitizers: the tests under asan (address and undefined behaviour) and under tsan instead.
-Installs missing packages first, as ./dev setup does.
+Everything that CI runs: formatting and who includes whom, the fuzzers for a few seconds each, the tests under asan (address and
+undefined behaviour), those with threads under tsan, and every test in release, last. The sanitizers leave the slow tests out.
+--fast: release only, without the slow tests. --sanitizers: asan and tsan only.
+Installs missing packages first, as ./dev setup does. clang-tidy is apart: ./dev lint.
 examples:
   ./dev test --fast
   ./dev build asan && ctest --test-dir build/asan -R XMatrix --output-on-failure
@@ -36,8 +37,19 @@ run_ctest() {
   ctest --test-dir "build/$preset" -j2 --output-on-failure --no-tests=error "$@"
 }
 
+# test_preset PRESET [ctest option…]
 test_preset() {
-  build_preset "$1" && run_ctest "$@"
+  local began=$SECONDS
+  build_preset "$1" || return 1
+  say "==== $1: built in $((SECONDS - began)) s"
+  run_ctest "$@"
+}
+
+test_tsan() {
+  local began=$SECONDS
+  build_preset tsan threads || return 1
+  say "==== tsan: built in $((SECONDS - began)) s"
+  run_ctest tsan -L threads -LE slow
 }
 
 "$ROOT/dev" setup
@@ -45,10 +57,13 @@ case $mode in
   fast) run_stage release test_preset release -LE slow ;;
   sanitizers)
     run_stage asan test_preset asan -LE slow
-    run_stage tsan test_preset tsan -LE slow
+    run_stage tsan test_tsan
     ;;
   all)
+    run_stage lint "$ROOT/dev" lint --no-tidy
     run_stage fuzz test_preset fuzz
+    run_stage asan test_preset asan -LE slow
+    run_stage tsan test_tsan
     run_stage release test_preset release
     ;;
 esac

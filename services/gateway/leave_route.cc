@@ -9,6 +9,7 @@
 #include "matrix/auth_events.h"
 #include "matrix/event_id.h"
 #include "matrix/refusal.h"
+#include "rpc/outcome.h"
 #include "services/gateway/room_access.h"
 
 namespace postern::gateway {
@@ -115,19 +116,6 @@ absl::StatusOr<Outcome> AnswerTo(Outcome outcome, matrix::v1::Reason reason, std
   return Refuse(why, detail);
 }
 
-std::string_view NameOf(Outcome outcome) {
-  switch (outcome) {
-    case matrix::v1::OUTCOME_ACCEPTED:
-      return "accepted";
-    case matrix::v1::OUTCOME_SOFT_FAILED:
-      return "soft_failed";
-    case matrix::v1::OUTCOME_REJECTED:
-      return "rejected";
-    default:
-      return "invalid";
-  }
-}
-
 void AddKeys(const KnownKeys& known, validator::v1::ValidateRequest& request) {
   auto* keys = request.add_verify_keys();
   keys->set_server_name(known.keys.server_name);
@@ -194,7 +182,7 @@ absl::StatusOr<Outcome> LeaveRoute::Submit(AuthenticRequest& request) {
 
     auto verdict = Judge(request, *leave, *context);  // rows 13-15
     if (!verdict.ok()) return verdict.status();
-    exchange.notes().verdict = NameOf(verdict->outcome());
+    exchange.notes().verdict = rpc::OutcomeName(verdict->outcome());
     if (verdict->outcome() == matrix::v1::OUTCOME_INVALID) {  // nothing to keep
       return AnswerTo(verdict->outcome(), verdict->reason(), verdict->detail());
     }
@@ -206,7 +194,7 @@ absl::StatusOr<Outcome> LeaveRoute::Submit(AuthenticRequest& request) {
     auto persisted = services_.store.PersistEvent(exchange.call(), write);  // persist
     if (!persisted.ok()) return persisted.status();
     if (persisted->has_stored()) {  // as committed
-      exchange.notes().verdict = NameOf(persisted->stored().outcome());
+      exchange.notes().verdict = rpc::OutcomeName(persisted->stored().outcome());
       return AnswerTo(persisted->stored().outcome(), persisted->stored().reason(), write.verdict().detail());
     }
     if (!persisted->has_fresh_context()) return Refuse(Reason::kStoreDown, "the store gave no answer that is known");
@@ -227,7 +215,7 @@ absl::StatusOr<matrix::v1::Verdict> LeaveRoute::Judge(const AuthenticRequest& re
   AddKeys(**keys, judge);
   auto verdict = services_.validator.Validate(request.exchange().call(), judge);
   if (!verdict.ok()) return verdict.status();
-  services_.metrics.Count("postern_gateway_verdicts_total", {{"outcome", NameOf(verdict->outcome())}});
+  services_.metrics.Count("postern_gateway_verdicts_total", {{"outcome", rpc::OutcomeName(verdict->outcome())}});
   if (static_cast<std::size_t>(verdict->steps_size()) > kSixSteps) {
     services_.metrics.Count("postern_gateway_policy_server_rooms_total");
   }

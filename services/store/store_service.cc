@@ -7,6 +7,7 @@
 
 #include "matrix/refusal.h"
 #include "rpc/call_context.h"
+#include "rpc/outcome.h"
 #include "rpc/status_codec.h"
 #include "telemetry/log.h"
 
@@ -15,19 +16,6 @@ namespace {
 
 using matrix::Reason;
 using matrix::Refuse;
-
-std::string_view NameOf(matrix::v1::Outcome outcome) {
-  switch (outcome) {
-    case matrix::v1::OUTCOME_ACCEPTED:
-      return "accepted";
-    case matrix::v1::OUTCOME_SOFT_FAILED:
-      return "soft_failed";
-    case matrix::v1::OUTCOME_REJECTED:
-      return "rejected";
-    default:
-      return "invalid";
-  }
-}
 
 }  // namespace
 
@@ -111,14 +99,14 @@ absl::Status StoreService::Persist(const rpc::CallContext& call, const v1::Persi
     outcome = answer->stored().outcome();
     reason = answer->stored().reason();
   }
-  metrics_.Count("postern_store_persists_total", {{"result", result}, {"verdict", NameOf(outcome)}});
+  metrics_.Count("postern_store_persists_total", {{"result", result}, {"verdict", rpc::OutcomeName(outcome)}});
   telemetry::Log(answer.ok() ? telemetry::Level::kInfo : telemetry::Level::kWarning, "persist",
                  {{"trace_id", call.trace.trace_id},
                   {"room_id", request.context_request().room_id()},
                   {"event_id", request.context_request().event_id()},
                   {"origin", request.origin()},
                   {"result", result},
-                  {"verdict", NameOf(outcome)},
+                  {"verdict", rpc::OutcomeName(outcome)},
                   {"reason", matrix::RefusalOf(matrix::ReasonFromNumber(reason)).name},
                   {"duration_ms", absl::Now() - begun}});
   if (answer.ok()) response = *std::move(answer);

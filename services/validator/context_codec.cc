@@ -4,6 +4,7 @@
 
 #include "fmt/format.h"
 #include "matrix/refusal.h"
+#include "rpc/outcome.h"
 
 namespace postern::validator {
 namespace {
@@ -12,10 +13,6 @@ using matrix::Reason;
 using matrix::Refuse;
 namespace wire = postern::matrix::v1;
 
-static_assert(static_cast<int>(matrix::Outcome::kAccepted) == wire::OUTCOME_ACCEPTED);
-static_assert(static_cast<int>(matrix::Outcome::kSoftFailed) == wire::OUTCOME_SOFT_FAILED);
-static_assert(static_cast<int>(matrix::Outcome::kRejected) == wire::OUTCOME_REJECTED);
-static_assert(static_cast<int>(matrix::Outcome::kInvalid) == wire::OUTCOME_INVALID);
 static_assert(static_cast<int>(matrix::StepOutcome::kOk) == wire::STEP_OUTCOME_OK);
 static_assert(static_cast<int>(matrix::StepOutcome::kFailed) == wire::STEP_OUTCOME_FAILED);
 static_assert(static_cast<int>(matrix::StepOutcome::kRedacted) == wire::STEP_OUTCOME_REDACTED);
