@@ -11,6 +11,7 @@ import stack
 from answers_held import Held, disagreements
 from cluster import Trouble
 from leave_load import Load, Sender
+from room_size import BYTES_BAR, READS_BAR, SIZES, RoomSize
 from stack_cost import SERVICES, Cost, Snapshot
 
 CPU_BAR_MS = 4.0
@@ -39,6 +40,7 @@ class Result:
     load: Load = None
     cost: Cost = None
     seconds: float = 0.0
+    sizes: list = dataclasses.field(default_factory=list)
 
     def cpu_ms(self):
         """A leave, by service."""
@@ -54,7 +56,10 @@ class Result:
                      "client_cpu_ms": round(1000 * self.load.client_cpu_seconds / leaves, 3)}
         if self.cost is not None:
             told |= {"cpu_ms": {service: round(ms, 3) for service, ms in self.cpu_ms().items()},
-                     "cpu_incomplete": self.cost.incomplete, "rpcs": self.cost.rpcs, "transactions": self.cost.writes, "refusals": self.cost.refusals}
+                     "cpu_incomplete": self.cost.incomplete, "rpcs": self.cost.rpcs, "rpc_bytes": self.cost.rpc_bytes,
+                     "transactions": self.cost.writes, "refusals": self.cost.refusals}
+        if self.sizes:
+            told["sizes"] = [dataclasses.asdict(leaves) for leaves in self.sizes]
         return told
 
 
@@ -143,6 +148,27 @@ class Scenarios:
         return Result("seed", seconds=seconds, bars=[
             Bar(f"{rooms} rooms of {users} users are there", invited == rooms * users, f"{invited} invited"),
             Bar(f"in under {SEED_BAR_SECONDS:.0f} s", seconds < SEED_BAR_SECONDS, f"{seconds:.1f} s", timing=True)])
+
+    def size(self):
+        """The same leave in rooms of 10 to 100,000 members, plain and forked."""
+        running = self.stacks(1, statistics=True)
+        sender = Sender(running, self.remote, self.directory, in_flight=1)
+        sender.send(running.seed(self.remote, 1, WARMING_LEAVES, "size-warm"))
+        began = time.monotonic()
+        rooms = RoomSize(running, sender, self.remote)
+        found = [leaves for members in SIZES for leaves in rooms.play(members)]
+        result = Result("size", [], seconds=time.monotonic() - began, sizes=found)
+        for forked in (False, True):
+            of_kind = [leaves for leaves in found if leaves.forked == forked]
+            least, most, kind = of_kind[0], of_kind[-1], "forked" if forked else "plain"
+            result.bars += [
+                Bar(f"every {kind} leave is answered 200", all(set(leaves.answers) == {200} for leaves in of_kind),
+                    "; ".join(f"{leaves.members}: {spelled(leaves.answers)}" for leaves in of_kind)),
+                Bar(f"a {kind} leave reads at most {READS_BAR} times as much in the largest room",
+                    most.reads() <= READS_BAR * least.reads(), f"{least.reads():.0f} and {most.reads():.0f} blocks"),
+                Bar(f"and sends at most {BYTES_BAR} times as much", most.rpc_bytes <= BYTES_BAR * least.rpc_bytes,
+                    f"{least.rpc_bytes:.0f} and {most.rpc_bytes:.0f} bytes")]
+        return result
 
     def start_up(self):
         """From exec to the first 200 of /readyz, for a gateway and a validator next to those that run."""
@@ -253,5 +279,6 @@ SCENARIOS = {
     "by-process": Scenarios.by_process,
     "validator-killed": Scenarios.validator_killed,
     "seed": Scenarios.seed,
+    "size": Scenarios.size,
     "start-up": Scenarios.start_up,
 }

@@ -28,10 +28,11 @@ scenarios:
   by-process         as beforehand, with a posternctl process for each template and each leave
   validator-killed   three validators, one killed with SIGKILL under load
   seed               twice the rooms with five times the users: how long it takes
+  size               the same leave in rooms of 10, 1,000 and 100,000 members, and with prev events that disagree
   start-up           a gateway and a validator, from exec to /readyz"""
 EXAMPLES = """\
 examples:
-  ./dev bars                                        all of it: 50 rooms of 20 users, under a minute
+  ./dev bars                                        all of it: 50 rooms of 20 users, some two minutes
   ./dev bars --scenario beforehand --rooms 200      one scenario, more rooms
   ./dev bars --rooms 5 --users 10 --answers-only    small, whatever else the machine does
   ./dev bars --json | jq '.scenarios[].cpu_ms'
@@ -97,11 +98,12 @@ def play(options, directory, show):
         remote = RemoteServer(directory, options.programs)
         ending.callback(remote.end)
 
-        def stack_of(validators):
-            if validators not in stacks:
-                stacks[validators] = LoadStack(directory / f"stack-{validators}", validators)
-                ending.callback(stacks[validators].end)
-            return stacks[validators]
+        def stack_of(validators, statistics=False):
+            name = f"stack-{validators}" + ("-counted" if statistics else "")
+            if name not in stacks:
+                stacks[name] = LoadStack(directory / name, validators, statistics)
+                ending.callback(stacks[name].end)
+            return stacks[name]
 
         scenarios = Scenarios(options, stack_of, remote, directory)
         for name in options.scenario or SCENARIOS:
@@ -124,6 +126,10 @@ def run(options, directory):
                           "scenarios": [result.described() for result in results]}))
     show("")
     for result in results:
+        for leaves in result.sizes:
+            show(f"{leaves.members:>7,} members, {'forked' if leaves.forked else 'plain':<6}  {leaves.ms:6.1f} ms a leave, "
+                 f"{leaves.context_reads:5.0f} blocks read for its context, {leaves.persist_reads:5.0f} to persist it, "
+                 f"{leaves.rpc_bytes:6.0f} bytes of rpc")
         for bar in result.bars:
             show(f"{verdict(bar, options):<5}{result.name:<18}{bar.text}: {bar.found}")
     return 0 if holds else 1

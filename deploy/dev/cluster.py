@@ -24,6 +24,7 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] ",
     "timezone": "UTC",
 }
+STATEMENT_STATISTICS = {"shared_preload_libraries": "pg_stat_statements"}
 
 
 class Trouble(Exception):
@@ -64,8 +65,9 @@ class Cluster:
         role = urllib.parse.quote(DATABASE)
         return f"postgresql://{role}@/{DATABASE}?host={urllib.parse.quote(str(self.directory), safe='')}"
 
-    def prepare(self):
-        """Makes the cluster if there is none yet, at a place where its user can work."""
+    def prepare(self, statistics=False):
+        """Makes the cluster if there is none yet, at a place where its user can work. `statistics`: one that counts what each
+        statement reads."""
         self.home.mkdir(mode=0o700, exist_ok=True)
         self._own(self.home)
         if self.directory == self.home and not self._usable(self.home):
@@ -76,7 +78,8 @@ class Cluster:
             self._run([self.programs / "initdb", "-D", data, "-U", DATABASE, "-A", "trust", "-E", "UTF8",
                        "--locale=C.UTF-8", "--no-sync", "--no-instructions"])
             with open(data / "postgresql.auto.conf", "a", encoding="utf-8") as file:
-                file.writelines(f"{key} = '{value}'\n" for key, value in SETTINGS.items())
+                settings = SETTINGS | (STATEMENT_STATISTICS if statistics else {})
+                file.writelines(f"{key} = '{value}'\n" for key, value in settings.items())
         os.chmod(self.directory, 0o700)
 
     def start(self):

@@ -13,16 +13,19 @@ STACK = pathlib.Path(__file__).with_name("stack.py")
 
 
 class LoadStack:
-    """Started by ./dev up with the switches that a load needs; ended by `end`."""
+    """Started by ./dev up with the switches that a load needs; ended by `end`. `statistics`: `reads` can be asked."""
 
-    def __init__(self, directory, validators=1):
+    def __init__(self, directory, validators=1, statistics=False):
         self.directory = directory
         command = [sys.executable, STACK, "up", "--state-dir", directory, "--server-name", "here.example",
                    "--validators", str(validators), "--allow-private-networks", "--insecure-federation-tls", "--allow-seeding"]
+        command += ["--statement-statistics"] if statistics else []
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode != 0:
             raise Trouble(f"the stack did not start:\n{done.stderr}")
         self.reach = json.loads(done.stdout)
+        if statistics:
+            self.rows("create extension if not exists pg_stat_statements")
 
     def end(self):
         subprocess.run([sys.executable, STACK, "down", "--state-dir", self.directory], check=True)
@@ -47,6 +50,13 @@ class LoadStack:
         if done.returncode != 0:
             raise Trouble(f"psql: {done.stderr.strip()}")
         return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+    def reads(self, function):
+        """Blocks that PostgreSQL has looked at for calls of one of our functions."""
+        found = self.rows("select coalesce(sum(shared_blks_hit + shared_blks_read), 0) from pg_stat_statements "
+                          f"where query like '%{function}(%'")
+        return int(found[0][0])
 
 
 class RemoteServer:

@@ -85,7 +85,7 @@ class Launch:
         self.cluster = Cluster(self.directory)
 
     def run(self):
-        self.cluster.prepare()
+        self.cluster.prepare(self.options.statement_statistics)
         postgres, record = self.cluster.start()
         self.stack.add("postgres", record)
         self.cluster.wait_until_ready(postgres, READY_SECONDS)
@@ -259,6 +259,8 @@ def read_options(arguments):
     add("--allow-private-networks", action="store_true", help="TESTS ONLY: let the gateway connect to loopback addresses")
     add("--insecure-federation-tls", action="store_true", help="TESTS ONLY: believe any certificate of another server")
     add("--allow-seeding", action="store_true", help="TESTS ONLY: allow `posternctl room seed`; no rate limits")
+    # For ./dev bars; costs CPU, so not for the rest of it.
+    add("--statement-statistics", action="store_true", help=argparse.SUPPRESS)
     add("--bin-dir", default=os.environ.get("POSTERN_BIN_DIR", ROOT / "build" / "release" / "bin"), help=argparse.SUPPRESS)
     # Lets ./dev find mistakes before it builds.
     add("--only-check", action="store_true", help=argparse.SUPPRESS)

@@ -63,10 +63,12 @@ class Snapshot:
         pids = reach["pids"]
         self.ticks = {service: {pid: ticks_of(pid)[0] for pid in pids[service] if stat_fields(pid)} for service in SERVICES[:3]}
         self.ticks["postgres"] = {pids["postgres"]: postgres_ticks(pids["postgres"])}
-        self.rpcs, self.writes, self.refusals = {}, {}, {}
+        self.rpcs, self.rpc_bytes, self.writes, self.refusals = {}, {}, {}, {}
         for url in reach["admin"]["gateway"]:
             for labels, value in samples(url, "postern_gateway_rpc_seconds_count"):
                 self._add(self.rpcs, labels["method"], value)
+            for labels, value in samples(url, "postern_gateway_rpc_bytes_total"):
+                self._add(self.rpc_bytes, labels["method"], value)
             for labels, value in samples(url, "postern_gateway_refusals_total"):
                 self._add(self.refusals, labels["reason"], value)
         for url in reach["admin"]["store"]:
@@ -90,11 +92,15 @@ class Cost:
             was, now = before.ticks[service], after.ticks[service]
             self.cpu_seconds[service] = sum(now[pid] - was[pid] for pid in was.keys() & now.keys()) / TICKS
         self.rpcs = _difference(before.rpcs, after.rpcs)
+        self.rpc_bytes = _difference(before.rpc_bytes, after.rpc_bytes)
         self.writes = _difference(before.writes, after.writes)
         self.refusals = _difference(before.refusals, after.refusals)
 
     def leave_rpcs(self):
         return sum(count for method, count in self.rpcs.items() if method not in TEMPLATE_METHODS)
+
+    def leave_bytes(self):
+        return sum(count for method, count in self.rpc_bytes.items() if method not in TEMPLATE_METHODS)
 
     def transactions(self):
         return sum(self.writes.values())

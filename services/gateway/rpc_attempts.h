@@ -1,4 +1,4 @@
-// One rpc to another tier: deadline, trace, time taken, and as many attempts as it may have.
+// One rpc to another tier: deadline, trace, as many attempts as it may have, and what it took in time and bytes.
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "matrix/refusal.h"
 #include "rpc/call_context.h"
@@ -24,22 +25,31 @@ struct RpcKind {
   bool try_again_if_full = false;
 };
 
-/// Calls `attempt` (context → grpc::Status) until it succeeds, says something that another attempt would not change, or
-/// has had its attempts.
-template <typename Attempt>
-absl::Status CallWithAttempts(const RpcKind& kind, const rpc::CallContext& call, telemetry::Metrics& metrics,
-                              const Attempt& attempt) {
+/// Calls `method` of `stub` until it succeeds, says something that another attempt would not change, or has had its
+/// attempts.
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> CallWithAttempts(Stub& stub,
+                                          grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                          const RpcKind& kind, const rpc::CallContext& call,
+                                          telemetry::Metrics& metrics, const Request& request) {
   absl::Status status;
   for (int left = kind.attempts; left > 0; --left) {
     const absl::Time begun = absl::Now();
-    if (begun >= call.deadline)
+    if (begun >= call.deadline) {
       return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "no time was left for the call");
+    }
     grpc::ClientContext context;
     rpc::Prepare(call, context);
-    status = rpc::FromGrpc(attempt(context), kind.unreachable);
+    Response response;
+    status = rpc::FromGrpc((stub.*method)(&context, request, &response), kind.unreachable);
     const matrix::Reason reason = matrix::ReasonOf(status);
     metrics.Observe("postern_gateway_rpc_seconds", absl::Now() - begun,
                     {{"peer", kind.peer}, {"method", kind.method}, {"outcome", matrix::RefusalOf(reason).name}});
+    metrics.Count("postern_gateway_rpc_bytes_total", {{"method", kind.method}, {"direction", "sent"}},
+                  static_cast<double>(request.ByteSizeLong()));
+    metrics.Count("postern_gateway_rpc_bytes_total", {{"method", kind.method}, {"direction", "received"}},
+                  static_cast<double>(response.ByteSizeLong()));
+    if (status.ok()) return response;
     const bool full = reason == matrix::Reason::kOverloaded && kind.try_again_if_full;
     if (reason != kind.unreachable && !full) break;
   }

@@ -21,68 +21,48 @@ class GrpcStoreClient : public StoreClient {
 
   absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext& call,
                                                           const store::v1::GetEventContextRequest& request) override {
-    return Call<store::v1::EventContext>("GetEventContext", kReadAttempts, call, [&](auto& context, auto& response) {
-      return stub_->GetEventContext(&context, request, &response);
-    });
+    return Call(&Stub::GetEventContext, "GetEventContext", kReadAttempts, call, request);
   }
 
   absl::StatusOr<store::v1::TemplateContext> GetTemplateContext(
       const rpc::CallContext& call, const store::v1::GetTemplateContextRequest& request) override {
-    return Call<store::v1::TemplateContext>(
-        "GetTemplateContext", kReadAttempts, call,
-        [&](auto& context, auto& response) { return stub_->GetTemplateContext(&context, request, &response); });
+    return Call(&Stub::GetTemplateContext, "GetTemplateContext", kReadAttempts, call, request);
   }
 
   absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
                                                                const store::v1::PersistEventRequest& request) override {
-    return Call<store::v1::PersistEventResponse>(
-        "PersistEvent", kPersistAttempts, call,
-        [&](auto& context, auto& response) { return stub_->PersistEvent(&context, request, &response); });
+    return Call(&Stub::PersistEvent, "PersistEvent", kPersistAttempts, call, request);
   }
 
   absl::Status CreateRoom(const rpc::CallContext& call, const store::v1::CreateRoomRequest& request) override {
-    return Call<store::v1::CreateRoomResponse>(
-               "CreateRoom", kOnce, call,
-               [&](auto& context, auto& response) { return stub_->CreateRoom(&context, request, &response); })
-        .status();
+    return Call(&Stub::CreateRoom, "CreateRoom", kOnce, call, request).status();
   }
 
   absl::Status SeedEvents(const rpc::CallContext& call, const store::v1::SeedEventsRequest& request) override {
-    return Call<store::v1::SeedEventsResponse>(
-               "SeedEvents", kOnce, call,
-               [&](auto& context, auto& response) { return stub_->SeedEvents(&context, request, &response); })
-        .status();
+    return Call(&Stub::SeedEvents, "SeedEvents", kOnce, call, request).status();
   }
 
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
-    return Call<store::v1::GetServerKeysResponse>(
-        "GetServerKeys", kReadAttempts, call,
-        [&](auto& context, auto& response) { return stub_->GetServerKeys(&context, request, &response); });
+    return Call(&Stub::GetServerKeys, "GetServerKeys", kReadAttempts, call, request);
   }
 
   absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) override {
-    return Call<store::v1::PutServerKeysResponse>(
-               "PutServerKeys", kReadAttempts, call,
-               [&](auto& context, auto& response) { return stub_->PutServerKeys(&context, request, &response); })
-        .status();
+    return Call(&Stub::PutServerKeys, "PutServerKeys", kReadAttempts, call, request).status();
   }
 
  private:
-  template <typename Response, typename Attempt>
-  absl::StatusOr<Response> Call(std::string_view method, int attempts, const rpc::CallContext& call,
-                                const Attempt& attempt) {
-    Response response;
-    const RpcKind kind{"store", method, matrix::Reason::kStoreDown, attempts};
-    const absl::Status status = CallWithAttempts(kind, call, metrics_, [&](grpc::ClientContext& context) {
-      response.Clear();
-      return attempt(context, response);
-    });
-    if (!status.ok()) return status;
-    return response;
+  using Stub = store::v1::Store::Stub;
+
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                std::string_view name, int attempts, const rpc::CallContext& call,
+                                const Request& request) {
+    return CallWithAttempts(*stub_, method, {"store", name, matrix::Reason::kStoreDown, attempts}, call, metrics_,
+                            request);
   }
 
-  const std::unique_ptr<store::v1::Store::Stub> stub_;
+  const std::unique_ptr<Stub> stub_;
   telemetry::Metrics& metrics_;
 };
 

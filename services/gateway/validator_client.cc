@@ -19,30 +19,24 @@ class GrpcValidatorClient : public ValidatorClient {
 
   absl::StatusOr<matrix::v1::Verdict> Validate(const rpc::CallContext& call,
                                                const validator::v1::ValidateRequest& request) override {
-    validator::v1::ValidateResponse response;
-    const absl::Status status = CallWithAttempts(Kind("Validate"), call, metrics_, [&](grpc::ClientContext& context) {
-      return stub_->Validate(&context, request, &response);
-    });
-    if (!status.ok()) return status;
-    return std::move(*response.mutable_verdict());
+    auto response = CallWithAttempts(*stub_, &Stub::Validate, Kind("Validate"), call, metrics_, request);
+    if (!response.ok()) return response.status();
+    return std::move(*response->mutable_verdict());
   }
 
   absl::StatusOr<validator::v1::AuthorizeResponse> Authorize(const rpc::CallContext& call,
                                                              const validator::v1::AuthorizeRequest& request) override {
-    validator::v1::AuthorizeResponse response;
-    const absl::Status status = CallWithAttempts(Kind("Authorize"), call, metrics_, [&](grpc::ClientContext& context) {
-      return stub_->Authorize(&context, request, &response);
-    });
-    if (!status.ok()) return status;
-    return response;
+    return CallWithAttempts(*stub_, &Stub::Authorize, Kind("Authorize"), call, metrics_, request);
   }
 
  private:
+  using Stub = validator::v1::Validator::Stub;
+
   static RpcKind Kind(std::string_view method) {
     return {"validator", method, matrix::Reason::kValidatorDown, kAttempts, /*try_again_if_full=*/true};
   }
 
-  const std::unique_ptr<validator::v1::Validator::Stub> stub_;
+  const std::unique_ptr<Stub> stub_;
   telemetry::Metrics& metrics_;
 };
 

@@ -31,8 +31,11 @@ std::unique_ptr<Scene> HalfWritten::scene_;
 
 std::string Filled(std::string sql, const LeaveAttempt& attempt) {
   for (const auto& [place, value] : {std::pair{"$1", attempt.room_id}, std::pair{"$2", attempt.EventId()}}) {
-    for (auto at = sql.find(place); at != std::string::npos; at = sql.find(place))
-      sql.replace(at, 2, "'" + value + "'");
+    // Goes on behind what was put in: an event's id may itself begin with "$1" or "$2".
+    const std::string quoted = "'" + value + "'";
+    for (auto at = sql.find(place); at != std::string::npos; at = sql.find(place, at + quoted.size())) {
+      sql.replace(at, 2, quoted);
+    }
   }
   return sql;
 }

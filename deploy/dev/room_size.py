@@ -1,0 +1,77 @@
+"""What a leave reads and sends in rooms of several sizes, plain and with prev events whose states must be resolved."""
+import dataclasses
+import json
+import subprocess
+
+from cluster import Trouble
+from load_stack import ROOT
+from stack_cost import Cost, Snapshot
+
+SIZES = (10, 1_000, 100_000)
+LEAVES = 3
+# Blocks of an index grow with its height: one level more, of two or three, in a room ten thousand times as large.
+READS_BAR = 1.6
+# Ids of users are a few digits longer there.
+BYTES_BAR = 1.05
+
+
+@dataclasses.dataclass
+class SizedLeaves:
+    """The means of some leaves of one room."""
+    members: int
+    forked: bool
+    ms: float
+    context_reads: float
+    persist_reads: float
+    rpc_bytes: float
+    answers: dict
+
+    def reads(self):
+        return self.context_reads + self.persist_reads
+
+
+class RoomSize:
+    """Plays `sender`'s leaves in rooms of `running`, which has statement statistics."""
+
+    def __init__(self, running, sender, remote):
+        self.running = running
+        self.sender = sender
+        self.remote = remote
+
+    def play(self, members):
+        """The plain leaves of a room, then its forked ones."""
+        invited = self.running.seed(self.remote, 1, members, f"size{members}-")
+        self.running.rows("vacuum analyze")
+        room = invited[0][0]
+        plain, side, forked = (invited[n * LEAVES:(n + 1) * LEAVES] for n in range(3))
+        measured_plain = self._measure(members, False, self.sender.take_templates(plain))
+        # A topic and a leave made side by side: together they are a room that stood at no time.
+        templates = self.sender.take_templates(side + forked)
+        topic = self._topic(room)
+        left = [answer.event_id for answer in self.sender.send(templates[:LEAVES], in_flight=1).answers]
+        batch = [_citing(template, [topic, leave]) for template, leave in zip(templates[LEAVES:], left)]
+        return [measured_plain, self._measure(members, True, batch)]
+
+    def _measure(self, members, forked, batch):
+        def moment():
+            return Snapshot(self.running.reach), *(self.running.reads(name) for name in ("event_context", "persist_event"))
+
+        before, context, persist = moment()
+        load = self.sender.send(batch, in_flight=1)
+        after, context_after, persist_after = moment()
+        count = len(batch)
+        return SizedLeaves(members, forked, load.milliseconds(0.5), (context_after - context) / count,
+                           (persist_after - persist) / count, Cost(before, after).leave_bytes() / count, load.by_status())
+
+    def _topic(self, room):
+        """An event of an operator's, at the tip that all templates have."""
+        command = self.running.posternctl("--json", "room", "state", room, "m.room.topic", "", json.dumps({"topic": "size"}))
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+        if done.returncode != 0:
+            raise Trouble(f"posternctl room state: {done.stderr.strip()}")
+        return json.loads(done.stdout)["event_id"]
+
+
+def _citing(line, prev_events):
+    event = line["template"]["event"] | {"prev_events": prev_events, "depth": line["template"]["event"]["depth"] + 1}
+    return line | {"template": line["template"] | {"event": event}}
