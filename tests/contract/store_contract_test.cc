@@ -46,12 +46,16 @@ std::unique_ptr<ServedStore> StartReal() {
 class Fake : public ServedStore {
  public:
   Fake() : host_(*rpc::ServerHost::Start({.listen = "127.0.0.1:0", .security = {.plaintext = true}}, {&service_})) {}
+  ~Fake() override {
+    host_.reset();
+    workers_.Drain();
+  }
   std::string address() const override { return fmt::format("127.0.0.1:{}", host_->port()); }
 
  private:
   support::FakeStore fake_{"a.example"};
-  rpc::WorkerPool workers_{2, 100};
   telemetry::Metrics metrics_;
+  rpc::WorkerPool workers_{2, 100};
   store::StoreService service_{fake_, workers_, metrics_, true};
   std::unique_ptr<rpc::ServerHost> host_;
 };

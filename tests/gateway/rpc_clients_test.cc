@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "matrix/refusal.h"
@@ -143,15 +144,21 @@ class Admin : public testing::Test {
         host_(Serve(service_)),
         stub_(v1::Admin::NewStub(Channel(*host_))) {
     rig_.store_.on_create = [](const auto&) { return absl::OkStatus(); };
-    rig_.store_.on_seed = [](const auto&) { return absl::OkStatus(); };
+    rig_.store_.on_seed = [this](const auto&) {
+      return seeding_ ? absl::OkStatus() : matrix::Refuse(Reason::kSeedingOff, "off");
+    };
   }
-  ~Admin() override { host_->Shutdown(absl::Now() + absl::Seconds(5)); }
+  ~Admin() override {
+    host_->Shutdown(absl::Now() + absl::Seconds(5));
+    workers_.Drain();
+  }
 
   static Reason ReasonFrom(const grpc::Status& status) {
     return matrix::ReasonOf(rpc::FromGrpc(status, Reason::kInternal));
   }
 
   LeaveRig rig_;
+  std::atomic<bool> seeding_ = true;
   RoomAuthor author_;
   rpc::WorkerPool workers_{2, 16};
   AdminService service_;
@@ -239,7 +246,7 @@ TEST_F(Admin, SeedsWhereTheStoreLetsIt) {
   request.set_membership("knock");
   request.set_room_version("6");
   EXPECT_EQ(ReasonFrom(stub_->Seed(&knock_context, request, &response)), Reason::kInvalidArgument);
-  rig_.store_.on_seed = [](const auto&) { return matrix::Refuse(Reason::kSeedingOff, "off"); };
+  seeding_ = false;
   EXPECT_EQ(ReasonFrom(stub_->Seed(&refused_context, request, &response)), Reason::kSeedingOff);
 }
 
