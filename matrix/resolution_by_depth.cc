@@ -58,11 +58,7 @@ constexpr std::array<std::string_view, 3> kAuthTypes{"m.room.power_levels", "m.r
 
 }  // namespace
 
-EventState ResolveByDepth(const std::vector<EventState>& states, ResolutionGraph& graph) {
-  std::map<StateKey, EventSet> values;
-  for (const EventState& state : states) {
-    for (const auto& [key, event] : state) values[key].insert(event);
-  }
+EventState ResolveByDepth(const EventValues& values, ResolutionGraph& graph) {
   RoomState resolved;
   for (const auto& [key, events] : values) {
     if (events.size() == 1) resolved.Set(**events.begin());

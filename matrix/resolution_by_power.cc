@@ -9,12 +9,7 @@
 namespace postern::matrix {
 namespace {
 
-/// What the states agree on, and every event of a key on which they do not.
-struct Conflict {
-  EventState unconflicted;
-  EventSet conflicted;
-};
-
+/// Without the auth difference.
 Conflict Split(const std::vector<EventState>& states) {
   std::map<StateKey, std::pair<EventSet, std::size_t>> values;  // with how many states have the key
   for (const EventState& state : states) {
@@ -198,7 +193,7 @@ RoomState StateFor(const Event& event, const EventState& resolved, ResolutionGra
 
 void IterativeAuthChecks(const std::vector<const Event*>& order, EventState& resolved, ResolutionGraph& graph) {
   for (const Event* event : order) {
-    if (!event->is_state()) continue;
+    if (!event->is_state() || !graph.Sees({event->type(), *event->state_key()})) continue;
     if (graph.Allows(*event, StateFor(*event, resolved, graph))) {
       resolved.insert_or_assign(StateKey{event->type(), *event->state_key()}, event);
     }
@@ -207,10 +202,15 @@ void IterativeAuthChecks(const std::vector<const Event*>& order, EventState& res
 
 }  // namespace
 
-EventState ResolveByPower(const std::vector<EventState>& states, ResolutionGraph& graph, bool from_nothing) {
-  const Conflict conflict = Split(states);
+Conflict ConflictBetween(const std::vector<EventState>& states, ResolutionGraph& graph) {
+  Conflict conflict = Split(states);
+  if (!conflict.conflicted.empty()) conflict.auth_difference = AuthDifference(states, graph);
+  return conflict;
+}
+
+EventState ResolveByPower(const Conflict& conflict, ResolutionGraph& graph, bool from_nothing) {
   if (conflict.conflicted.empty()) return conflict.unconflicted;
-  EventSet full_conflicted = AuthDifference(states, graph);
+  EventSet full_conflicted = conflict.auth_difference;
   full_conflicted.insert(conflict.conflicted.begin(), conflict.conflicted.end());
   if (from_nothing) full_conflicted.merge(ConflictedSubgraph(conflict.conflicted, graph));
 

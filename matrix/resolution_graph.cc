@@ -1,6 +1,7 @@
 #include "matrix/resolution_graph.h"
 
 #include "fmt/format.h"
+#include "matrix/auth_events.h"
 #include "matrix/power_levels.h"
 
 namespace postern::matrix {
@@ -62,7 +63,18 @@ std::int64_t ResolutionGraph::SenderLevel(const Event& event) {
   return PowerLevels(cited).OfUser(event.sender());
 }
 
+bool ResolutionGraph::Sees(const StateKey& key) {
+  if (!trouble_.ok()) return false;
+  if (!seen_keys_ || seen_keys_->contains(key)) return true;
+  trouble_ =
+      Refuse(Reason::kStateUnresolved, "the resolution reads a key of the state that is not in what is given of it");
+  return false;
+}
+
 bool ResolutionGraph::Allows(const Event& event, const RoomState& state) {
+  for (const StateKey& key : SelectAuthEvents(event)) {
+    if (!Sees(key)) return false;
+  }
   return Spend() && CheckAuthRules(event, state).allowed();
 }
 

@@ -1,6 +1,7 @@
 // The graph that auth events make, as both resolution algorithms walk it, with an account of the work.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -24,6 +25,8 @@ class ResolutionGraph {
   ResolutionGraph(const ResolutionEvents& events, std::size_t budget) : events_(events), budget_(budget) {}
 
   const absl::Status& trouble() const { return trouble_; }
+  /// Trouble that was found outside.
+  void Give(absl::Status trouble) { trouble_.Update(std::move(trouble)); }
   bool IsRejected(const Event& event) const { return events_.IsRejected(event.event_id()); }
 
   /// nullptr, and trouble, if it is not there or the budget is spent.
@@ -36,6 +39,11 @@ class ResolutionGraph {
   const Event* CreateOf(const Event& event);
   /// What its sender's power level is by its own auth events.
   std::int64_t SenderLevel(const Event& event);
+  /// From here on only these keys of the states are known: the checks see all of them, and trouble where they need
+  /// another.
+  void SeeOnly(std::set<StateKey> keys) { seen_keys_ = std::move(keys); }
+  /// Whether the value of `key` in the states is known, if there is one; else trouble.
+  bool Sees(const StateKey& key);
   /// Whether the rules allow `event` in `state`.
   bool Allows(const Event& event, const RoomState& state);
 
@@ -44,6 +52,8 @@ class ResolutionGraph {
 
   const ResolutionEvents& events_;
   std::size_t budget_;
+  /// nullopt: every key.
+  std::optional<std::set<StateKey>> seen_keys_;
   absl::Status trouble_;
 };
 

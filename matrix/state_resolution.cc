@@ -16,9 +16,17 @@ EventState LookUp(const StateMap& state, ResolutionGraph& graph) {
   return found;
 }
 
+EventValues ValuesIn(const std::vector<EventState>& states) {
+  EventValues values;
+  for (const EventState& state : states) {
+    for (const auto& [key, event] : state) values[key].insert(event);
+  }
+  return values;
+}
+
 EventState Resolve(const std::vector<EventState>& states, const RoomRules& rules, ResolutionGraph& graph) {
-  if (rules.state_resolution == StateResolution::kV1) return ResolveByDepth(states, graph);
-  return ResolveByPower(states, graph, rules.state_resolution == StateResolution::kV2_1);
+  if (rules.state_resolution == StateResolution::kV1) return ResolveByDepth(ValuesIn(states), graph);
+  return ResolveByPower(ConflictBetween(states, graph), graph, rules.state_resolution == StateResolution::kV2_1);
 }
 
 }  // namespace

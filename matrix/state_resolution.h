@@ -51,4 +51,30 @@ inline constexpr std::size_t kResolutionBudget = 1'000'000;
 absl::StatusOr<StateMap> ResolveState(const std::vector<StateMap>& states, const ResolutionEvents& events,
                                       const RoomRules& rules, std::size_t budget = kResolutionBudget);
 
+/// A fork, cut down to what its resolution can depend on. An empty event id says that there is no such entry.
+///
+/// What is left out are the keys on which all branches have the same value, unless a rule may read them. The auth
+/// chains of those entries are left out too: `reached` says what would be found in them.
+struct ForkedState {
+  /// Every key on which two branches may differ, with its value in the state that they are told from.
+  StateMap base;
+  /// Each branch: the entries in which it differs from `base`. A key that `base` lacks has no entry there.
+  std::vector<StateMap> branches;
+  /// Keys beside those, on which all branches agree.
+  StateMap agreed;
+  /// Of events in the auth chains of the values above: whether an entry that all branches have, of a key that `base`
+  /// and the branches do not name, has it in its auth chain. What is not here is not known.
+  std::map<std::string, bool, std::less<>> reached;
+};
+
+/// What ResolveState says of the whole states, for each key of `base` and the branches; empty where it gives the key no
+/// entry. Rarely a key besides, of which no branch has an entry. A key that is not in the answer has what all branches
+/// have. `events` holds the entries above, and the whole auth chains of those of the base, the branches, and the agreed
+/// power levels. Pure, iterative, and independent of the order of the branches.
+///
+/// Refuses: kInvalidArgument where an event is not in `events`; kStateUnresolved where `budget` is spent, and where the
+/// answer hangs on a key or an auth chain that is not told.
+absl::StatusOr<StateMap> ResolveFork(const ForkedState& fork, const ResolutionEvents& events, const RoomRules& rules,
+                                     std::size_t budget = kResolutionBudget);
+
 }  // namespace postern::matrix
