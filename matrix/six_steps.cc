@@ -14,6 +14,13 @@
 namespace postern::matrix {
 namespace {
 
+/// The state before an event, or the part of it that is given.
+struct StateBefore {
+  RoomState state;
+  /// Where it was resolved: as changes of the branches' base.
+  std::optional<StateMap> resolved = {};
+};
+
 /// One event on its way through the steps.
 struct Judging {
   std::string_view pdu;
@@ -22,7 +29,8 @@ struct Judging {
   const KeyDirectory& keys;
   absl::Time now;
 
-  std::optional<Event> event = {};  // from step 1 on
+  std::optional<Event> event = {};         // from step 1 on
+  std::optional<StateBefore> before = {};  // from step 5 on
   Verdict verdict = {};
   /// Set where no verdict is possible.
   absl::Status trouble = {};
@@ -175,9 +183,17 @@ Finding CheckAuthEvents(Judging& judging) {
   return finding;
 }
 
-/// The state before the event; the current state where it extends the whole room.
-const RoomState& StateBefore(const JudgingContext& context) {
-  return context.extends_all_extremities ? context.state_now : context.state_before;
+absl::StatusOr<StateBefore> FindStateBefore(const JudgingContext& context, const RoomRules& rules) {
+  if (context.extends_all_extremities) return StateBefore{context.state_now};
+  if (!context.state_before_unresolved) return StateBefore{context.state_before};
+  if (!context.branches) {
+    return Refuse(Reason::kStateUnresolved, "the event's prev_events disagree about the state of the room");
+  }
+  auto resolved = ResolveBefore(*context.branches, rules);
+  if (!resolved.ok()) return resolved.status();
+  auto state = StateOf(*context.branches, *resolved);
+  if (!state.ok()) return state.status();
+  return StateBefore{*std::move(state), *std::move(resolved)};
 }
 
 Finding CheckAgainst(const Event& event, const RoomState& state) {
@@ -187,12 +203,13 @@ Finding CheckAgainst(const Event& event, const RoomState& state) {
 }
 
 Finding CheckStateBefore(Judging& judging) {
-  const JudgingContext& context = judging.context;
-  if (context.state_before_unresolved && !context.extends_all_extremities) {
-    judging.trouble = Refuse(Reason::kStateUnresolved, "the event's prev_events disagree about the state of the room");
+  auto before = FindStateBefore(judging.context, judging.rules);
+  if (!before.ok()) {
+    judging.trouble = before.status();
     return {};
   }
-  return CheckAgainst(*judging.event, StateBefore(context));
+  judging.before = *std::move(before);
+  return CheckAgainst(*judging.event, judging.before->state);
 }
 
 Finding CheckCurrentState(Judging& judging) { return CheckAgainst(*judging.event, judging.context.state_now); }
@@ -231,21 +248,48 @@ void TellContentHash(Judging& judging) {
   if (judging.event && judging.verdict.judged_copy.empty()) Record(judging, *row, row->check(judging));
 }
 
+std::vector<StateEntry> EntriesOf(const StateMap& changes) {
+  std::vector<StateEntry> entries;
+  for (const auto& [key, event_id] : changes) entries.push_back({key, event_id});
+  return entries;
+}
+
+/// What the current state becomes by the resolution over all branches: any key may change with it.
+absl::Status AddResolvedChange(Judging& judging) {
+  const std::optional<Branches>& branches = judging.context.branches;
+  if (!branches) return Refuse(Reason::kStateUnresolved, "the current state after the event hangs on a resolution");
+  const auto before = judging.before->resolved ? *judging.before->resolved : ResolveBefore(*branches, judging.rules);
+  if (!before.ok()) return before.status();
+  const auto after = ResolveWith(*judging.event, *before, *branches, judging.rules);
+  if (!after.ok()) return after.status();
+  judging.verdict.current_state_change = EntriesOf(ChangesBetween(*branches, branches->now, *after));
+  return absl::OkStatus();
+}
+
 void AddChange(Judging& judging) {
   const Event& event = *judging.event;
   const JudgingContext& context = judging.context;
   Verdict& verdict = judging.verdict;
   verdict.read_set = ReadSetOf(event);
-  const auto change = CurrentStateChangeOf(event, StateBefore(context), context.state_now,
-                                           {context.extends_all_extremities, context.states_diverge});
-  if (!change) {
-    judging.trouble = Refuse(Reason::kStateUnresolved, "the current state after the event hangs on a resolution");
-    return;
+  if (event.is_state()) verdict.state_after_change = {{{event.type(), *event.state_key()}, event.event_id()}};
+  std::optional<CurrentStateChange> change;
+  if (!judging.before->resolved) {
+    change = CurrentStateChangeOf(event, judging.before->state, context.state_now,
+                                  {context.extends_all_extremities, context.states_diverge});
   }
-  verdict.commutes = change->commutes;
-  if (!event.is_state()) return;
-  verdict.state_after_change = {{{event.type(), *event.state_key()}, event.event_id()}};
-  if (change->takes_its_key) verdict.current_state_change = verdict.state_after_change;
+  if (change) {
+    verdict.commutes = change->commutes;
+    verdict.current_state_change = verdict.state_after_change;
+  } else {
+    judging.trouble = AddResolvedChange(judging);
+  }
+}
+
+/// A soft-failed event is kept with the state after it, too.
+void TellStateBefore(Judging& judging) {
+  if (judging.before && judging.before->resolved) {
+    judging.verdict.state_before_change = EntriesOf(*judging.before->resolved);
+  }
 }
 
 void NotePolicyServer(Judging& judging) {
@@ -276,6 +320,7 @@ absl::StatusOr<Verdict> RunSixSteps(std::string_view pdu, const RoomRules& rules
   }
   TellContentHash(judging);
   NotePolicyServer(judging);
+  TellStateBefore(judging);
   if (judging.verdict.outcome == Outcome::kAccepted) AddChange(judging);
   if (!judging.trouble.ok()) return judging.trouble;
   return std::move(judging.verdict);

@@ -47,14 +47,13 @@ std::vector<StateKey> ReadSetOf(const Event& event) {
 std::optional<CurrentStateChange> CurrentStateChangeOf(const Event& event, const RoomState& before,
                                                        const RoomState& now, const Branching& branching) {
   const Event* rival = now.Find("m.room.member", event.sender());
-  if (!IsOwnLeave(event) || !rival) {
-    if (!branching.extends_all_extremities) return std::nullopt;
-    return CurrentStateChange{event.is_state(), false};
-  }
-  const bool last = IsOrderedAfter(event, *rival);
   const bool undisputed = branching.extends_all_extremities || !branching.states_diverge;
-  const bool yields = !branching.extends_all_extremities && !last && rival->membership() != "join";
-  return CurrentStateChange{!yields, last && undisputed && AgreeOnWhatItReads(event, before, now)};
+  if (IsOwnLeave(event) && rival && undisputed && IsOrderedAfter(event, *rival) &&
+      AgreeOnWhatItReads(event, before, now)) {
+    return CurrentStateChange{.commutes = true};
+  }
+  if (!branching.extends_all_extremities) return std::nullopt;
+  return CurrentStateChange{.commutes = false};
 }
 
 }  // namespace postern::matrix

@@ -12,10 +12,9 @@ namespace postern::matrix {
 /// Every key of the state that CheckAuthRules reads for `event`, sorted.
 std::vector<StateKey> ReadSetOf(const Event& event);
 
-/// What an accepted event does to the current state of its room, beside what came to it on other branches.
+/// What an accepted event does to the current state of its room, beside what came to it on other branches: its own key,
+/// if it is a state event, has it from now on.
 struct CurrentStateChange {
-  /// Its own key has it from now on. Otherwise the value that the key has stays.
-  bool takes_its_key = false;
   /// Adding the change equals the whole state resolution, whatever other such events land first.
   bool commutes = false;
 };
@@ -28,17 +27,14 @@ struct Branching {
   bool states_diverge = false;
 };
 
-/// nullopt where only the whole resolution can tell: any other event than a user's own leave beside other branches.
+/// nullopt where only the whole resolution can tell: beside other branches, any event that does not commute.
 ///
 /// It commutes only where the event is a user's own leave, ordered after the value that its key has now, and nothing
 /// else that it reads is in dispute:
 ///   - the states do not diverge, and agree on its whole read set;
 ///   - it cites the room's present power levels (or there are none) and the membership that it ends;
 ///   - version 1: its depth is greater than that membership's; from 2: its origin_server_ts, then its id.
-/// tests/matrix/commutes_property_test.cc proves it against the resolution itself.
-///
-/// Where it does not commute, the order alone decides who has the key: a leave that is ordered before the invite or
-/// knock that it ends yields to it. docs/decisions/0003 says where that may differ from the whole resolution.
+/// tests/matrix/commutes_property_test.cc proves it against the resolution itself; docs/decisions/0003 says why.
 std::optional<CurrentStateChange> CurrentStateChangeOf(const Event& event, const RoomState& before,
                                                        const RoomState& now, const Branching& branching);
 

@@ -42,6 +42,8 @@ struct Verdict {
   std::string event_id;
   std::string judged_copy;    // canonical JSON
   std::string judged_sha256;  // 32 bytes
+  /// An empty event id in these three: no such entry.
+  std::vector<StateEntry> state_before_change;
   std::vector<StateEntry> state_after_change;
   std::vector<StateEntry> current_state_change;
   std::vector<StateKey> read_set;

@@ -43,6 +43,17 @@ void EncodeKey(const matrix::UsedKey& key, wire::KeyUsed* message) {
   message->set_valid_until_ms(absl::ToUnixMillis(key.valid_until));
 }
 
+/// `held` is the event that the entry names, or nullptr.
+absl::Status CheckEntry(const wire::StateEntry& entry, const matrix::Event* held) {
+  if (held == nullptr) {
+    return Refuse(Reason::kInvalidArgument, fmt::format("the context does not hold its event {}", entry.event_id()));
+  }
+  if (!held->is_state() || held->type() != entry.type() || *held->state_key() != entry.state_key()) {
+    return Refuse(Reason::kInvalidArgument, fmt::format("the context's event {} has another key", entry.event_id()));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<DecodedContext> DecodedContext::From(const wire::JudgingContext& context) {
@@ -63,6 +74,7 @@ absl::StatusOr<DecodedContext> DecodedContext::From(const wire::JudgingContext& 
   status.Update(decoded.AddReferences(context.auth_events(), given, true, judging.auth_events));
   status.Update(decoded.AddState(context.state_before(), given, judging.state_before));
   status.Update(decoded.AddState(context.state_now(), given, judging.state_now));
+  if (context.has_branches()) status.Update(decoded.AddBranches(context.branches(), given));
   if (!status.ok()) return status;
   return decoded;
 }
@@ -87,16 +99,44 @@ absl::Status DecodedContext::AddState(const google::protobuf::RepeatedPtrField<w
   for (const wire::StateEntry& entry : entries) {
     const auto event = EventOf(given, entry.event_id());
     if (!event.ok()) return event.status();
-    if (*event == nullptr) {
-      return Refuse(Reason::kInvalidArgument, fmt::format("the context does not hold its event {}", entry.event_id()));
-    }
-    const matrix::Event& held = **event;
-    if (!held.is_state() || held.type() != entry.type() || *held.state_key() != entry.state_key()) {
-      return Refuse(Reason::kInvalidArgument, fmt::format("the context's event {} has another key", entry.event_id()));
-    }
-    state.Set(held);
+    if (absl::Status status = CheckEntry(entry, *event); !status.ok()) return status;
+    state.Set(**event);
   }
   return absl::OkStatus();
+}
+
+absl::Status DecodedContext::AddEntries(const google::protobuf::RepeatedPtrField<wire::StateEntry>& entries,
+                                        const Given& given, matrix::StateMap& state) {
+  for (const wire::StateEntry& entry : entries) {
+    state.insert_or_assign({entry.type(), entry.state_key()}, entry.event_id());
+    if (entry.event_id().empty()) continue;
+    const auto event = EventOf(given, entry.event_id());
+    if (!event.ok()) return event.status();
+    if (absl::Status status = CheckEntry(entry, *event); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodedContext::AddBranches(const wire::Branches& branches, const Given& given) {
+  matrix::Branches& decoded = judging_.branches.emplace();
+  decoded.too_large = branches.too_large();
+  absl::Status status = AddEntries(branches.base(), given, decoded.base);
+  for (const wire::BranchState& state : branches.states()) {
+    matrix::Branch& branch = decoded.branches.emplace_back();
+    branch.before = state.before();
+    branch.beside = state.beside();
+    status.Update(AddEntries(state.changes(), given, branch.changes));
+  }
+  status.Update(AddEntries(branches.now(), given, decoded.now));
+  status.Update(AddEntries(branches.agreed(), given, decoded.agreed));
+  for (const std::string& event_id : branches.reached()) decoded.reached[event_id] = true;
+  for (const std::string& event_id : branches.not_reached()) decoded.reached[event_id] = false;
+  for (const auto& [event_id, stored] : given) {
+    const auto event = EventOf(given, stored->event_id());
+    if (!event.ok()) return event.status();
+    decoded.events.Add(**event, stored->rejected());
+  }
+  return status;
 }
 
 absl::Status DecodedContext::AddReferences(const google::protobuf::RepeatedPtrField<wire::Reference>& references,
@@ -139,6 +179,7 @@ void EncodeVerdict(const matrix::Verdict& verdict, wire::Verdict& message) {
   message.set_event_id(verdict.event_id);
   message.set_judged_copy(verdict.judged_copy);
   message.set_judged_sha256(verdict.judged_sha256);
+  EncodeEntries(verdict.state_before_change, message.mutable_state_before_change());
   EncodeEntries(verdict.state_after_change, message.mutable_state_after_change());
   EncodeEntries(verdict.current_state_change, message.mutable_current_state_change());
   for (const matrix::StateKey& key : verdict.read_set) {

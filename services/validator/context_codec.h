@@ -18,8 +18,8 @@ class DecodedContext {
  public:
   /// Reads the events that judging looks at. The id of each is computed and must be the one it is given under.
   ///
-  /// Refuses: kUnsupportedVersion; kInvalidArgument where an event cannot be read or has another id, or where the state
-  /// names an event that the context does not hold, or one of another key.
+  /// Refuses: kUnsupportedVersion; kInvalidArgument where an event cannot be read or has another id, or where a state
+  /// or a branch names an event that the context does not hold, or one of another key.
   static absl::StatusOr<DecodedContext> From(const postern::matrix::v1::JudgingContext& context);
 
   const matrix::RoomRules& rules() const { return *rules_; }
@@ -32,6 +32,10 @@ class DecodedContext {
   absl::StatusOr<const matrix::Event*> EventOf(const Given& given, const std::string& event_id);
   absl::Status AddState(const google::protobuf::RepeatedPtrField<postern::matrix::v1::StateEntry>& entries,
                         const Given& given, matrix::RoomState& state);
+  /// The entry may say that there is no such entry: an empty event id, for which nothing is read.
+  absl::Status AddEntries(const google::protobuf::RepeatedPtrField<postern::matrix::v1::StateEntry>& entries,
+                          const Given& given, matrix::StateMap& state);
+  absl::Status AddBranches(const postern::matrix::v1::Branches& branches, const Given& given);
   absl::Status AddReferences(const google::protobuf::RepeatedPtrField<postern::matrix::v1::Reference>& references,
                              const Given& given, bool read_events, std::vector<matrix::Cited>& cited);
 

@@ -4,8 +4,10 @@
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
+#include <set>
 
 #include "grpcpp/support/status.h"
+#include "matrix/auth_events.h"
 #include "matrix/canonical_json.h"
 #include "matrix/content_hash.h"
 #include "matrix/refusal.h"
@@ -13,6 +15,7 @@
 #include "rpc/status_codec.h"
 #include "tests/support/judging_request.h"
 #include "tests/support/room_builder.h"
+#include "tests/support/told_branches.h"
 
 namespace postern::contract {
 
@@ -221,15 +224,134 @@ TEST_P(ValidatorContract, SaysThatItCannotJudgeWhatHangsOnAResolution) {
   EXPECT_TRUE(verdict().commutes());
 }
 
-TEST_P(ValidatorContract, ALeaveWhoseStatesDivergeIsJudgedAndDoesNotCommute) {
+namespace {
+
+/// Ann's leave from a room's last event, beside others from there: the request, with what a store would say of them.
+class ForkOf {
+ public:
+  ForkOf(const TestRoom& room, const Event& leave) : leave_(leave) {
+    for (const Event& event : room.events()) {
+      events_.Add(event);
+      if (event.is_state()) state_[{event.type(), *event.state_key()}] = event.event_id();
+    }
+    request_ = ValidateRequestFor(room, leave);
+    request_.mutable_context()->set_extends_all_extremities(false);
+    request_.mutable_context()->set_states_diverge(true);
+  }
+  /// The room's state with these, each of which is held.
+  matrix::StateMap With(const std::vector<const Event*>& changes) {
+    matrix::StateMap state = state_;
+    for (const Event* event : changes) {
+      state[{event->type(), *event->state_key()}] = event->event_id();
+      events_.Add(*event);
+      support::SetStateNow(*event, *request_.mutable_context());
+    }
+    return state;
+  }
+  void Tell(const support::MeetingStates& states) {
+    std::set<std::string> named;
+    wire::JudgingContext& context = *request_.mutable_context();
+    support::CutOptions options{.told = {{"m.room.member", kAnn}}, .asked = {}, .cited = leave_.auth_events()};
+    for (const matrix::StateKey& key : matrix::KeysForLeave(kAnn)) options.asked.insert(key);
+    *context.mutable_branches() = support::TellBranches(states, events_, options, named);
+    context.set_state_before_unresolved(states.before.size() > 1);
+    for (const auto& held : context.events()) named.erase(held.event_id());
+    for (const std::string& id : named) {
+      auto& stored = *context.add_events();
+      stored.set_event_id(id);
+      stored.set_pdu(TestRoom::Text(*events_.Find(id)));
+    }
+  }
+  validator::v1::ValidateRequest& request() { return request_; }
+
+ private:
+  const Event& leave_;
+  matrix::ResolutionEvents events_;
+  matrix::StateMap state_;
+  validator::v1::ValidateRequest request_;
+};
+
+Event SomeState(const TestRoom& room, std::string_view type) {
+  return room.Mint({.type = std::string(type), .state_key = "", .sender = room.creator(), .content = Object("{}")});
+}
+
+}  // namespace
+
+TEST_P(ValidatorContract, ResolvesALeaveBesideAnotherBranchWhereItIsGiven) {
+  for (const matrix::RoomRules& rules : matrix::AllRoomRules()) {
+    const TestRoom room = InvitedAnn(rules.version);
+    const Event leave = room.Leave(kAnn);
+    const Event topic = SomeState(room, "m.room.topic");
+    ForkOf fork(room, leave);
+    const matrix::StateMap base = fork.With({});
+    const matrix::StateMap named = fork.With({&topic});
+    EXPECT_EQ(ReasonOf(Validate(fork.request())), Reason::kStateUnresolved) << rules.version;
+    fork.Tell({.before = {base}, .beside = {named}, .now = named});
+    const grpc::Status status = Validate(fork.request());
+    ASSERT_TRUE(status.ok()) << rules.version << status.error_message();
+    EXPECT_EQ(verdict().outcome(), wire::OUTCOME_ACCEPTED) << verdict().detail();
+    EXPECT_FALSE(verdict().commutes());
+    EXPECT_THAT(verdict().state_before_change(), IsEmpty());
+    ASSERT_THAT(verdict().current_state_change(), SizeIs(1));
+    EXPECT_EQ(verdict().current_state_change(0).event_id(), leave.event_id());
+  }
+}
+
+TEST_P(ValidatorContract, ResolvesTheStateBeforeALeaveThatCitesSeveralBranches) {
+  for (const matrix::RoomRules& rules : matrix::AllRoomRules()) {
+    const TestRoom room = InvitedAnn(rules.version);
+    const Event leave = room.Leave(kAnn);
+    const Event topic = SomeState(room, "m.room.topic");
+    const Event name = SomeState(room, "m.room.name");
+    const Event avatar = SomeState(room, "m.room.avatar");
+    ForkOf fork(room, leave);
+    fork.Tell({.before = {fork.With({&topic}), fork.With({&name})},
+               .beside = {fork.With({&avatar})},
+               .now = fork.With({&topic, &name, &avatar})});
+    const grpc::Status status = Validate(fork.request());
+    ASSERT_TRUE(status.ok()) << rules.version << status.error_message();
+    EXPECT_EQ(verdict().outcome(), wire::OUTCOME_ACCEPTED) << verdict().detail();
+    // The first of them is the base: it has the topic, and not the name.
+    ASSERT_THAT(verdict().state_before_change(), SizeIs(1));
+    EXPECT_EQ(verdict().state_before_change(0).event_id(), name.event_id());
+    ASSERT_THAT(verdict().state_after_change(), SizeIs(1));
+    ASSERT_THAT(verdict().current_state_change(), SizeIs(1));
+    EXPECT_EQ(verdict().current_state_change(0).event_id(), leave.event_id());
+  }
+}
+
+TEST_P(ValidatorContract, ALeaveThatIsOrderedBeforeItsInviteLeavesTheInviteInTheCurrentState) {
   const TestRoom room = InvitedAnn();
-  auto request = ValidateRequestFor(room, room.Leave(kAnn));
-  request.mutable_context()->set_extends_all_extremities(false);
-  request.mutable_context()->set_states_diverge(true);
-  ASSERT_TRUE(Validate(request).ok());
-  EXPECT_EQ(verdict().outcome(), matrix::v1::OUTCOME_ACCEPTED);
-  EXPECT_FALSE(verdict().commutes());
-  EXPECT_EQ(verdict().current_state_change_size(), 1);
+  const Event leave = room.Mint({.type = "m.room.member",
+                                 .state_key = kAnn,
+                                 .sender = kAnn,
+                                 .content = Object(R"({"membership":"leave"})"),
+                                 .origin_server_ts = room.tip().origin_server_ts() - 1000});
+  const Event topic = SomeState(room, "m.room.topic");
+  ForkOf fork(room, leave);
+  fork.Tell({.before = {fork.With({})}, .beside = {fork.With({&topic})}, .now = fork.With({&topic})});
+  ASSERT_TRUE(Validate(fork.request()).ok());
+  EXPECT_EQ(verdict().outcome(), wire::OUTCOME_ACCEPTED);
+  EXPECT_THAT(verdict().state_after_change(), SizeIs(1));
+  EXPECT_THAT(verdict().current_state_change(), IsEmpty());
+}
+
+TEST_P(ValidatorContract, SaysThatItCannotJudgeBranchesThatAreTooLargeOrNotWhole) {
+  const TestRoom room = InvitedAnn();
+  const Event leave = room.Leave(kAnn);
+  const Event topic = SomeState(room, "m.room.topic");
+  ForkOf fork(room, leave);
+  fork.Tell({.before = {fork.With({})}, .beside = {fork.With({&topic})}, .now = fork.With({&topic})});
+  validator::v1::ValidateRequest request = fork.request();
+  request.mutable_context()->mutable_branches()->Clear();
+  request.mutable_context()->mutable_branches()->set_too_large(true);
+  EXPECT_EQ(ReasonOf(Validate(request)), Reason::kStateUnresolved);
+  request = fork.request();
+  request.mutable_context()->mutable_branches()->clear_agreed();
+  EXPECT_EQ(ReasonOf(Validate(request)), Reason::kStateUnresolved);
+  request = fork.request();
+  request.mutable_context()->mutable_branches()->mutable_states(1)->mutable_changes(0)->set_event_id("$nobody-has-it");
+  EXPECT_EQ(ReasonOf(Validate(request)), Reason::kInvalidArgument);
 }
 
 TEST_P(ValidatorContract, TheSameRequestHasTheSameAnswer) {
