@@ -1,9 +1,11 @@
 #include "services/store/context_rows.h"
 
+#include <set>
+
+#include "services/store/branch_rows.h"
+
 namespace postern::store {
 namespace {
-
-enum Column { kKind, kId, kA, kB, kN1, kN2, kN3, kF1, kF2, kF3 };
 
 void DecodeRoom(const Rows& rows, std::size_t row, ContextRows& context) {
   context.judging.set_room_version(rows.Bytes(row, kA));
@@ -46,6 +48,8 @@ ContextRows DecodeContextRows(const Rows& rows, const std::string& room_id) {
   ContextRows context;
   context.judging.set_room_id(room_id);
   context.token.room_id = room_id;
+  std::set<std::string> held;
+  BranchRows branches;
   for (std::size_t row = 0; row < rows.size(); ++row) {
     switch (rows.Text(row, kKind).front()) {
       case 'r':
@@ -64,7 +68,11 @@ ContextRows DecodeContextRows(const Rows& rows, const std::string& room_id) {
         DecodeEntry(rows, row, *context.judging.add_state_now());
         break;
       case 'e':
-        DecodeEvent(rows, row, *context.judging.add_events());
+        if (held.insert(rows.Bytes(row, kId)).second) DecodeEvent(rows, row, *context.judging.add_events());
+        break;
+      case 'm':
+        if (!rows.IsNull(row, kN1)) context.token.fixed = rows.Integer(row, kN1);
+        context.token.merged = rows.Boolean(row, kF1);
         break;
       case 'x':
         context.existing.emplace();
@@ -73,11 +81,15 @@ ContextRows DecodeContextRows(const Rows& rows, const std::string& room_id) {
         context.existing->set_reason(static_cast<matrix::v1::Reason>(rows.Integer(row, kN2)));
         break;
       default:
+        branches.Decode(rows, row);
         break;
     }
   }
+  branches.MoveTo(context.judging);
+  if (context.token.merged) return context;
   if (!context.token.before) {
     context.judging.set_state_before_unresolved(true);
+    context.token.before = branches.base();
   } else if (*context.token.before == context.token.now) {
     *context.judging.mutable_state_before() = context.judging.state_now();
   }

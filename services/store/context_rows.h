@@ -1,4 +1,4 @@
-// What event_context and template_context answer (migrations/0003), as the messages of the rpcs.
+// What event_context and template_context answer (migrations/0003, 0006), as the messages of the rpcs.
 #pragma once
 
 #include <string>
@@ -8,6 +8,9 @@
 #include "services/store/database_connection.h"
 
 namespace postern::store {
+
+/// Columns of a row; what they hold hangs on its kind.
+enum ContextColumn { kKind, kId, kA, kB, kN1, kN2, kN3, kF1, kF2, kF3 };
 
 struct ContextRows {
   matrix::v1::JudgingContext judging;

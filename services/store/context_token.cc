@@ -5,8 +5,8 @@
 namespace postern::store {
 namespace {
 
-constexpr char kFormat = 1;
-constexpr std::size_t kFixedBytes = 2 + 3 * 8;
+constexpr char kFormat = 2;
+constexpr std::size_t kFixedBytes = 4 + 4 * 8;
 
 void Append(std::string& bytes, std::int64_t number) {
   for (int shift = 56; shift >= 0; shift -= 8)
@@ -26,9 +26,12 @@ std::string EncodeToken(const ContextToken& token) {
   bytes.reserve(kFixedBytes + token.room_id.size());
   bytes.push_back(kFormat);
   bytes.push_back(token.before ? 1 : 0);
+  bytes.push_back(token.merged ? 1 : 0);
+  bytes.push_back(token.fixed ? 1 : 0);
   Append(bytes, token.ordering);
   Append(bytes, token.before.value_or(0));
   Append(bytes, token.now);
+  Append(bytes, token.fixed.value_or(0));
   bytes += token.room_id;
   return bytes;
 }
@@ -42,9 +45,11 @@ absl::StatusOr<ContextToken> DecodeToken(std::string_view bytes, std::string_vie
   }
   ContextToken token;
   token.room_id = std::string(room_id);
-  token.ordering = ReadNumber(bytes.substr(2));
-  if (bytes[1] == 1) token.before = ReadNumber(bytes.substr(10));
-  token.now = ReadNumber(bytes.substr(18));
+  token.ordering = ReadNumber(bytes.substr(4));
+  if (bytes[1] == 1) token.before = ReadNumber(bytes.substr(12));
+  token.merged = bytes[2] == 1;
+  token.now = ReadNumber(bytes.substr(20));
+  if (bytes[3] == 1) token.fixed = ReadNumber(bytes.substr(28));
   return token;
 }
 

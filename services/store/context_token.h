@@ -14,8 +14,13 @@ struct ContextToken {
   std::string room_id;
   /// The ordering of the newest event that the room had accepted.
   std::int64_t ordering = 0;
-  /// The state group before the event; nullopt where it is not known.
+  /// The state group before the event, or, where its branches were given for it to be resolved, their base. nullopt
+  /// where neither is known.
   std::optional<std::int64_t> before;
+  /// The state before the event is put together from those after its prev events.
+  bool merged = false;
+  /// The newest event that led to the state before and does not commute; nullopt where there is none in common.
+  std::optional<std::int64_t> fixed;
   /// The state group of the current state.
   std::int64_t now = 0;
 };

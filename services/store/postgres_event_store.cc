@@ -165,6 +165,12 @@ absl::StatusOr<v1::EventContext> PostgresEventStore::GetEventContext(const rpc::
       .BytesArray(Strings(request.prev_events()))
       .BytesArray(Strings(request.auth_events()));
   AppendKeys(parameters, *keys);
+  const auto own = [&](auto part) {
+    return request.has_own_key() ? std::optional(part(request.own_key())) : std::nullopt;
+  };
+  parameters.Boolean(request.with_branches())
+      .Bytes(own([](const matrix::v1::StateKey& key) { return key.type(); }))
+      .Bytes(own([](const matrix::v1::StateKey& key) { return key.state_key(); }));
   const absl::StatusOr<Rows> rows = Read(call, kEventContext, parameters);
   if (!rows.ok()) return rows.status();
   if (rows->size() == 0) return UnknownRoom();
@@ -173,6 +179,10 @@ absl::StatusOr<v1::EventContext> PostgresEventStore::GetEventContext(const rpc::
   v1::EventContext answer;
   *answer.mutable_judging() = std::move(context.judging);
   answer.set_sender_membership(context.membership);
+  if (answer.judging().has_branches()) {
+    const bool too_large = answer.judging().branches().too_large();
+    metrics_.Count("postern_store_branches_total", {{"answer", too_large ? "too_large" : "given"}});
+  }
   if (context.existing) *answer.mutable_existing() = *std::move(context.existing);
   answer.set_token(EncodeToken(context.token));
   return answer;
@@ -249,9 +259,12 @@ absl::StatusOr<Parameters> PostgresEventStore::PersistParameters(const rpc::Call
   AppendEntries(parameters, verdict.current_state_change());
   members.AppendTo(parameters);
   AppendKeys(parameters, verdict.read_set());
-  parameters.Boolean(verdict.commutes())
-      .Integer(checked.token.ordering)
+  parameters.Boolean(verdict.commutes());
+  AppendEntries(parameters, verdict.state_before_change());
+  parameters.Integer(checked.token.ordering)
       .Integer(checked.token.before)
+      .Boolean(checked.token.merged)
+      .Integer(checked.token.fixed)
       .Integer(checked.token.now)
       .Integer(options_.refusals_limit)
       .Integer(options_.remote_servers_limit);

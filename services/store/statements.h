@@ -10,7 +10,8 @@ namespace postern::store {
 #define POSTERN_P24 POSTERN_P8 ", $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24"
 
 inline constexpr Statement kEventContext{
-    "event_context", "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from event_context($1, $2, $3, $4, $5, $6, $7)"};
+    "event_context",
+    "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from event_context($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"};
 /// Each row ends with the greatest depth among the events that it cites.
 inline constexpr Statement kTemplateContext{
     "template_context",
@@ -19,10 +20,10 @@ inline constexpr Statement kTemplateContext{
     "where o.room_id = $1) as tip on e.room_id = $1 and e.event_id = tip.id) "
     "from template_context($1, $2, $3, $4, $5)"};
 inline constexpr int kMaxDepthColumn = 10;
-inline constexpr Statement kPersistEvent{
-    "persist_event",
-    "select result, stored_outcome, stored_reason from persist_event(" POSTERN_P24
-    ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43)"};
+inline constexpr Statement kPersistEvent{"persist_event",
+                                         "select result, stored_outcome, stored_reason from persist_event(" POSTERN_P24
+                                         ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, "
+                                         "$40, $41, $42, $43, $44, $45, $46, $47, $48)"};
 inline constexpr Statement kCreateRoom{"create_room", "select create_room(" POSTERN_P24 ", $25, $26)"};
 inline constexpr Statement kSeedEvents{"seed_events", "select seed_events(" POSTERN_P24 ")"};
 inline constexpr Statement kEventPdu{"event_pdu", "select pdu from events where room_id = $1 and event_id = $2"};

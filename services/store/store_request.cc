@@ -89,8 +89,11 @@ absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest
     }
     return checked;
   }
-  if (!checked.token.before) return Invalid("an event is accepted on a state that is not known");
-  for (const auto* changes : {&verdict.state_after_change(), &verdict.current_state_change()}) {
+  if (!checked.token.before && !checked.token.merged) {
+    return Invalid("an event is accepted on a state that is not known");
+  }
+  for (const auto* changes :
+       {&verdict.state_before_change(), &verdict.state_after_change(), &verdict.current_state_change()}) {
     if (absl::Status status = CheckKeysOnce(*changes); !status.ok()) return status;
   }
   checked.after_change.assign(verdict.state_after_change().begin(), verdict.state_after_change().end());

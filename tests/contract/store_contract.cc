@@ -4,7 +4,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "matrix/canonical_json.h"
@@ -52,6 +54,43 @@ void ExpectNamedEventsGiven(const matrix::v1::JudgingContext& judging) {
   const std::vector<std::string> given = IdsOf(judging.events());
   EXPECT_THAT(given, SizeIs(named.size()));
   EXPECT_EQ(std::set<std::string>(given.begin(), given.end()), named);
+}
+
+/// A state event of the creator's, from these events.
+Event StateFrom(const TestRoom& room, std::string_view type, std::vector<const Event*> prev) {
+  return room.Mint({.type = std::string(type),
+                    .state_key = "",
+                    .sender = room.creator(),
+                    .content = {},
+                    .prev_events = std::move(prev)});
+}
+
+void Ask(v1::GetEventContextRequest& request, std::string_view type, std::string_view key) {
+  auto& asked = *request.add_state_keys();
+  asked.set_type(std::string(type));
+  asked.set_state_key(std::string(key));
+}
+
+/// Entries by key; "" where there is none.
+using Entries = std::map<matrix::StateKey, std::string>;
+
+Entries EntriesOf(const google::protobuf::RepeatedPtrField<matrix::v1::StateEntry>& entries) {
+  Entries by_key;
+  for (const auto& entry : entries) by_key[{entry.type(), entry.state_key()}] = entry.event_id();
+  return by_key;
+}
+
+Entries With(Entries base, const google::protobuf::RepeatedPtrField<matrix::v1::StateEntry>& changes) {
+  for (const auto& [key, event_id] : EntriesOf(changes)) base[key] = event_id;
+  return base;
+}
+
+v1::GetEventContextRequest BranchesRequestFor(const Event& event) {
+  v1::GetEventContextRequest request = ContextRequestFor(event);
+  request.set_with_branches(true);
+  request.mutable_own_key()->set_type(event.type());
+  request.mutable_own_key()->set_state_key(*event.state_key());
+  return request;
 }
 
 }  // namespace
@@ -103,6 +142,12 @@ v1::PersistEventResponse StoreContract::Persist(const v1::PersistEventRequest& r
 
 v1::PersistEventResponse StoreContract::Judge(const Event& event, matrix::v1::Outcome outcome) {
   return Persist(PersistRequestFor(event, ContextOf(event), outcome));
+}
+
+v1::PersistEventResponse StoreContract::JudgeAlone(const Event& event) {
+  v1::PersistEventRequest request = PersistRequestFor(event, ContextOf(event));
+  request.mutable_verdict()->set_commutes(false);
+  return Persist(request);
 }
 
 v1::RoomDescription StoreContract::Room(const TestRoom& room) {
@@ -349,22 +394,202 @@ TEST_P(StoreContract, LeavesFromOneTipDoNotConflict) {
   ExpectNamedEventsGiven(context.judging());
 }
 
-TEST_P(StoreContract, PrevEventsThatDisagreeAreUnresolvedUnlessTheyWereAllExtremities) {
+TEST_P(StoreContract, StatesThatDifferByCommutingChangesAloneArePutTogether) {
   const TestRoom room = MakeRoom();
   const Event ann = room.Leave("@ann:b.example");
   const Event bob = room.Leave("@bob:c.example");
   const Event cat = room.Leave("@cat:d.example");
   for (const Event* leave : {&ann, &bob, &cat}) ASSERT_TRUE(Judge(*leave).has_stored());
-  const auto topic = [&](std::vector<const Event*> prev) {
-    return room.Mint({.type = "m.room.topic",
-                      .state_key = "",
-                      .sender = room.creator(),
-                      .content = {},
-                      .prev_events = std::move(prev)});
+  // All the extremities, those that were so once, and two that never were.
+  for (const auto& prev : std::vector<std::vector<const Event*>>{{&ann, &bob, &cat}, {&bob, &ann}, {&bob, &cat}}) {
+    const Event topic = StateFrom(room, "m.room.topic", prev);
+    v1::GetEventContextRequest request = ContextRequestFor(topic);
+    for (const Event* leave : {&ann, &bob, &cat}) Ask(request, "m.room.member", *leave->state_key());
+    v1::EventContext context;
+    ASSERT_TRUE(Call(&Store::Stub::GetEventContext, request, context).ok());
+    EXPECT_FALSE(context.judging().state_before_unresolved());
+    EXPECT_FALSE(context.judging().states_diverge());
+    for (const Event* leave : {&ann, &bob, &cat}) {
+      const bool cited = std::find(prev.begin(), prev.end(), leave) != prev.end();
+      const std::string value = EntryOf(context.judging().state_before(), "m.room.member", *leave->state_key());
+      EXPECT_EQ(value == leave->event_id(), cited) << *leave->state_key();
+    }
+    ExpectNamedEventsGiven(context.judging());
+  }
+
+  // And so they are once an event stands on them.
+  const Event topic = StateFrom(room, "m.room.topic", {&bob, &cat});
+  ASSERT_TRUE(Judge(topic).has_stored());
+  v1::GetEventContextRequest request = ContextRequestFor(StateFrom(room, "m.room.name", {&topic}));
+  for (const Event* leave : {&ann, &bob, &cat}) Ask(request, "m.room.member", *leave->state_key());
+  Ask(request, "m.room.topic", "");
+  v1::EventContext context;
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, request, context).ok());
+  const auto& before = context.judging().state_before();
+  EXPECT_EQ(EntryOf(before, "m.room.topic", ""), topic.event_id());
+  EXPECT_EQ(EntryOf(before, "m.room.member", "@bob:c.example"), bob.event_id());
+  EXPECT_EQ(EntryOf(before, "m.room.member", "@cat:d.example"), cat.event_id());
+  EXPECT_NE(EntryOf(before, "m.room.member", "@ann:b.example"), ann.event_id());
+}
+
+TEST_P(StoreContract, PrevEventsThatDisagreeOtherwiseAreUnresolved) {
+  const TestRoom room = MakeRoom();
+  const Event bob = room.Leave("@bob:c.example");
+  const Event cat = room.Leave("@cat:d.example");
+  ASSERT_TRUE(Judge(bob).has_stored());
+  const Event topic = StateFrom(room, "m.room.topic", {&room.tip()});
+  ASSERT_TRUE(JudgeAlone(topic).has_stored());
+  ASSERT_TRUE(JudgeAlone(cat).has_stored());
+  const auto unresolved = [&](std::vector<const Event*> prev) {
+    const v1::EventContext context = ContextOf(StateFrom(room, "m.room.name", std::move(prev)));
+    EXPECT_FALSE(context.judging().has_branches());
+    return context.judging().state_before_unresolved();
   };
-  EXPECT_FALSE(ContextOf(topic({&ann, &bob, &cat})).judging().state_before_unresolved());
-  EXPECT_FALSE(ContextOf(topic({&bob, &ann})).judging().state_before_unresolved());  // were the extremities once
-  EXPECT_TRUE(ContextOf(topic({&bob, &cat})).judging().state_before_unresolved());
+  EXPECT_FALSE(unresolved({&bob, &topic}));  // were all extremities
+  EXPECT_TRUE(unresolved({&topic, &cat}));
+  EXPECT_TRUE(unresolved({&bob, &cat}));
+}
+
+TEST_P(StoreContract, TellsTheBranchesThatMeetAtAnEventIfAsked) {
+  const TestRoom room = MakeRoom();
+  const Event ann = room.Leave("@ann:b.example");
+  const Event bob = room.Leave("@bob:c.example");
+  const Event cat = room.Leave("@cat:d.example");
+  ASSERT_TRUE(Judge(ann).has_stored());
+  ASSERT_TRUE(Judge(bob).has_stored());
+  const Event topic = StateFrom(room, "m.room.topic", {&ann});
+  ASSERT_TRUE(JudgeAlone(topic).has_stored());
+  EXPECT_FALSE(ContextOf(cat).judging().has_branches());
+  v1::EventContext context;
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, BranchesRequestFor(cat), context).ok());
+  const matrix::v1::Branches& branches = context.judging().branches();
+  ASSERT_FALSE(branches.too_large());
+  const Entries base = EntriesOf(branches.base());
+  const matrix::StateKey of_ann{"m.room.member", "@ann:b.example"}, of_bob{"m.room.member", "@bob:c.example"},
+      of_cat{"m.room.member", "@cat:d.example"}, of_topic{"m.room.topic", ""};
+  const std::string ann_before = room.state().Find("m.room.member", "@ann:b.example")->event_id();
+  const std::string bob_before = room.state().Find("m.room.member", "@bob:c.example")->event_id();
+  const std::string cat_before = room.state().Find("m.room.member", "@cat:d.example")->event_id();
+  std::vector<std::pair<Entries, bool>> told;  // with whether it is the state before
+  for (const auto& state : branches.states()) {
+    EXPECT_NE(state.before(), state.beside());
+    told.emplace_back(With(base, state.changes()), state.before());
+  }
+  EXPECT_THAT(
+      told,
+      UnorderedElementsAre(
+          std::pair(Entries{{of_ann, ann_before}, {of_bob, bob_before}, {of_cat, cat_before}, {of_topic, ""}}, true),
+          std::pair(Entries{{of_ann, ann_before}, {of_bob, bob.event_id()}, {of_cat, cat_before}, {of_topic, ""}},
+                    false),
+          std::pair(
+              Entries{
+                  {of_ann, ann.event_id()}, {of_bob, bob_before}, {of_cat, cat_before}, {of_topic, topic.event_id()}},
+              false)));
+  EXPECT_EQ(
+      With(base, branches.now()),
+      (Entries{
+          {of_ann, ann.event_id()}, {of_bob, bob.event_id()}, {of_cat, cat_before}, {of_topic, topic.event_id()}}));
+  EXPECT_EQ(EntryOf(branches.agreed(), "m.room.create", ""), room.events().front().event_id());
+  EXPECT_NE(EntryOf(branches.agreed(), "m.room.power_levels", ""), "");
+  EXPECT_NE(EntryOf(branches.agreed(), "m.room.member", room.creator()), "");
+
+  // The events of all chains are there, and of each it is said whether all have it.
+  const std::vector<std::string> given = IdsOf(context.judging().events());
+  EXPECT_EQ(std::set<std::string>(given.begin(), given.end()).size(), given.size());
+  for (const Event& event : room.events()) EXPECT_THAT(given, testing::Contains(event.event_id()));
+  for (const Event* event : {&ann, &bob, &topic}) EXPECT_THAT(given, testing::Contains(event->event_id()));
+  EXPECT_THAT(branches.reached(), testing::Contains(room.events().front().event_id()));
+  EXPECT_THAT(branches.not_reached(), testing::Contains(ann.event_id()));
+}
+
+TEST_P(StoreContract, TellsNoBranchesToAnEventThatExtendsAllOrStandsOnNothingKnown) {
+  const TestRoom room = MakeRoom();
+  const Event bob = room.Leave("@bob:c.example");
+  v1::GetEventContextRequest request = BranchesRequestFor(bob);
+  v1::EventContext context;
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, request, context).ok());
+  EXPECT_FALSE(context.judging().has_branches());
+  request.set_prev_events(0, "$nobody-has-it");
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, request, context).ok());
+  EXPECT_FALSE(context.judging().has_branches());
+  EXPECT_TRUE(context.judging().state_before_unresolved());
+}
+
+TEST_P(StoreContract, StoresWhatAResolutionHasChanged) {
+  const TestRoom room = MakeRoom();
+  const Event ann = room.Leave("@ann:b.example");
+  const Event bob = room.Leave("@bob:c.example");
+  const Event cat = room.Leave("@cat:d.example");
+  ASSERT_TRUE(Judge(ann).has_stored());
+  ASSERT_TRUE(Judge(bob).has_stored());
+  const Event topic = StateFrom(room, "m.room.topic", {&ann});
+  ASSERT_TRUE(JudgeAlone(topic).has_stored());
+  ASSERT_TRUE(JudgeAlone(cat).has_stored());
+  EXPECT_EQ(Room(room).joined_members(), 1);
+
+  // An event on two branches that never were all extremities. The resolution says that Ann has left before it and the
+  // topic is none; and of the current state, that Bob is joined again and the topic gone.
+  const Event name = StateFrom(room, "m.room.name", {&topic, &cat});
+  v1::EventContext context;
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, BranchesRequestFor(name), context).ok());
+  ASSERT_TRUE(context.judging().state_before_unresolved());
+  ASSERT_TRUE(context.judging().has_branches());
+  const std::string bob_before = room.state().Find("m.room.member", "@bob:c.example")->event_id();
+  Entries before = EntriesOf(context.judging().branches().base());
+  before[{"m.room.member", "@ann:b.example"}] = ann.event_id();
+  before[{"m.room.member", "@bob:c.example"}] = bob_before;
+  before[{"m.room.member", "@cat:d.example"}] = cat.event_id();
+  before[{"m.room.topic", ""}] = "";
+  v1::PersistEventRequest write = PersistRequestFor(name, context);
+  *write.mutable_context_request() = BranchesRequestFor(name);
+  write.mutable_verdict()->set_commutes(false);
+  const auto add = [](auto* changes, const matrix::StateKey& key, const std::string& event_id) {
+    auto& change = *changes->Add();
+    change.set_type(key.type);
+    change.set_state_key(key.state_key);
+    change.set_event_id(event_id);
+  };
+  for (const auto& [key, id] : before) add(write.mutable_verdict()->mutable_state_before_change(), key, id);
+  add(write.mutable_verdict()->mutable_current_state_change(), {"m.room.member", "@bob:c.example"}, bob_before);
+  add(write.mutable_verdict()->mutable_current_state_change(), {"m.room.topic", ""}, "");
+  ASSERT_TRUE(Persist(write).has_stored());
+
+  const v1::RoomDescription shown = Room(room);
+  EXPECT_EQ(EntryOf(shown.state(), "m.room.member", "@bob:c.example"), bob_before);
+  EXPECT_EQ(EntryOf(shown.state(), "m.room.topic", ""), "");
+  EXPECT_EQ(EntryOf(shown.state(), "m.room.name", ""), name.event_id());
+  EXPECT_EQ(shown.joined_members(), 2);
+  EXPECT_EQ(MembershipOf(room, "@bob:c.example"), "join");
+  EXPECT_THAT(shown.forward_extremities(), ElementsAre(bob.event_id(), name.event_id()));
+  bool c_example = false;
+  for (const auto& server : shown.servers()) c_example = c_example || server.server_name() == "c.example";
+  EXPECT_TRUE(c_example);
+
+  v1::GetEventContextRequest request = ContextRequestFor(StateFrom(room, "m.room.avatar", {&name}));
+  for (const auto& [key, id] : before) Ask(request, key.type, key.state_key);
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, request, context).ok());
+  EXPECT_FALSE(context.judging().state_before_unresolved());
+  before[{"m.room.name", ""}] = name.event_id();
+  for (const auto& [key, id] : before) {
+    EXPECT_EQ(EntryOf(context.judging().state_before(), key.type, key.state_key), id) << key.type << key.state_key;
+  }
+}
+
+TEST_P(StoreContract, AFreshContextHasBranchesIfTheyWereAskedFor) {
+  const TestRoom room = MakeRoom();
+  const Event bob = room.Leave("@bob:c.example");
+  const Event cat = room.Leave("@cat:d.example");
+  const Event topic = StateFrom(room, "m.room.topic", {&room.tip()});
+  ASSERT_TRUE(JudgeAlone(topic).has_stored());
+  v1::EventContext context;
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, BranchesRequestFor(cat), context).ok());
+  v1::PersistEventRequest write = PersistRequestFor(cat, context);
+  *write.mutable_context_request() = BranchesRequestFor(cat);
+  write.mutable_verdict()->set_commutes(false);
+  ASSERT_TRUE(JudgeAlone(bob).has_stored());
+  const v1::PersistEventResponse answer = Persist(write);
+  ASSERT_TRUE(answer.has_fresh_context());
+  EXPECT_EQ(answer.fresh_context().judging().branches().states_size(), 3);
 }
 
 TEST_P(StoreContract, StatesThatDifferByCommutingChangesAloneDoNotDiverge) {

@@ -38,6 +38,8 @@ class StoreContract : public testing::TestWithParam<StoreMaker> {
   /// Reads the context and persists.
   store::v1::PersistEventResponse Judge(const matrix::Event& event,
                                         matrix::v1::Outcome outcome = matrix::v1::OUTCOME_ACCEPTED);
+  /// The same, accepted with a verdict that does not commute.
+  store::v1::PersistEventResponse JudgeAlone(const matrix::Event& event);
   store::v1::RoomDescription Room(const support::TestRoom& room);
   /// "" where there is none.
   std::string MembershipOf(const support::TestRoom& room, const std::string& user);

@@ -43,6 +43,19 @@ v1::Member MemberOf(const std::string& room_id, const std::string& user, const s
   return member;
 }
 
+template <typename Entries>
+matrix::StateMap Changed(matrix::StateMap state, const Entries& changes) {
+  for (const matrix::v1::StateEntry& change : changes) {
+    const matrix::StateKey key{change.type(), change.state_key()};
+    if (change.event_id().empty()) {
+      state.erase(key);
+    } else {
+      state.insert_or_assign(key, change.event_id());
+    }
+  }
+  return state;
+}
+
 std::map<std::string, std::int64_t> JoinedByServer(const std::map<std::string, v1::Member>& members) {
   std::map<std::string, std::int64_t> servers;
   for (const auto& [user, member] : members) {
@@ -56,21 +69,6 @@ std::map<std::string, std::int64_t> JoinedByServer(const std::map<std::string, v
 FakeStore::Room* FakeStore::Find(const std::string& room_id) {
   const auto found = rooms_.find(room_id);
   return found == rooms_.end() ? nullptr : &found->second;
-}
-
-std::optional<FakeStore::StatePlace> FakeStore::StateBefore(const Room& room, const std::vector<std::string>& prev,
-                                                            bool extends) const {
-  if (extends) return room.now;
-  std::set<StatePlace> states;
-  for (const std::string& id : prev) {
-    const auto event = room.events.find(id);
-    if (event == room.events.end() || !event->second.state_after) return std::nullopt;
-    states.insert(*event->second.state_after);
-  }
-  if (states.size() == 1) return *states.begin();
-  const auto recorded = room.states_of_extremities.find(std::set<std::string>(prev.begin(), prev.end()));
-  if (recorded == room.states_of_extremities.end()) return std::nullopt;
-  return recorded->second;
 }
 
 void FakeStore::FillJudging(const Room& room, const std::vector<matrix::v1::StateKey>& keys,
@@ -111,7 +109,7 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
   if (absl::Status status = store::CheckContextRequest(request); !status.ok()) return status;
   const auto keys = store::WantedKeys(request.state_keys());
   if (!keys.ok()) return keys.status();
-  const Room* room = Find(request.room_id());
+  Room* room = Find(request.room_id());
   if (room == nullptr) return UnknownRoom();
 
   v1::EventContext context;
@@ -134,6 +132,8 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
                        std::set<std::string>(room->extremities.begin(), room->extremities.end());
   judging.set_extends_all_extremities(extends);
   const std::optional<StatePlace> before = StateBefore(*room, prev, extends);
+  std::optional<std::size_t> base;
+  if (request.with_branches() && !extends) base = AddBranches(*room, request, before, judging, cited);
   FillJudging(*room, *keys, cited, before, judging);
 
   const auto member = room->members.find(request.sender());
@@ -143,11 +143,16 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
     context.mutable_existing()->set_outcome(existing->second.outcome);
     context.mutable_existing()->set_reason(existing->second.reason);
   }
-  ContextToken token{request.room_id(),
-                     static_cast<std::int64_t>(room->accepted.size()),
-                     {},
-                     static_cast<std::int64_t>(room->now.state)};
-  if (before) token.before = static_cast<std::int64_t>(before->state);
+  ContextToken token;
+  token.room_id = request.room_id();
+  token.ordering = static_cast<std::int64_t>(room->accepted.size());
+  token.now = static_cast<std::int64_t>(room->now.state);
+  if (before) {
+    token.before = static_cast<std::int64_t>(before->state);
+    token.fixed = static_cast<std::int64_t>(before->fixed);
+  } else if (base) {
+    token.before = static_cast<std::int64_t>(*base);
+  }
   context.set_token(store::EncodeToken(token));
   return context;
 }
@@ -163,7 +168,7 @@ absl::StatusOr<v1::TemplateContext> FakeStore::GetTemplateContext(const rpc::Cal
   const std::lock_guard lock(mutex_);
   const auto keys = store::WantedKeys(request.state_keys());
   if (!keys.ok()) return keys.status();
-  const Room* room = Find(request.room_id());
+  Room* room = Find(request.room_id());
   if (room == nullptr) return UnknownRoom();
 
   v1::TemplateContext context;
@@ -184,11 +189,14 @@ absl::StatusOr<v1::TemplateContext> FakeStore::GetTemplateContext(const rpc::Cal
   const auto member = room->members.find(request.user_id());
   if (member != room->members.end()) context.set_user_membership(member->second.membership());
   context.set_resident(JoinedByServer(room->members).contains(server_name_));
-  ContextToken token{request.room_id(),
-                     static_cast<std::int64_t>(room->accepted.size()),
-                     {},
-                     static_cast<std::int64_t>(room->now.state)};
-  if (const auto before = StateBefore(*room, prev, extends)) token.before = static_cast<std::int64_t>(before->state);
+  ContextToken token;
+  token.room_id = request.room_id();
+  token.ordering = static_cast<std::int64_t>(room->accepted.size());
+  token.now = static_cast<std::int64_t>(room->now.state);
+  if (const auto before = StateBefore(*room, prev, extends)) {
+    token.before = static_cast<std::int64_t>(before->state);
+    token.fixed = static_cast<std::int64_t>(before->fixed);
+  }
   context.set_token(store::EncodeToken(token));
   return context;
 }
@@ -200,7 +208,7 @@ bool FakeStore::Conflicts(const Room& room, const store::PersistRequest& checked
   if (verdict.outcome() == matrix::v1::OUTCOME_ACCEPTED && !verdict.commutes()) return true;
   if (verdict.read_set().empty()) return true;
   std::set<Key> read;
-  for (const matrix::v1::StateKey& key : verdict.read_set()) read.emplace(key.type(), key.state_key());
+  for (const matrix::v1::StateKey& key : verdict.read_set()) read.insert({key.type(), key.state_key()});
   for (std::size_t i = then; i < room.accepted.size(); ++i) {
     const auto& [changed, commutes] = room.accepted[i];
     if (!commutes) return true;
@@ -266,19 +274,19 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   event.verdict->clear_judged_copy();
   event.origin = request.origin();
   event.stored_at_ms = absl::ToUnixMillis(absl::Now());
-  const bool fixes = !accepted || (!verdict.commutes() && !checked.after_change.empty());
-  ++room.ordering;
-  const std::size_t fixed = fixes ? room.ordering : room.now.fixed;
+  event.ordering = ++room.ordering;
+  const bool fixes = accepted && !verdict.commutes() &&
+                     !(verdict.state_after_change().empty() && verdict.current_state_change().empty());
   if (checked.token.before) {
-    const std::size_t before = static_cast<std::size_t>(*checked.token.before);
-    event.state_after = StatePlace{before, fixed};
-    State after = room.states[before];
-    for (const matrix::v1::StateEntry& change : checked.after_change) {
-      after[{change.type(), change.state_key()}] = change.event_id();
+    std::size_t after = static_cast<std::size_t>(*checked.token.before);
+    if (!verdict.state_before_change().empty() || !checked.after_change.empty()) {
+      room.states.push_back(Changed(Changed(room.states[after], verdict.state_before_change()), checked.after_change));
+      after = room.states.size() - 1;
     }
-    if (after != room.states[before]) {
-      room.states.push_back(std::move(after));
-      event.state_after->state = room.states.size() - 1;
+    // What no other state is known to have in common with this one, until it is found to be the current one.
+    event.state_after = StatePlace{after, kNothingInCommon - room.ordering};
+    if (checked.after_change.empty() && checked.token.fixed) {
+      event.state_after->fixed = static_cast<std::size_t>(*checked.token.fixed);
     }
   }
   const std::vector<std::string> prev = event.columns.prev_events;
@@ -291,36 +299,28 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   }
   AddToOutbox(room_id, verdict.event_id(), destinations);
   std::set<Key> changed;
-  room.now.fixed = fixed;
-  State now = room.states[room.now.state];
+  if (fixes) room.now.fixed = room.ordering;
+  State now = Changed(room.states[room.now.state], verdict.current_state_change());
   for (const matrix::v1::StateEntry& change : verdict.current_state_change()) {
-    now[{change.type(), change.state_key()}] = change.event_id();
-    changed.emplace(change.type(), change.state_key());
+    changed.insert({change.type(), change.state_key()});
     Project(room_id, room, {change.type(), change.state_key()}, change.event_id());
   }
   if (now != room.states[room.now.state]) {
     room.states.push_back(std::move(now));
     room.now.state = room.states.size() - 1;
-    // The same state is one state, so that prev events that agree are seen to agree.
-    StoredEvent& own = room.events.at(verdict.event_id());
-    if (room.states[own.state_after->state] == room.states[room.now.state]) own.state_after->state = room.now.state;
   }
+  // The same state is one state, so that prev events that agree are seen to agree.
+  StatePlace& own = *room.events.at(verdict.event_id()).state_after;
+  const bool same = room.states[own.state] == room.states[room.now.state];
+  if (same) own.state = room.now.state;
+  if (same || verdict.commutes()) own.fixed = room.now.fixed;
   room.accepted.emplace_back(std::move(changed), verdict.commutes());
   room.refusals.erase(verdict.event_id());
   Extend(room, verdict.event_id(), prev);
 }
 
 void FakeStore::Extend(Room& room, const std::string& event_id, const std::vector<std::string>& prev) {
-  std::set<std::string> gone;
-  std::vector<std::string> visit = prev;
-  while (!visit.empty()) {
-    const std::string id = std::move(visit.back());
-    visit.pop_back();
-    if (!gone.insert(id).second) continue;
-    const auto event = room.events.find(id);
-    if (event == room.events.end() || event->second.outcome != matrix::v1::OUTCOME_SOFT_FAILED) continue;
-    visit.insert(visit.end(), event->second.columns.prev_events.begin(), event->second.columns.prev_events.end());
-  }
+  const std::set<std::string> gone = Superseded(room, prev);
   std::erase_if(room.extremities, [&](const std::string& id) { return gone.contains(id); });
   room.extremities.push_back(event_id);
   if (room.extremities.size() > 1) {
@@ -329,10 +329,11 @@ void FakeStore::Extend(Room& room, const std::string& event_id, const std::vecto
 }
 
 void FakeStore::Project(const std::string& room_id, Room& room, const Key& key, const std::string& event_id) {
-  if (key.first != store::kMemberType) return;
+  if (key.type != store::kMemberType) return;
+  if (event_id.empty()) room.members.erase(key.state_key);
   const auto event = room.events.find(event_id);
   if (event != room.events.end() && event->second.columns.member) {
-    room.members[key.second] = MemberOf(room_id, key.second, event_id, *event->second.columns.member);
+    room.members[key.state_key] = MemberOf(room_id, key.state_key, event_id, *event->second.columns.member);
   }
 }
 
@@ -358,6 +359,7 @@ void FakeStore::Append(const std::string& room_id, Room& room, const std::vector
     room.states.push_back(std::move(state));
     room.now = {room.states.size() - 1, ++room.ordering};
     event.state_after = room.now;
+    event.ordering = room.ordering;
     room.events.emplace(given.event_id, std::move(event));
     Project(room_id, room, key, given.event_id);
     AddToOutbox(room_id, given.event_id, {});
@@ -419,8 +421,8 @@ absl::StatusOr<v1::RoomDescription> FakeStore::GetRoom(const rpc::CallContext&, 
       break;
     }
     matrix::v1::StateEntry& entry = *description.add_state();
-    entry.set_type(key.first);
-    entry.set_state_key(key.second);
+    entry.set_type(key.type);
+    entry.set_state_key(key.state_key);
     entry.set_event_id(event_id);
   }
   return description;

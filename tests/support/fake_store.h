@@ -14,6 +14,7 @@
 
 #include "services/store/event_store.h"
 #include "services/store/store_request.h"
+#include "tests/support/told_branches.h"
 
 namespace postern::support {
 
@@ -45,9 +46,11 @@ class FakeStore final : public store::EventStore {
   absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
 
  private:
-  using Key = std::pair<std::string, std::string>;
-  using State = std::map<Key, std::string>;
+  using Key = matrix::StateKey;
+  using State = matrix::StateMap;
 
+  /// `fixed` of a state that has nothing in common with any other; less by a number for one that may have descendants.
+  static constexpr std::size_t kNothingInCommon = std::size_t{1} << 62;
   /// One of Room::states, and the place of the newest event that led to it and does not commute.
   struct StatePlace {
     std::size_t state = 0;
@@ -62,6 +65,7 @@ class FakeStore final : public store::EventStore {
     std::optional<matrix::v1::Verdict> verdict;
     std::string origin;
     std::int64_t stored_at_ms = 0;
+    std::size_t ordering = 0;
     /// nullopt where it is not known.
     std::optional<StatePlace> state_after;
   };
@@ -83,7 +87,15 @@ class FakeStore final : public store::EventStore {
   };
 
   Room* Find(const std::string& room_id);
-  std::optional<StatePlace> StateBefore(const Room& room, const std::vector<std::string>& prev, bool extends) const;
+  std::optional<StatePlace> StateBefore(Room& room, const std::vector<std::string>& prev, bool extends) const;
+  StatePlace Merged(Room& room, const std::set<StatePlace>& places) const;
+  /// Adds branches to the context, and what they name to `named`. Returns the base.
+  std::optional<std::size_t> AddBranches(const Room& room, const store::v1::GetEventContextRequest& request,
+                                         const std::optional<StatePlace>& before, matrix::v1::JudgingContext& judging,
+                                         std::set<std::string>& named) const;
+  std::optional<MeetingStates> StatesThatMeet(const Room& room, const std::vector<std::string>& prev,
+                                              const std::optional<StatePlace>& before) const;
+  static std::set<std::string> Superseded(const Room& room, const std::vector<std::string>& prev);
   void FillJudging(const Room& room, const std::vector<matrix::v1::StateKey>& keys, const std::set<std::string>& cited,
                    const std::optional<StatePlace>& before, matrix::v1::JudgingContext& judging) const;
   absl::StatusOr<store::v1::EventContext> Context(const store::v1::GetEventContextRequest& request);
