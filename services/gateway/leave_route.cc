@@ -45,6 +45,8 @@ store::v1::GetEventContextRequest ContextRequestFor(const Leave& leave) {
     wanted->set_type(key.type);
     wanted->set_state_key(key.state_key);
   }
+  request.mutable_own_key()->set_type("m.room.member");
+  request.mutable_own_key()->set_state_key(leave.sender().text());
   return request;
 }
 
@@ -107,6 +109,9 @@ absl::Status CheckMembership(const EventContext& context) {
   return Refuse(Reason::kNotAMember,
                 now == "ban" ? "the sender is banned from the room" : "the sender is not in the room");
 }
+
+/// Only state resolution can tell: few leaves need that, so the store gives its part of it on demand.
+bool NeedsBranches(const absl::Status& judged) { return matrix::ReasonOf(judged) == Reason::kStateUnresolved; }
 
 /// Rows 13-15, as the store says it was committed.
 absl::StatusOr<Outcome> AnswerTo(Outcome outcome, matrix::v1::Reason reason, std::string_view detail) {
@@ -181,6 +186,13 @@ absl::StatusOr<Outcome> LeaveRoute::Submit(AuthenticRequest& request) {
     if (absl::Status status = CheckMembership(*context); !status.ok()) return status;  // row 12
 
     auto verdict = Judge(request, *leave, *context);  // rows 13-15
+    if (NeedsBranches(verdict.status()) && !write.context_request().with_branches()) {
+      services_.metrics.Count("postern_gateway_branches_asked_total");
+      write.mutable_context_request()->set_with_branches(true);
+      context = services_.store.GetEventContext(exchange.call(), write.context_request());
+      if (!context.ok()) return context.status();
+      continue;
+    }
     if (!verdict.ok()) return verdict.status();
     exchange.notes().verdict = rpc::OutcomeName(verdict->outcome());
     if (verdict->outcome() == matrix::v1::OUTCOME_INVALID) {  // nothing to keep

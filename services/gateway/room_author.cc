@@ -10,6 +10,7 @@
 #include "matrix/content_hash.h"
 #include "matrix/event_id.h"
 #include "matrix/refusal.h"
+#include "services/gateway/key_document.h"
 #include "services/gateway/room_access.h"
 #include "services/gateway/room_draft.h"
 
@@ -22,6 +23,7 @@ using matrix::Reason;
 using matrix::Refuse;
 
 constexpr int kMaxAttempts = 16;
+constexpr absl::Duration kOwnKeysValidity = absl::Hours(1);
 constexpr int kSeedChunk = 500;
 constexpr std::int64_t kCreatorLevel = 100;
 constexpr std::int64_t kModeratorLevel = 50;
@@ -236,6 +238,37 @@ absl::StatusOr<MintedEvent> RoomAuthor::AddState(const rpc::CallContext& call, c
   return Refuse(Reason::kRoomBusy, "the room kept changing");
 }
 
+absl::Status RoomAuthor::JudgeBesideBranches(const rpc::CallContext& call, const EventIntent& intent, absl::Time now,
+                                             store::v1::PersistEventRequest& write) {
+  store::v1::GetEventContextRequest& asked = *write.mutable_context_request();
+  asked.set_with_branches(true);
+  asked.mutable_own_key()->set_type(intent.type);
+  asked.mutable_own_key()->set_state_key(intent.state_key);
+  const auto context = store_.GetEventContext(call, asked);
+  if (!context.ok()) return context.status();
+  const auto keys = ReadKeyDocument(signer_.KeyDocument(now + kOwnKeysValidity), signer_.server_name(), now);
+  if (!keys.ok()) return keys.status();
+  validator::v1::ValidateRequest question;
+  question.set_pdu(write.pdu());
+  question.set_now_ms(absl::ToUnixMillis(now));
+  *question.mutable_context() = context->judging();
+  auto* own = question.add_verify_keys();
+  own->set_server_name(keys->server_name);
+  own->set_valid_until_ms(absl::ToUnixMillis(keys->valid_until));
+  for (const matrix::VerifyKey& key : keys->keys) {
+    if (key.expired) continue;
+    auto* out = own->add_keys();
+    out->set_key_id(key.key_id);
+    out->set_public_key(key.public_key);
+  }
+  auto verdict = validator_.Validate(call, question);
+  if (!verdict.ok()) return verdict.status();
+  if (verdict->outcome() != matrix::v1::OUTCOME_ACCEPTED) return Refuse(Reason::kNotAuthorised, verdict->detail());
+  *write.mutable_verdict() = *std::move(verdict);
+  write.set_token(context->token());
+  return absl::OkStatus();
+}
+
 absl::StatusOr<MintedEvent> RoomAuthor::AddOnce(const rpc::CallContext& call, const std::string& room_id,
                                                 const EventIntent& intent, bool& lost_a_race) {
   const auto read = ContextRequestFor(room_id, intent);
@@ -260,6 +293,9 @@ absl::StatusOr<MintedEvent> RoomAuthor::AddOnce(const rpc::CallContext& call, co
   *write.mutable_verdict() = AcceptedVerdict(intent, *minted, *allowed, read, now);
   write.set_token(context->token());
   write.set_origin(signer_.server_name().text());
+  if (!context->judging().extends_all_extremities()) {
+    if (absl::Status status = JudgeBesideBranches(call, intent, now, write); !status.ok()) return status;
+  }
   const auto persisted = store_.PersistEvent(call, write);
   if (!persisted.ok()) return persisted.status();
   lost_a_race = !persisted->has_stored();

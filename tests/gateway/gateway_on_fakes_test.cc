@@ -141,6 +141,47 @@ TEST_P(OnFakes, LeavesMadeFromOneTipAreAllTaken) {
   }
 }
 
+/// More tips than an event may cite: what a template cites is no set of extremities that the room ever had.
+TEST_P(OnFakes, AfterMoreLeavesFromOneTipThanATemplateCitesTheNextOnesAreTakenToo) {
+  const CreatedRoom room = MakeRoom("public");
+  const auto users = Fill(room, 40, "join");
+  rig_.clock_.Advance(absl::Seconds(5));
+  std::vector<JsonObject> leaves;
+  for (std::size_t i = 0; i < 30; ++i) leaves.push_back(Leave(room.room_id, users[i]));
+  for (const JsonObject& leave : leaves) EXPECT_EQ(Submit(room.room_id, leave).status, 200);
+  for (std::size_t i = 30; i < users.size(); ++i) {
+    rig_.clock_.Advance(absl::Seconds(1));
+    const auto response = Submit(room.room_id, Leave(room.room_id, users[i]));
+    EXPECT_EQ(response.status, 200) << i << ": " << response.body;
+  }
+  for (const std::string& user : users) EXPECT_EQ(MembershipOf(room.room_id, user), "leave");
+  // What is minted here then, too.
+  for (const char* other : {"@other:remote.example", "@another:remote.example"}) {
+    EXPECT_EQ(SetMember(room.room_id, other, "invite"), Reason::kNone);
+    EXPECT_EQ(MembershipOf(room.room_id, other), "invite");
+  }
+}
+
+/// Each leave is from a template that is older than what the room's own server has changed since.
+TEST_P(OnFakes, LeavesThatCrossOtherChangesAreResolvedWithThem) {
+  const CreatedRoom room = MakeRoom();
+  const auto users = Fill(room, 8, "invite");
+  rig_.clock_.Advance(absl::Seconds(5));
+  std::vector<JsonObject> leaves;
+  for (std::size_t i = 0; i < users.size(); ++i) {
+    leaves.push_back(Leave(room.room_id, users[i]));
+    rig_.clock_.Advance(absl::Seconds(1));
+    const std::string other = "@other" + std::to_string(i) + ":" + std::string(kRemoteName);
+    ASSERT_EQ(SetMember(room.room_id, other, "invite"), Reason::kNone);
+    // The one before: two changes lie between its template and now.
+    if (i == 0) continue;
+    const auto response = Submit(room.room_id, leaves[i - 1]);
+    EXPECT_EQ(response.status, 200) << i << ": " << response.body;
+    EXPECT_EQ(MembershipOf(room.room_id, users[i - 1]), "leave");
+    EXPECT_EQ(MembershipOf(room.room_id, other), "invite");
+  }
+}
+
 TEST_P(OnFakes, OneLeaveFiftyTimesAtOnceIsFiftyEqualAnswers) {
   const CreatedRoom room = MakeRoom();
   ASSERT_EQ(SetMember(room.room_id, kAnn, "invite"), Reason::kNone);

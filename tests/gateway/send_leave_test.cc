@@ -5,6 +5,8 @@
 
 #include <functional>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "matrix/canonical_json.h"
 #include "matrix/refusal.h"
@@ -426,6 +428,62 @@ TEST(SendLeaveConflict, EndsWhereTheRoomKeepsChanging) {
     return response;
   };
   EXPECT_EQ(attempt.rig.Send(attempt.Request()).status, 503);
+}
+
+/// What the store is asked for, and what the validator says each time.
+struct Asked {
+  std::vector<bool> with_branches;
+  int judged = 0;
+};
+
+/// The validator cannot judge unless branches are given; then neither, if `never`.
+Asked SendUnresolved(Attempt& attempt, bool never, int& status) {
+  Asked asked;
+  LeaveRig& rig = attempt.rig;
+  rig.store_.on_context = [&, context = rig.context_](const store::v1::GetEventContextRequest& request) {
+    asked.with_branches.push_back(request.with_branches());
+    EXPECT_EQ(request.own_key().state_key(), kAnn);
+    store::v1::EventContext answer = context;
+    if (request.with_branches()) answer.mutable_judging()->mutable_branches();
+    return answer;
+  };
+  rig.validator_.on_validate =
+      [&, judge = rig.validator_.on_validate](
+          const validator::v1::ValidateRequest& request) -> absl::StatusOr<matrix::v1::Verdict> {
+    ++asked.judged;
+    if (never || !request.context().has_branches()) return matrix::Refuse(Reason::kStateUnresolved, "scripted");
+    return judge(request);
+  };
+  status = attempt.rig.Send(attempt.Request()).status;
+  return asked;
+}
+
+TEST(SendLeaveUnresolved, AsksForTheBranchesOnceTheValidatorNeedsThem) {
+  Attempt attempt("10");
+  int status = 0;
+  const Asked asked = SendUnresolved(attempt, false, status);
+  EXPECT_EQ(status, 200);
+  EXPECT_THAT(asked.with_branches, testing::ElementsAre(false, true));
+  EXPECT_EQ(asked.judged, 2);
+  ASSERT_EQ(attempt.rig.store_.persists().size(), 1U);
+  EXPECT_TRUE(attempt.rig.store_.persists().front().context_request().with_branches());
+}
+
+TEST(SendLeaveUnresolved, AsksForThemNoSecondTime) {
+  Attempt attempt("10");
+  int status = 0;
+  const Asked asked = SendUnresolved(attempt, true, status);
+  EXPECT_EQ(status, 503);
+  EXPECT_THAT(asked.with_branches, testing::ElementsAre(false, true));
+  EXPECT_EQ(asked.judged, 2);
+  EXPECT_EQ(attempt.rig.store_.persists().size(), 0U);
+}
+
+TEST(SendLeaveUnresolved, ALeaveThatIsJudgedAtOnceAsksForNone) {
+  Attempt attempt("10");
+  EXPECT_EQ(attempt.rig.Send(attempt.Request()).status, 200);
+  EXPECT_EQ(attempt.rig.validated_, 1);
+  EXPECT_FALSE(attempt.rig.store_.persists().front().context_request().with_branches());
 }
 
 TEST(SendLeaveCommitted, TheStoredOutcomeAnswersNotTheVerdictHeld) {
