@@ -20,8 +20,6 @@ SEED_BAR_SECONDS = 30.0
 START_BAR_SECONDS = 1.0
 STARTS = 5
 WARMING_LEAVES = 32
-# In live: 503 is right for this reason, and for no other.
-DISAGREEING = "state_unresolved"
 
 
 @dataclasses.dataclass
@@ -90,7 +88,7 @@ class Scenarios:
         """Templates are taken while others of the room leave."""
         load = self._begin("live", self.options.rooms, self.options.users)
         return load.measure(lambda: load.sender.send(load.members),
-                            [only_200_and_503, one_by_one, only_disagreeing, transactions])
+                            [all_200, one_by_one, transactions])
 
     def chained(self):
         """One room, one leave after another."""
@@ -244,11 +242,6 @@ def all_200(_, result):
 def only_200_and_503(_, result):
     codes = result.load.by_status()
     return Bar("every answer is 200 or 503", set(codes) <= {200, 503}, with_first(codes, result.load))
-
-
-def only_disagreeing(_, result):
-    return Bar("503 only where prev events disagree", set(result.cost.refusals) <= {DISAGREEING},
-               spelled(result.cost.refusals) or "none was refused")
 
 
 def one_by_one(measured, result):
