@@ -96,8 +96,10 @@ absl::Status CheckServerSigned(const SignatureCheck& check, std::string_view ser
         return Refuse(Reason::kBadSignature, fmt::format("the signature of {} with {} does not hold", server, key_id));
       }
       signed_once = true;
-      if (used)
-        used->push_back({std::string(server), key_id, key->public_key, key->expired.value_or(keys->valid_until)});
+      if (used) {
+        used->push_back({std::string(server), key_id, key->public_key, key->expired.value_or(keys->valid_until),
+                         key->expired.has_value()});
+      }
     }
   }
   if (signed_once) return absl::OkStatus();

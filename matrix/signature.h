@@ -90,7 +90,8 @@ struct UsedKey {
   std::string server_name;
   std::string key_id;
   std::string public_key;
-  absl::Time valid_until;
+  absl::Time valid_until;  // of an old key: when it expired
+  bool old = false;
 };
 
 /// The servers that must have signed `event` (room versions' "Signing"): the sender's, in versions 1-2 that of the

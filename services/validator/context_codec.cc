@@ -41,6 +41,7 @@ void EncodeKey(const matrix::UsedKey& key, wire::KeyUsed* message) {
   message->set_key_id(key.key_id);
   message->set_public_key(key.public_key);
   message->set_valid_until_ms(absl::ToUnixMillis(key.valid_until));
+  message->set_old(key.old);
 }
 
 /// `held` is the event that the entry names, or nullptr.

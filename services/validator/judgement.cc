@@ -5,6 +5,7 @@
 #include "matrix/auth_rules.h"
 #include "matrix/refusal.h"
 #include "matrix/six_steps.h"
+#include "matrix/state_change.h"
 #include "services/validator/context_codec.h"
 
 namespace postern::validator {
@@ -34,6 +35,20 @@ absl::StatusOr<std::vector<matrix::CitedEvent>> CitedBy(const matrix::JudgingCon
   return cited;
 }
 
+/// The keys that the rules read for the event, with what the two states hold there.
+void DescribeState(const matrix::Event& event, const matrix::JudgingContext& context, v1::ExplainResponse& response) {
+  const matrix::RoomState& before = context.extends_all_extremities ? context.state_now : context.state_before;
+  for (const matrix::StateKey& key : matrix::ReadSetOf(event)) {
+    v1::KeyInQuestion& described = *response.add_keys();
+    described.mutable_key()->set_type(key.type);
+    described.mutable_key()->set_state_key(key.state_key);
+    if (const matrix::Event* entry = before.Find(key.type, key.state_key)) described.set_before(entry->event_id());
+    if (const matrix::Event* entry = context.state_now.Find(key.type, key.state_key)) {
+      described.set_now(entry->event_id());
+    }
+  }
+}
+
 }  // namespace
 
 absl::Status Validate(const v1::ValidateRequest& request, v1::ValidateResponse& response) {
@@ -43,6 +58,18 @@ absl::Status Validate(const v1::ValidateRequest& request, v1::ValidateResponse& 
                                            DecodeKeys(request.verify_keys()), absl::FromUnixMillis(request.now_ms()));
   if (!verdict.ok()) return verdict.status();
   EncodeVerdict(*verdict, *response.mutable_verdict());
+  return absl::OkStatus();
+}
+
+absl::Status Explain(const v1::ValidateRequest& request, v1::ExplainResponse& response) {
+  const auto context = DecodedContext::From(request.context());
+  if (!context.ok()) return context.status();
+  v1::ValidateResponse judged;
+  if (absl::Status status = Validate(request, judged); !status.ok()) return status;
+  const std::string& copy = judged.verdict().judged_copy();
+  const auto event = matrix::Event::Parse(copy.empty() ? request.pdu() : copy, context->rules());
+  if (event.ok()) DescribeState(*event, context->judging(), response);
+  *response.mutable_verdict() = std::move(*judged.mutable_verdict());
   return absl::OkStatus();
 }
 

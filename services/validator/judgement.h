@@ -1,4 +1,4 @@
-// The validator's two answers, as pure functions of the request: nothing here knows of threads, calls or time.
+// The validator's answers, as pure functions of the request: nothing here knows of threads, calls or time.
 #pragma once
 
 #include "absl/status/status.h"
@@ -8,6 +8,9 @@ namespace postern::validator {
 
 /// The six steps. OK whatever the verdict says. Refuses: kUnsupportedVersion, kInvalidArgument, kStateUnresolved.
 absl::Status Validate(const v1::ValidateRequest& request, v1::ValidateResponse& response);
+
+/// The verdict of Validate on the same request, and the state that it turned on. Refuses what Validate refuses.
+absl::Status Explain(const v1::ValidateRequest& request, v1::ExplainResponse& response);
 
 /// The auth rules alone, against the events cited and against `state_now`. Refuses: kUnsupportedVersion,
 /// kInvalidArgument, kBadFormat.

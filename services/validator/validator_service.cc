@@ -32,6 +32,15 @@ grpc::ServerUnaryReactor* ValidatorService::Validate(grpc::CallbackServerContext
       });
 }
 
+grpc::ServerUnaryReactor* ValidatorService::Explain(grpc::CallbackServerContext* call,
+                                                    const v1::ValidateRequest* request, v1::ExplainResponse* response) {
+  return Serve(
+      call, [request, response] { return validator::Explain(*request, *response); },
+      [this, request, response](const rpc::CallContext& context, const absl::Status& status, absl::Duration taken) {
+        report_.Explained(context, *request, status, *response, taken);
+      });
+}
+
 grpc::ServerUnaryReactor* ValidatorService::Authorize(grpc::CallbackServerContext* call,
                                                       const v1::AuthorizeRequest* request,
                                                       v1::AuthorizeResponse* response) {

@@ -20,6 +20,8 @@ class ValidatorService : public v1::Validator::CallbackService {
 
   grpc::ServerUnaryReactor* Validate(grpc::CallbackServerContext* call, const v1::ValidateRequest* request,
                                      v1::ValidateResponse* response) override;
+  grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* call, const v1::ValidateRequest* request,
+                                    v1::ExplainResponse* response) override;
   grpc::ServerUnaryReactor* Authorize(grpc::CallbackServerContext* call, const v1::AuthorizeRequest* request,
                                       v1::AuthorizeResponse* response) override;
 

@@ -55,6 +55,24 @@ void VerdictReport::Validated(const rpc::CallContext& call, const v1::ValidateRe
                   {"duration_ms", taken}});
 }
 
+void VerdictReport::Explained(const rpc::CallContext& call, const v1::ValidateRequest& request,
+                              const absl::Status& status, const v1::ExplainResponse& response,
+                              absl::Duration taken) const {
+  CountCall("Explain", status, taken);
+  const auto& verdict = response.verdict();
+  const std::string_view outcome =
+      status.ok() ? matrix::OutcomeName(static_cast<matrix::Outcome>(verdict.outcome())) : "none";
+  telemetry::Log(status.ok() ? Level::kInfo : Level::kWarning, "explained",
+                 {{"trace_id", call.trace.trace_id},
+                  {"room_id", request.context().room_id()},
+                  {"event_id", verdict.event_id()},
+                  {"verdict", outcome},
+                  {"reason", ReasonName(status.ok() ? static_cast<int>(verdict.reason())
+                                                    : static_cast<int>(matrix::ReasonOf(status)))},
+                  {"detail", matrix::DetailOf(status)},
+                  {"duration_ms", taken}});
+}
+
 void VerdictReport::Authorized(const rpc::CallContext& call, const v1::AuthorizeRequest& request,
                                const absl::Status& status, const v1::AuthorizeResponse& response,
                                absl::Duration taken) const {

@@ -17,6 +17,9 @@ class VerdictReport {
 
   void Validated(const rpc::CallContext& call, const v1::ValidateRequest& request, const absl::Status& status,
                  const v1::ValidateResponse& response, absl::Duration taken) const;
+  /// Nothing was decided: no count of verdicts, and a line of its own.
+  void Explained(const rpc::CallContext& call, const v1::ValidateRequest& request, const absl::Status& status,
+                 const v1::ExplainResponse& response, absl::Duration taken) const;
   void Authorized(const rpc::CallContext& call, const v1::AuthorizeRequest& request, const absl::Status& status,
                   const v1::AuthorizeResponse& response, absl::Duration taken) const;
 

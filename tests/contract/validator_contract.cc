@@ -63,6 +63,13 @@ grpc::Status ValidatorContract::Validate(const validator::v1::ValidateRequest& r
   return stub_->Validate(&context, request, &response_);
 }
 
+grpc::Status ValidatorContract::Explain(const validator::v1::ValidateRequest& request) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  explained_.Clear();
+  return stub_->Explain(&context, request, &explained_);
+}
+
 grpc::Status ValidatorContract::Authorize(const validator::v1::AuthorizeRequest& request) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
@@ -363,6 +370,78 @@ TEST_P(ValidatorContract, TheSameRequestHasTheSameAnswer) {
     ASSERT_TRUE(Validate(request).ok());
     EXPECT_EQ(response_.SerializeAsString(), first);
   }
+}
+
+TEST_P(ValidatorContract, ExplainsWithTheVerdictOfValidate) {
+  const TestRoom invited = InvitedAnn();
+  const TestRoom banned = RoomBuilder("10").Member(kAnn, "ban").Build();
+  auto unsigned_event = ValidateRequestFor(invited, invited.Leave(kAnn));
+  unsigned_event.clear_verify_keys();
+  for (const auto& request : {ValidateRequestFor(invited, invited.Leave(kAnn)),
+                              ValidateRequestFor(banned, banned.Leave(kAnn)), unsigned_event}) {
+    ASSERT_TRUE(Validate(request).ok());
+    ASSERT_TRUE(Explain(request).ok());
+    EXPECT_EQ(explained_.verdict().SerializeAsString(), verdict().SerializeAsString());
+  }
+}
+
+TEST_P(ValidatorContract, ExplainsWhichStateItTurnedOn) {
+  const TestRoom room = InvitedAnn();
+  const Event leave = room.Leave(kAnn);
+  const Event ban = room.Member(kAnn, "ban", room.creator());
+  auto request = ValidateRequestFor(room, leave);
+  request.mutable_context()->set_extends_all_extremities(false);
+  support::SetStateNow(ban, *request.mutable_context());
+  ASSERT_TRUE(Explain(request).ok());
+  ASSERT_THAT(explained_.keys(), SizeIs(3));
+  EXPECT_EQ(explained_.keys(0).key().type(), "m.room.create");
+  EXPECT_EQ(explained_.keys(0).before(), explained_.keys(0).now());
+  EXPECT_EQ(explained_.keys(1).key().state_key(), kAnn);
+  EXPECT_EQ(explained_.keys(1).before(), room.state().Find("m.room.member", kAnn)->event_id());
+  EXPECT_EQ(explained_.keys(1).now(), ban.event_id());
+  EXPECT_EQ(explained_.keys(2).key().type(), "m.room.power_levels");
+
+  // An event that extends the whole room has the current state before it, and a key may have no entry.
+  const TestRoom without_levels = RoomBuilder("10").NoPowerLevels().Member(kAnn, "invite").Build();
+  auto at_the_tip = ValidateRequestFor(without_levels, without_levels.Leave(kAnn));
+  at_the_tip.mutable_context()->clear_state_before();
+  ASSERT_TRUE(Explain(at_the_tip).ok());
+  ASSERT_THAT(explained_.keys(), SizeIs(3));
+  EXPECT_EQ(explained_.keys(1).before(), explained_.keys(1).now());
+  EXPECT_TRUE(explained_.keys(1).has_before());
+  EXPECT_FALSE(explained_.keys(2).has_before());
+  EXPECT_FALSE(explained_.keys(2).has_now());
+}
+
+TEST_P(ValidatorContract, ExplainsABrokenEventWithoutState) {
+  const TestRoom room = InvitedAnn();
+  auto request = ValidateRequestFor(room, room.Leave(kAnn));
+  request.set_pdu("{}");
+  ASSERT_TRUE(Explain(request).ok());
+  EXPECT_EQ(explained_.verdict().reason(), wire::REASON_BAD_FORMAT);
+  EXPECT_THAT(explained_.keys(), IsEmpty());
+}
+
+TEST_P(ValidatorContract, ExplainsNothingThatItCouldNotJudge) {
+  const TestRoom room = InvitedAnn();
+  auto request = ValidateRequestFor(room, room.Leave(kAnn));
+  request.mutable_context()->set_room_version("13");
+  EXPECT_EQ(ReasonOf(Explain(request)), Reason::kUnsupportedVersion);
+  request.mutable_context()->set_room_version("10");
+  request.mutable_context()->clear_events();
+  EXPECT_EQ(ReasonOf(Explain(request)), Reason::kInvalidArgument);
+}
+
+TEST_P(ValidatorContract, SaysWhichOfTheKeysUsedWereGivenUp) {
+  const TestRoom room = InvitedAnn();
+  auto request = ValidateRequestFor(room, room.Leave(kAnn));
+  for (auto& server : *request.mutable_verify_keys()) {
+    for (auto& key : *server.mutable_keys()) key.set_expired_ms(absl::ToUnixMillis(room.now()));
+  }
+  ASSERT_TRUE(Validate(request).ok());
+  ASSERT_THAT(verdict().keys_used(), SizeIs(1));
+  EXPECT_TRUE(verdict().keys_used(0).old());
+  EXPECT_EQ(verdict().keys_used(0).valid_until_ms(), absl::ToUnixMillis(room.now()));
 }
 
 TEST_P(ValidatorContract, AuthorizesWhatIsStillToBeSigned) {

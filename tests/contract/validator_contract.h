@@ -31,12 +31,14 @@ class ValidatorContract : public testing::TestWithParam<ValidatorMaker> {
 
   /// The call's status; the answer in `response_`.
   grpc::Status Validate(const validator::v1::ValidateRequest& request);
+  grpc::Status Explain(const validator::v1::ValidateRequest& request);
   grpc::Status Authorize(const validator::v1::AuthorizeRequest& request);
   const matrix::v1::Verdict& verdict() const { return response_.verdict(); }
 
   std::unique_ptr<ServedValidator> served_;
   std::unique_ptr<validator::v1::Validator::Stub> stub_;
   validator::v1::ValidateResponse response_;
+  validator::v1::ExplainResponse explained_;
   validator::v1::AuthorizeResponse authorized_;
 };
 

@@ -95,6 +95,17 @@ grpc::Status FakeValidator::Validate(grpc::ServerContext*, const validator::v1::
   return rpc::ToGrpc(status);
 }
 
+grpc::Status FakeValidator::Explain(grpc::ServerContext*, const validator::v1::ValidateRequest* request,
+                                    validator::v1::ExplainResponse* response) {
+  const Script script = this->script();
+  if (!script.failure.ok()) return rpc::ToGrpc(script.failure);
+  const absl::Status status = validator::Explain(*request, *response);
+  if (status.ok() && script.forced && response->verdict().outcome() == wire::OUTCOME_ACCEPTED) {
+    Force(script.forced->first, script.forced->second, *response->mutable_verdict());
+  }
+  return rpc::ToGrpc(status);
+}
+
 grpc::Status FakeValidator::Authorize(grpc::ServerContext*, const validator::v1::AuthorizeRequest* request,
                                       validator::v1::AuthorizeResponse* response) {
   const Script script = this->script();

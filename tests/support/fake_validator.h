@@ -47,6 +47,8 @@ class FakeValidator : private validator::v1::Validator::Service {
   };
   grpc::Status Validate(grpc::ServerContext*, const validator::v1::ValidateRequest* request,
                         validator::v1::ValidateResponse* response) override;
+  grpc::Status Explain(grpc::ServerContext*, const validator::v1::ValidateRequest* request,
+                       validator::v1::ExplainResponse* response) override;
   grpc::Status Authorize(grpc::ServerContext*, const validator::v1::AuthorizeRequest* request,
                          validator::v1::AuthorizeResponse* response) override;
   Script script() const;
