@@ -121,6 +121,12 @@ absl::StatusOr<Outcome> AnswerTo(Outcome outcome, matrix::v1::Reason reason, std
   return Refuse(why, detail);
 }
 
+bool WasRedacted(const matrix::v1::Verdict& verdict) {
+  return std::ranges::any_of(verdict.steps(), [](const matrix::v1::StepResult& step) {
+    return step.outcome() == matrix::v1::STEP_OUTCOME_REDACTED;
+  });
+}
+
 void AddKeys(const KnownKeys& known, validator::v1::ValidateRequest& request) {
   auto* keys = request.add_verify_keys();
   keys->set_server_name(known.keys.server_name);
@@ -201,6 +207,7 @@ absl::StatusOr<Outcome> LeaveRoute::Submit(AuthenticRequest& request) {
     auto copy = CopyToStore(*verdict, **rules);  // sign
     if (!copy.ok()) return copy.status();
     write.set_pdu(std::move(*copy));
+    write.set_received_pdu(WasRedacted(*verdict) ? leave->pdu() : "");  // else it follows from the copy
     *write.mutable_verdict() = std::move(*verdict);
     write.set_token(context->token());
     auto persisted = services_.store.PersistEvent(exchange.call(), write);  // persist

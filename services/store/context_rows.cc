@@ -16,6 +16,8 @@ void DecodeRoom(const Rows& rows, std::size_t row, ContextRows& context) {
   context.token.ordering = rows.Integer(row, kN1);
   if (!rows.IsNull(row, kN2)) context.token.before = rows.Integer(row, kN2);
   context.token.now = rows.Integer(row, kN3);
+  context.token.branching = {.extends_all_extremities = rows.Boolean(row, kF1),
+                             .states_diverge = rows.Boolean(row, kF3)};
 }
 
 /// References come in no certain order: each goes to its place.

@@ -5,8 +5,11 @@
 namespace postern::store {
 namespace {
 
-constexpr char kFormat = 2;
-constexpr std::size_t kFixedBytes = 4 + 4 * 8;
+constexpr char kFormat = 1;
+// What the second byte says.
+constexpr unsigned kBeforeIsKnown = 1, kBranchingIsKnown = 2, kExtendsAll = 4, kDiverges = 8, kMerged = 16,
+                   kFixedIsKnown = 32;
+constexpr std::size_t kFixedBytes = 2 + 4 * 8;
 
 void Append(std::string& bytes, std::int64_t number) {
   for (int shift = 56; shift >= 0; shift -= 8)
@@ -19,15 +22,23 @@ std::int64_t ReadNumber(std::string_view bytes) {
   return static_cast<std::int64_t>(number);
 }
 
+unsigned FlagsOf(const ContextToken& token) {
+  unsigned flags =
+      (token.before ? kBeforeIsKnown : 0) | (token.merged ? kMerged : 0) | (token.fixed ? kFixedIsKnown : 0);
+  if (!token.branching) return flags;
+  flags |= kBranchingIsKnown;
+  if (token.branching->extends_all_extremities) flags |= kExtendsAll;
+  if (token.branching->states_diverge) flags |= kDiverges;
+  return flags;
+}
+
 }  // namespace
 
 std::string EncodeToken(const ContextToken& token) {
   std::string bytes;
   bytes.reserve(kFixedBytes + token.room_id.size());
   bytes.push_back(kFormat);
-  bytes.push_back(token.before ? 1 : 0);
-  bytes.push_back(token.merged ? 1 : 0);
-  bytes.push_back(token.fixed ? 1 : 0);
+  bytes.push_back(static_cast<char>(FlagsOf(token)));
   Append(bytes, token.ordering);
   Append(bytes, token.before.value_or(0));
   Append(bytes, token.now);
@@ -45,11 +56,16 @@ absl::StatusOr<ContextToken> DecodeToken(std::string_view bytes, std::string_vie
   }
   ContextToken token;
   token.room_id = std::string(room_id);
-  token.ordering = ReadNumber(bytes.substr(4));
-  if (bytes[1] == 1) token.before = ReadNumber(bytes.substr(12));
-  token.merged = bytes[2] == 1;
-  token.now = ReadNumber(bytes.substr(20));
-  if (bytes[3] == 1) token.fixed = ReadNumber(bytes.substr(28));
+  token.ordering = ReadNumber(bytes.substr(2));
+  const unsigned flags = static_cast<unsigned char>(bytes[1]);
+  if ((flags & kBeforeIsKnown) != 0) token.before = ReadNumber(bytes.substr(10));
+  token.merged = (flags & kMerged) != 0;
+  if ((flags & kBranchingIsKnown) != 0) {
+    token.branching = {.extends_all_extremities = (flags & kExtendsAll) != 0,
+                       .states_diverge = (flags & kDiverges) != 0};
+  }
+  token.now = ReadNumber(bytes.substr(18));
+  if ((flags & kFixedIsKnown) != 0) token.fixed = ReadNumber(bytes.substr(26));
   return token;
 }
 

@@ -10,6 +10,13 @@
 
 namespace postern::store {
 
+/// How the state before the event and the current one hang together; see JudgingContext in
+/// proto/postern/matrix/v1/judging.proto.
+struct Branching {
+  bool extends_all_extremities = false;
+  bool states_diverge = false;
+};
+
 struct ContextToken {
   std::string room_id;
   /// The ordering of the newest event that the room had accepted.
@@ -23,6 +30,8 @@ struct ContextToken {
   std::optional<std::int64_t> fixed;
   /// The state group of the current state.
   std::int64_t now = 0;
+  /// Kept with the verdict, for replay. nullopt in a token of a store that did not tell.
+  std::optional<Branching> branching = {};
 };
 
 std::string EncodeToken(const ContextToken& token);

@@ -43,6 +43,15 @@ class EventStore {
   virtual absl::StatusOr<v1::ListOutboxResponse> ListOutbox(const rpc::CallContext& call,
                                                             const v1::ListOutboxRequest& request) = 0;
 
+  /// Refuses: kInvalidArgument.
+  virtual absl::StatusOr<v1::ListDecisionsResponse> ListDecisions(const rpc::CallContext& call,
+                                                                  const v1::ListDecisionsRequest& request) = 0;
+  /// Refuse: kNotFound, kInvalidArgument.
+  virtual absl::StatusOr<v1::DecisionContext> GetDecisionContext(const rpc::CallContext& call,
+                                                                 const v1::GetDecisionContextRequest& request) = 0;
+  virtual absl::StatusOr<v1::Neighbourhood> GetNeighbourhood(const rpc::CallContext& call,
+                                                             const v1::GetNeighbourhoodRequest& request) = 0;
+
   /// Keys of other servers.
   virtual absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                                   const v1::GetServerKeysRequest& request) = 0;

@@ -8,6 +8,7 @@
 #include "matrix/refusal.h"
 #include "services/store/context_rows.h"
 #include "services/store/member_changes.h"
+#include "services/store/recorded_decision.h"
 #include "services/store/statements.h"
 
 namespace postern::store {
@@ -43,13 +44,6 @@ void AppendKeys(Parameters& parameters, const Keys& keys) {
     state_keys.push_back(key.state_key());
   }
   parameters.BytesArray(types).BytesArray(state_keys);
-}
-
-/// What is kept of a verdict: its copy of the event is the stored one, but for signatures.
-std::string KeptVerdict(const matrix::v1::Verdict& verdict) {
-  matrix::v1::Verdict kept = verdict;
-  kept.clear_judged_copy();
-  return kept.SerializeAsString();
 }
 
 /// The members that appended events end with: the last event of each user counts.
@@ -240,7 +234,7 @@ absl::StatusOr<Parameters> PostgresEventStore::PersistParameters(const rpc::Call
   parameters.Bytes(request.context_request().room_id())
       .Bytes(verdict.event_id())
       .Bytes(request.pdu())
-      .Bytes(KeptVerdict(verdict))
+      .Bytes(VerdictToKeep(request, checked.token).SerializeAsString())
       .Bytes(verdict.judged_sha256())
       .Integer(verdict.outcome())
       .Integer(verdict.reason())

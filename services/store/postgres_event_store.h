@@ -44,11 +44,20 @@ class PostgresEventStore final : public EventStore {
   absl::StatusOr<v1::EventRecord> GetEvent(const rpc::CallContext& call, const v1::GetEventRequest& request) override;
   absl::StatusOr<v1::ListOutboxResponse> ListOutbox(const rpc::CallContext& call,
                                                     const v1::ListOutboxRequest& request) override;
+  absl::StatusOr<v1::ListDecisionsResponse> ListDecisions(const rpc::CallContext& call,
+                                                          const v1::ListDecisionsRequest& request) override;
+  absl::StatusOr<v1::DecisionContext> GetDecisionContext(const rpc::CallContext& call,
+                                                         const v1::GetDecisionContextRequest& request) override;
+  absl::StatusOr<v1::Neighbourhood> GetNeighbourhood(const rpc::CallContext& call,
+                                                     const v1::GetNeighbourhoodRequest& request) override;
   absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                           const v1::GetServerKeysRequest& request) override;
   absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) override;
 
  private:
+  /// ListDecisions from where the rooms have been gone through.
+  absl::StatusOr<v1::ListDecisionsResponse> ListRefusals(const rpc::CallContext& call,
+                                                         const v1::ListDecisionsRequest& request);
   /// Runs a statement that may be run twice: once more, on a fresh connection, where the first one broke.
   absl::StatusOr<Rows> Read(const rpc::CallContext& call, const Statement& statement, const Parameters& parameters);
   /// Runs a statement that writes, until PostgreSQL has confirmed its commit without a warning. `parameters(in_doubt)`

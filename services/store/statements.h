@@ -80,6 +80,56 @@ inline constexpr Statement kOutbox{"outbox",
                                    "select room_id, event_id, destinations, created_at from outbox "
                                    "order by created_at, room_id, stream_ordering limit 1000"};
 
+/// Decisions of at most 1,000 rooms from $1 on: stored from $2 to before $3; in room $1 those after ($4, $5). $6 '' or
+/// that room alone; $7 how many.
+inline constexpr Statement kDecisions{
+    "decisions",
+    "select e.room_id, e.event_id, e.pdu, e.verdict, e.stored_at, e.origin, o.room_version "
+    "from (select room_id, room_version from rooms where room_id >= $1 and ($6 = ''::bytea or room_id = $6) "
+    "order by room_id limit 1000) as o "
+    "cross join lateral (select * from events e where e.room_id = o.room_id and e.verdict is not null "
+    "and e.stored_at >= case when o.room_id = $1 then greatest($2::bigint, $4::bigint) else $2::bigint end "
+    "and e.stored_at < $3 and (o.room_id <> $1 or (e.stored_at, e.event_id) > ($4::bigint, $5::bytea)) "
+    "order by e.stored_at, e.event_id limit $7) as e "
+    "order by o.room_id, e.stored_at, e.event_id limit $7"};
+/// The first room after those.
+inline constexpr Statement kNextRoom{
+    "next_room", "select room_id from rooms where room_id >= $1 order by room_id offset 1000 limit 1"};
+inline constexpr Statement kRefusedDecisions{
+    "refused_decisions",
+    "select f.room_id, f.event_id, null::bytea, f.verdict, f.stored_at, f.origin, o.room_version, f.number "
+    "from refusals f join rooms o on o.room_id = f.room_id "
+    "where f.number > $1 and f.stored_at >= $2 and f.stored_at < $3 and ($4 = ''::bytea or f.room_id = $4) "
+    "order by f.number limit $5"};
+inline constexpr Statement kDecision{
+    "decision", "select pdu, verdict, state_group_before from events where room_id = $1 and event_id = $2"};
+inline constexpr Statement kRefusedDecision{
+    "refused_decision", "select null::bytea, verdict, null::bigint from refusals where room_id = $1 and event_id = $2"};
+/// As kEventContext, on the states of that time.
+inline constexpr Statement kDecisionContext{
+    "decision_context",
+    "select 'r'::\"char\", null::bytea, o.room_version::bytea, null::bytea, 0::bigint, $7::bigint, $8::bigint, "
+    "$9::boolean, null::boolean, $10::boolean from rooms o where o.room_id = $1 union all "
+    "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from context_rows($1, $2, $3, $4, $5, $6, $7, null, $8)"};
+inline constexpr Statement kRoomTips{"room_tips", "select extremities from rooms where room_id = $1"};
+inline constexpr Statement kNeighbours{
+    "neighbours",
+    "select e.event_id, e.pdu, e.outcome::integer, e.reason, null::bytea from events e "
+    "where e.room_id = $1 and e.event_id = any ($2::bytea[]) union all "
+    "select f.event_id, null, 3, f.reason, f.verdict from refusals f "
+    "where f.room_id = $1 and f.event_id = any ($2::bytea[]) "
+    "and not exists (select from events e where e.room_id = f.room_id and e.event_id = f.event_id)"};
+/// Of the $3 events that the room stored from the first of $2 on, those that cite one of $2; and a row without an id
+/// that says how many there were to look through.
+inline constexpr Statement kFollowers{
+    "followers",
+    "with stored_since as materialized (select e.event_id, e.prev_events from events e where e.room_id = $1 "
+    "and e.stored_at >= (select min(c.stored_at) from events c where c.room_id = $1 and c.event_id = any "
+    "($2::bytea[])) "
+    "order by e.stored_at limit $3) "
+    "select event_id, 0::bigint from stored_since where prev_events && $2::bytea[] union all "
+    "select null, count(*) from stored_since"};
+
 #undef POSTERN_P8
 #undef POSTERN_P24
 

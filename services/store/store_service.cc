@@ -167,4 +167,19 @@ StoreService::Reactor* StoreService::ListOutbox(Call* call, const v1::ListOutbox
   return Read(call, "ListOutbox", request, response, &EventStore::ListOutbox);
 }
 
+StoreService::Reactor* StoreService::ListDecisions(Call* call, const v1::ListDecisionsRequest* request,
+                                                   v1::ListDecisionsResponse* response) {
+  return Read(call, "ListDecisions", request, response, &EventStore::ListDecisions);
+}
+
+StoreService::Reactor* StoreService::GetDecisionContext(Call* call, const v1::GetDecisionContextRequest* request,
+                                                        v1::DecisionContext* response) {
+  return Read(call, "GetDecisionContext", request, response, &EventStore::GetDecisionContext);
+}
+
+StoreService::Reactor* StoreService::GetNeighbourhood(Call* call, const v1::GetNeighbourhoodRequest* request,
+                                                      v1::Neighbourhood* response) {
+  return Read(call, "GetNeighbourhood", request, response, &EventStore::GetNeighbourhood);
+}
+
 }  // namespace postern::store

@@ -32,6 +32,9 @@ class StoreService final : public v1::Store::CallbackService {
   Reactor* ListMembers(Call*, const v1::ListMembersRequest*, v1::ListMembersResponse*) override;
   Reactor* GetEvent(Call*, const v1::GetEventRequest*, v1::EventRecord*) override;
   Reactor* ListOutbox(Call*, const v1::ListOutboxRequest*, v1::ListOutboxResponse*) override;
+  Reactor* ListDecisions(Call*, const v1::ListDecisionsRequest*, v1::ListDecisionsResponse*) override;
+  Reactor* GetDecisionContext(Call*, const v1::GetDecisionContextRequest*, v1::DecisionContext*) override;
+  Reactor* GetNeighbourhood(Call*, const v1::GetNeighbourhoodRequest*, v1::Neighbourhood*) override;
 
  private:
   /// Runs `work` on a worker and finishes the call with its status.

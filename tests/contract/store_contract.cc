@@ -101,15 +101,6 @@ void StoreContract::SetUp() {
   stub_ = Store::NewStub(grpc::CreateChannel(served_->address(), grpc::InsecureChannelCredentials()));
 }
 
-template <typename Request, typename Response>
-grpc::Status StoreContract::Call(grpc::Status (Store::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                                 const Request& request, Response& response) {
-  grpc::ClientContext context;
-  context.set_wait_for_ready(true);
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-  return (stub_.get()->*method)(&context, request, &response);
-}
-
 TestRoom StoreContract::MakeRoom(std::string_view version) {
   TestRoom room = RoomBuilder(version)
                       .Member("@ann:b.example", "invite")

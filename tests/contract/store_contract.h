@@ -2,10 +2,13 @@
 // bring one up, empty, whose server name is a.example and which allows seeding.
 #pragma once
 
+#include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "postern/store/v1/store.grpc.pb.h"
 #include "tests/support/room_builder.h"
@@ -52,5 +55,24 @@ class StoreContract : public testing::TestWithParam<StoreMaker> {
   std::unique_ptr<ServedStore> served_;
   std::unique_ptr<store::v1::Store::Stub> stub_;
 };
+
+/// What it has to keep to about decisions, and about the graph.
+class DecisionsContract : public StoreContract {
+ protected:
+  /// Every page, one after the other.
+  std::vector<store::v1::Decision> Decisions(store::v1::ListDecisionsRequest request = {});
+  grpc::Status ContextOfDecision(const matrix::Event& event, bool refused, store::v1::DecisionContext& context);
+  store::v1::Neighbourhood Around(const support::TestRoom& room, const std::vector<std::string>& ids, unsigned hops);
+};
+
+template <typename Request, typename Response>
+grpc::Status StoreContract::Call(grpc::Status (store::v1::Store::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                                Response*),
+                                 const Request& request, Response& response) {
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  return (stub_.get()->*method)(&context, request, &response);
+}
 
 }  // namespace postern::contract

@@ -5,6 +5,7 @@
 #include "absl/time/clock.h"
 #include "matrix/identifiers.h"
 #include "matrix/refusal.h"
+#include "services/store/recorded_decision.h"
 
 namespace postern::support {
 namespace {
@@ -74,6 +75,13 @@ FakeStore::Room* FakeStore::Find(const std::string& room_id) {
 void FakeStore::FillJudging(const Room& room, const std::vector<matrix::v1::StateKey>& keys,
                             const std::set<std::string>& cited, const std::optional<StatePlace>& before,
                             matrix::v1::JudgingContext& judging) const {
+  judging.set_states_diverge(!before || before->fixed != room.now.fixed);
+  FillStates(room, keys, cited, before ? std::optional(before->state) : std::nullopt, room.now.state, judging);
+}
+
+void FakeStore::FillStates(const Room& room, const std::vector<matrix::v1::StateKey>& keys,
+                           const std::set<std::string>& cited, std::optional<std::size_t> before, std::size_t now,
+                           matrix::v1::JudgingContext& judging) const {
   judging.set_room_version(room.version);
   std::set<std::string> named = cited;
   const auto add = [&](std::size_t index, google::protobuf::RepeatedPtrField<matrix::v1::StateEntry>& entries) {
@@ -88,10 +96,9 @@ void FakeStore::FillJudging(const Room& room, const std::vector<matrix::v1::Stat
       named.insert(found->second);
     }
   };
-  add(room.now.state, *judging.mutable_state_now());
-  judging.set_states_diverge(!before || before->fixed != room.now.fixed);
+  add(now, *judging.mutable_state_now());
   if (before) {
-    add(before->state, *judging.mutable_state_before());
+    add(*before, *judging.mutable_state_before());
   } else {
     judging.set_state_before_unresolved(true);
   }
@@ -116,17 +123,8 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
   matrix::v1::JudgingContext& judging = *context.mutable_judging();
   judging.set_room_id(request.room_id());
   std::set<std::string> cited;
-  const auto refer = [&](const auto& ids, auto& references) {
-    for (const std::string& id : ids) {
-      matrix::v1::Reference& reference = *references.Add();
-      reference.set_event_id(id);
-      reference.set_rejected(!room->events.contains(id) && room->refusals.contains(id));
-      reference.set_known(room->events.contains(id) || reference.rejected());
-      cited.insert(id);
-    }
-  };
-  refer(request.prev_events(), *judging.mutable_prev_events());
-  refer(request.auth_events(), *judging.mutable_auth_events());
+  Refer(*room, request.prev_events(), *judging.mutable_prev_events(), cited);
+  Refer(*room, request.auth_events(), *judging.mutable_auth_events(), cited);
   const std::vector<std::string> prev = Strings(request.prev_events());
   const bool extends = std::set<std::string>(prev.begin(), prev.end()) ==
                        std::set<std::string>(room->extremities.begin(), room->extremities.end());
@@ -153,6 +151,7 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
   } else if (base) {
     token.before = static_cast<std::int64_t>(*base);
   }
+  token.branching = {extends, judging.states_diverge()};
   context.set_token(store::EncodeToken(token));
   return context;
 }
@@ -197,6 +196,7 @@ absl::StatusOr<v1::TemplateContext> FakeStore::GetTemplateContext(const rpc::Cal
     token.before = static_cast<std::int64_t>(before->state);
     token.fixed = static_cast<std::int64_t>(before->fixed);
   }
+  token.branching = {extends, judging.states_diverge()};
   context.set_token(store::EncodeToken(token));
   return context;
 }
@@ -245,8 +245,7 @@ absl::StatusOr<v1::PersistEventResponse> FakeStore::PersistEvent(const rpc::Call
     StoredEvent refusal;
     refusal.outcome = verdict.outcome();
     refusal.reason = verdict.reason();
-    refusal.verdict = verdict;
-    refusal.verdict->clear_judged_copy();
+    refusal.verdict = store::VerdictToKeep(request, checked->token);
     refusal.origin = request.origin();
     refusal.stored_at_ms = absl::ToUnixMillis(absl::Now());
     const auto [at, added] = room->refusals.emplace(verdict.event_id(), std::move(refusal));
@@ -270,8 +269,7 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   event.columns = checked.columns;
   event.outcome = verdict.outcome();
   event.reason = verdict.reason();
-  event.verdict = verdict;
-  event.verdict->clear_judged_copy();
+  event.verdict = store::VerdictToKeep(request, checked.token);
   event.origin = request.origin();
   event.stored_at_ms = absl::ToUnixMillis(absl::Now());
   event.ordering = ++room.ordering;

@@ -41,6 +41,12 @@ class FakeStore final : public store::EventStore {
   absl::StatusOr<store::v1::EventRecord> GetEvent(const rpc::CallContext&, const store::v1::GetEventRequest&) override;
   absl::StatusOr<store::v1::ListOutboxResponse> ListOutbox(const rpc::CallContext&,
                                                            const store::v1::ListOutboxRequest&) override;
+  absl::StatusOr<store::v1::ListDecisionsResponse> ListDecisions(const rpc::CallContext&,
+                                                                 const store::v1::ListDecisionsRequest&) override;
+  absl::StatusOr<store::v1::DecisionContext> GetDecisionContext(const rpc::CallContext&,
+                                                                const store::v1::GetDecisionContextRequest&) override;
+  absl::StatusOr<store::v1::Neighbourhood> GetNeighbourhood(const rpc::CallContext&,
+                                                            const store::v1::GetNeighbourhoodRequest&) override;
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext&,
                                                                  const store::v1::GetServerKeysRequest&) override;
   absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
@@ -96,6 +102,21 @@ class FakeStore final : public store::EventStore {
   std::optional<MeetingStates> StatesThatMeet(const Room& room, const std::vector<std::string>& prev,
                                               const std::optional<StatePlace>& before) const;
   static std::set<std::string> Superseded(const Room& room, const std::vector<std::string>& prev);
+  /// Says which of the events cited are known.
+  template <typename Ids>
+  void Refer(const Room& room, const Ids& ids, google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references,
+             std::set<std::string>& cited) const {
+    for (const std::string& id : ids) {
+      matrix::v1::Reference& reference = *references.Add();
+      reference.set_event_id(id);
+      reference.set_rejected(!room.events.contains(id) && room.refusals.contains(id));
+      reference.set_known(room.events.contains(id) || reference.rejected());
+      cited.insert(id);
+    }
+  }
+  /// The two states, indices of Room::states, and the events named by them and by `cited`.
+  void FillStates(const Room& room, const std::vector<matrix::v1::StateKey>& keys, const std::set<std::string>& cited,
+                  std::optional<std::size_t> before, std::size_t now, matrix::v1::JudgingContext& judging) const;
   void FillJudging(const Room& room, const std::vector<matrix::v1::StateKey>& keys, const std::set<std::string>& cited,
                    const std::optional<StatePlace>& before, matrix::v1::JudgingContext& judging) const;
   absl::StatusOr<store::v1::EventContext> Context(const store::v1::GetEventContextRequest& request);
