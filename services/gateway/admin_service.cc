@@ -7,6 +7,7 @@
 #include "matrix/json.h"
 #include "matrix/refusal.h"
 #include "rpc/status_codec.h"
+#include "services/gateway/key_document.h"
 #include "telemetry/log.h"
 
 namespace postern::gateway {
@@ -17,6 +18,9 @@ using matrix::Refuse;
 
 constexpr std::string_view kSeedCreator = "seed";
 constexpr int kMostSeeded = 1000000;
+constexpr absl::Duration kOwnKeysValid = absl::Hours(1);
+/// Stands for the address of a client where keys are fetched for an operator.
+constexpr const char* kOperator = "operator";
 
 absl::StatusOr<EventIntent> IntentOf(const v1::StateEvent& event) {
   if (event.type().empty()) return Refuse(Reason::kInvalidArgument, "a state event needs a type");
@@ -25,6 +29,16 @@ absl::StatusOr<EventIntent> IntentOf(const v1::StateEvent& event) {
     return Refuse(Reason::kInvalidArgument, fmt::format("the content of {} is no JSON object", event.type()));
   }
   return EventIntent{event.type(), event.state_key(), "", std::move(*content->AsObject())};
+}
+
+void Fill(const matrix::ServerKeys& known, v1::FindServerKeysResponse& response) {
+  response.set_valid_until_ms(absl::ToUnixMillis(known.valid_until));
+  for (const matrix::VerifyKey& key : known.keys) {
+    auto* added = response.add_keys();
+    added->set_key_id(key.key_id);
+    added->set_public_key(key.public_key);
+    if (key.expired) added->set_expired_ms(absl::ToUnixMillis(*key.expired));
+  }
 }
 
 void Fill(const MintedEvent& event, v1::Minted& minted) {
@@ -43,8 +57,9 @@ absl::StatusOr<std::string> JoinRuleFor(const std::string& membership) {
 
 }  // namespace
 
-AdminService::AdminService(matrix::ServerName server_name, RoomAuthor& author, rpc::WorkerPool& workers)
-    : server_name_(std::move(server_name)), author_(author), workers_(workers) {}
+AdminService::AdminService(const EventSigner& signer, RoomAuthor& author, KeyRing& key_ring, Clock clock,
+                           rpc::WorkerPool& workers)
+    : signer_(signer), author_(author), key_ring_(key_ring), clock_(std::move(clock)), workers_(workers) {}
 
 template <typename Work>
 grpc::ServerUnaryReactor* AdminService::OnAWorker(grpc::CallbackServerContext* context, Work work) {
@@ -92,6 +107,12 @@ grpc::ServerUnaryReactor* AdminService::SendState(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* AdminService::Seed(grpc::CallbackServerContext* context, const v1::SeedRequest* request,
                                              v1::SeedResponse* response) {
   return OnAWorker(context, [=, this](const rpc::CallContext& call) { return SeedRooms(call, *request, *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::FindServerKeys(grpc::CallbackServerContext* context,
+                                                       const v1::FindServerKeysRequest* request,
+                                                       v1::FindServerKeysResponse* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) { return FindKeys(call, *request, *response); });
 }
 
 absl::Status AdminService::MakeRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request,
@@ -143,7 +164,7 @@ absl::Status AdminService::SeedRooms(const rpc::CallContext& call, const v1::See
   if (!join_rule.ok()) return join_rule.status();
   auto remote = matrix::ServerName::Parse(request.remote());
   if (!remote.ok()) return remote.status();
-  const auto creator = matrix::UserId::Parse(fmt::format("@{}:{}", kSeedCreator, server_name_.text()));
+  const auto creator = matrix::UserId::Parse(fmt::format("@{}:{}", kSeedCreator, signer_.server_name().text()));
   if (!creator.ok()) return creator.status();
   if (request.rooms() < 1 || request.users_per_room() < 1 || request.rooms() > kMostSeeded / request.users_per_room()) {
     return Refuse(Reason::kInvalidArgument, fmt::format("1 to {} users in all", kMostSeeded));
@@ -161,6 +182,24 @@ absl::Status AdminService::SeedRooms(const rpc::CallContext& call, const v1::See
     out->set_room_version(room.version);
     for (std::string& user : *users) out->add_users(std::move(user));
   }
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::FindKeys(const rpc::CallContext& call, const v1::FindServerKeysRequest& request,
+                                    v1::FindServerKeysResponse& response) {
+  const auto server = matrix::ServerName::Parse(request.server_name());
+  if (!server.ok()) return server.status();
+  if (*server == signer_.server_name()) {
+    const absl::Time now = clock_();
+    const auto own = ReadKeyDocument(signer_.KeyDocument(now + kOwnKeysValid), *server, now);
+    if (!own.ok()) return own.status();
+    Fill(*own, response);
+    return absl::OkStatus();
+  }
+  const KeyQuery query{*server, {request.key_ids().begin(), request.key_ids().end()}, KeyUse::kEvent, kOperator};
+  const auto known = key_ring_.Wait(query, call.deadline);
+  if (!known.ok()) return known.status();
+  Fill((*known)->keys, response);
   return absl::OkStatus();
 }
 

@@ -76,7 +76,7 @@ class RunningGateway : public Gateway {
         author_(signer_, *store_, *validator_, absl::Now),
         workers_(static_cast<std::size_t>(config.workers), static_cast<std::size_t>(config.queue_limit)),
         admin_workers_(kAdminThreads, kAdminQueue),
-        admin_service_(name, author_, admin_workers_),
+        admin_service_(signer_, author_, key_ring_, absl::Now, admin_workers_),
         router_(Routes(), peer_auth_, config.rate_limits ? &addresses_ : nullptr,
                 config.rate_limits ? &origins_ : nullptr, workers_, absl::Now, metrics_,
                 {.request_timeout = config.request_timeout, .client_address_header = config.client_address_header}) {}

@@ -140,7 +140,8 @@ class Admin : public testing::Test {
  protected:
   Admin()
       : author_(rig_.signer_, rig_.store_, rig_.validator_, [this] { return rig_.clock_.now(); }),
-        service_(*matrix::ServerName::Parse(kOurName), author_, workers_),
+        service_(
+            rig_.signer_, author_, rig_.key_ring_, [this] { return rig_.clock_.now(); }, workers_),
         host_(Serve(service_)),
         stub_(v1::Admin::NewStub(Channel(*host_))) {
     rig_.store_.on_create = [](const auto&) { return absl::OkStatus(); };
@@ -180,6 +181,26 @@ TEST_F(Admin, CreatesRooms) {
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(response.room_id(), "!" + response.events(0).event_id().substr(1));
   EXPECT_EQ(response.events(response.events_size() - 1).type(), "m.room.name");
+}
+
+TEST_F(Admin, FindsTheKeysOfServersAndItsOwn) {
+  const auto find = [&](std::string_view server, v1::FindServerKeysResponse& response) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    v1::FindServerKeysRequest request;
+    request.set_server_name(std::string(server));
+    request.add_key_ids("ed25519:r1");
+    return ReasonFrom(stub_->FindServerKeys(&context, request, &response));
+  };
+  v1::FindServerKeysResponse own, theirs, none;
+  EXPECT_EQ(find(kOurName, own), Reason::kNone);
+  ASSERT_EQ(own.keys_size(), 2);
+  EXPECT_EQ(own.keys(0).public_key().size(), matrix::kPublicKeyBytes);
+  EXPECT_EQ(find(kRemoteName, theirs), Reason::kNone);
+  ASSERT_GE(theirs.keys_size(), 1);
+  EXPECT_EQ(theirs.keys(0).key_id(), "ed25519:r1");
+  EXPECT_GT(theirs.valid_until_ms(), absl::ToUnixMillis(rig_.clock_.now()));
+  EXPECT_EQ(find("", none), Reason::kInvalidArgument);
 }
 
 TEST_F(Admin, SaysWhatIsWrong) {
