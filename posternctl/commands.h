@@ -18,8 +18,9 @@ inline constexpr int kExitUnreachable = 3;
 
 /// Options before the command, from flags or environment.
 struct GlobalOptions {
-  std::string gateway;  // POSTERN_GATEWAY
-  std::string store;    // POSTERN_STORE
+  std::string gateway;    // POSTERN_GATEWAY
+  std::string store;      // POSTERN_STORE
+  std::string validator;  // POSTERN_VALIDATOR
   std::string certificate_file;
   std::string key_file;
   std::string ca_file;
@@ -39,6 +40,8 @@ void AddKeyCommands(CLI::App& app, CommandLine& line);
 void AddRoomCommands(CLI::App& app, CommandLine& line);
 void AddMemberCommands(CLI::App& app, CommandLine& line);
 void AddEventCommands(CLI::App& app, CommandLine& line);
+void AddExplainCommand(CLI::App& app, CommandLine& line);
+void AddReplayCommand(CLI::App& app, CommandLine& line);
 void AddLeaveCommand(CLI::App& app, CommandLine& line);
 
 }  // namespace postern::posternctl

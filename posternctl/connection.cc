@@ -56,6 +56,12 @@ absl::StatusOr<std::unique_ptr<store::v1::Store::Stub>> OpenStore(const GlobalOp
   return store::v1::Store::NewStub(*channel);
 }
 
+absl::StatusOr<std::unique_ptr<validator::v1::Validator::Stub>> OpenValidator(const GlobalOptions& global) {
+  const auto channel = Open(global, global.validator);
+  if (!channel.ok()) return channel.status();
+  return validator::v1::Validator::NewStub(*channel);
+}
+
 void Prepare(const GlobalOptions& global, grpc::ClientContext& context) {
   rpc::Prepare({.deadline = absl::Now() + absl::Seconds(global.timeout_seconds), .trace = telemetry::NewTrace()},
                context);

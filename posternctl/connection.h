@@ -1,4 +1,4 @@
-// The gateway's admin service and the store, as the commands reach them.
+// The gateway's admin service, the store and a validator, as the commands reach them.
 #pragma once
 
 #include <memory>
@@ -10,6 +10,7 @@
 #include "grpcpp/support/status.h"
 #include "postern/gateway/v1/admin.grpc.pb.h"
 #include "postern/store/v1/store.grpc.pb.h"
+#include "postern/validator/v1/validator.grpc.pb.h"
 #include "posternctl/commands.h"
 
 namespace postern::posternctl {
@@ -17,6 +18,7 @@ namespace postern::posternctl {
 /// INVALID_ARGUMENT without a Reason where the address is not loopback and nothing says how to trust it.
 absl::StatusOr<std::unique_ptr<gateway::v1::Admin::Stub>> OpenGateway(const GlobalOptions& global);
 absl::StatusOr<std::unique_ptr<store::v1::Store::Stub>> OpenStore(const GlobalOptions& global);
+absl::StatusOr<std::unique_ptr<validator::v1::Validator::Stub>> OpenValidator(const GlobalOptions& global);
 
 /// Sets the deadline and starts a trace.
 void Prepare(const GlobalOptions& global, grpc::ClientContext& context);
@@ -56,6 +58,17 @@ absl::StatusOr<Response> CallStore(const GlobalOptions& global,
   const auto stub = OpenStore(global);
   if (!stub.ok()) return stub.status();
   return Call(global, "store at " + global.store, **stub, method, request);
+}
+
+template <typename Request, typename Response>
+absl::StatusOr<Response> CallValidator(const GlobalOptions& global,
+                                       grpc::Status (validator::v1::Validator::Stub::*method)(grpc::ClientContext*,
+                                                                                              const Request&,
+                                                                                              Response*),
+                                       const Request& request) {
+  const auto stub = OpenValidator(global);
+  if (!stub.ok()) return stub.status();
+  return Call(global, "validator at " + global.validator, **stub, method, request);
 }
 
 }  // namespace postern::posternctl

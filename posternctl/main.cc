@@ -16,12 +16,13 @@ examples:
   posternctl leave --as @bob:localhost:8448 --key bob.key --to https://here.example '!room:here.example'
   posternctl --json member show '!room:here.example' @bob:there.example
   posternctl explain '$event'
+  posternctl replay --since 24h --validator 127.0.0.1:7111
 
 exit status:
   0  done
-  1  refused: by the room's rules, by the server, or there is no such thing; the answer says why
+  1  refused: by the room's rules, by the server, or there is no such thing; the answer says why. Of replay: differences
   2  the command line is wrong
-  3  no answer: gateway, store or the other server cannot be reached just now)";
+  3  no answer: gateway, store, validator or the other server cannot be reached just now)";
 
 void AddGlobalOptions(CLI::App& app, postern::posternctl::GlobalOptions& global) {
   app.add_option("--gateway", global.gateway, "the gateway's admin address, or several with commas")
@@ -30,6 +31,9 @@ void AddGlobalOptions(CLI::App& app, postern::posternctl::GlobalOptions& global)
   app.add_option("--store", global.store, "the store's address, or several with commas")
       ->envname("POSTERN_STORE")
       ->default_str("127.0.0.1:7102");
+  app.add_option("--validator", global.validator, "a validator's address, or several with commas")
+      ->envname("POSTERN_VALIDATOR")
+      ->default_str("127.0.0.1:7101");
   app.add_flag("--json", global.json, "one JSON value on standard output, for scripts");
   app.add_option("--timeout", global.timeout_seconds, "seconds before a call is given up")
       ->check(CLI::Range(1, 3600))
@@ -50,8 +54,11 @@ int main(int argc, char** argv) {
   posternctl::CommandLine line;
   line.global.gateway = "127.0.0.1:7103";
   line.global.store = "127.0.0.1:7102";
+  line.global.validator = "127.0.0.1:7101";
 
-  CLI::App app("Speaks to a Postern: to its gateway to change rooms, to its store to look at them.", "posternctl");
+  CLI::App app(
+      "Speaks to a Postern: to its gateway to change rooms, to its store to look at them, to a validator to judge.",
+      "posternctl");
   app.set_version_flag("--version", "posternctl " POSTERN_VERSION);
   app.footer(kFooter);
   app.require_subcommand(1);
@@ -61,6 +68,8 @@ int main(int argc, char** argv) {
   posternctl::AddRoomCommands(app, line);
   posternctl::AddMemberCommands(app, line);
   posternctl::AddEventCommands(app, line);
+  posternctl::AddExplainCommand(app, line);
+  posternctl::AddReplayCommand(app, line);
   posternctl::AddLeaveCommand(app, line);
 
   try {

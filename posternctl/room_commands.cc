@@ -2,15 +2,14 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <memory>
 
 #include "matrix/canonical_json.h"
 #include "matrix/refusal.h"
 #include "posternctl/commands.h"
 #include "posternctl/connection.h"
+#include "posternctl/input_file.h"
 #include "posternctl/report.h"
 
 namespace postern::posternctl {
@@ -36,14 +35,6 @@ struct RoomOptions {
   std::string content;
   gateway::v1::SeedRequest seed;
 };
-
-absl::StatusOr<std::string> ReadWhole(const std::string& path) {
-  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) return Refuse(Reason::kInvalidArgument, fmt::format("{}: cannot be read", path));
-  return text;
-}
 
 // [{"type": …, "state_key": …, "content": {…}}, …]
 absl::Status ReadStateFile(const std::string& path, gateway::v1::CreateRoomRequest& request) {
