@@ -42,10 +42,30 @@ bool AreUserLevels(const Json& users, const RoomRules& rules) {
   return true;
 }
 
+bool IsBeyondDouble(const Json& value, const RoomRules& rules) {
+  return value.AsOddNumber() && !ReadPowerLevel(value, rules);
+}
+
+/// Before version 10 named levels and those of `events` and `notifications` may be anything but numbers beyond a double
+/// (room version 1, "m.room.power_levels events accept values as floats").
+RuleResult CheckNumbers(const JsonObject& content, const RoomRules& rules) {
+  for (const std::string_view name : kNamedLevels) {
+    const Json* value = content.Find(name);
+    if (value && IsBeyondDouble(*value, rules)) return RefusedBy(AuthRule::kLevelNotInteger, rules, name);
+  }
+  for (const std::string_view name : {"events", "notifications"}) {
+    for (const JsonMember& entry : EntriesOf(content, name)) {
+      if (IsBeyondDouble(entry.value, rules)) return RefusedBy(AuthRule::kLevelsNotIntegers, rules, name);
+    }
+  }
+  return {};
+}
+
 /// The rules on the event's own shape; allowed if none refuses.
 RuleResult CheckShape(const Event& event, const Event& create) {
   const RoomRules& rules = event.rules();
   const JsonObject& content = event.content();
+  if (auto result = CheckNumbers(content, rules); !result.allowed()) return result;
   if (rules.integer_power_levels) {
     for (const std::string_view name : kNamedLevels) {
       const Json* value = content.Find(name);

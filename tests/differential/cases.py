@@ -50,7 +50,7 @@ class Case:
         try:
             return self._reference_answer()
         except Exception as problem:  # whatever it is, it is no answer
-            self.broke = f"{type(problem).__name__}: {problem}"
+            self.broke = f"{type(problem).__name__}: {str(problem).partition(chr(10))[0]}"
             return None
 
     def line(self, case_id):

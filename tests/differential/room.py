@@ -194,7 +194,7 @@ class Room:
         """Whether state resolution can walk over it: a state event or message whose auth events are of this room."""
         keys = [entry.key for entry in cited]
         of_room = all(entry.id in self.events for entry in cited) and len(set(keys)) == len(keys)
-        complete = self.version == "12" or CREATE in keys
+        complete = (CREATE in keys) == (self.version != "12")
         content = event.fields["content"]
         member = event.fields["type"] != "m.room.member" or (
             event.key is not None and isinstance(content.get("membership"), str) and "third_party_invite" not in content)

@@ -50,6 +50,8 @@ def level(rng, version):
     if int(version) < 10:
         if odd < 0.06:
             return rng.choice([str(value), f" {value} ", f"+{abs(value)}", f"0{abs(value)}"])
+        if odd < 0.09 and int(version) < 6:
+            return rng.choice([value + 0.5, value - 0.001, 1e2, 2.5e-3])
     elif odd < 0.02:
         return rng.choice([str(value), None, True, [value]])
     if odd > 0.99:

@@ -163,5 +163,18 @@ TEST_P(ChangingLevels, IsBoundedByOnesOwn) {
   EXPECT_EQ(result.allowed() ? "" : result.rule, c.refused) << result.rule << ": " << result.text;
 }
 
+TEST(FirstPowerLevels, MayNotHoldNumbersBeyondADouble) {
+  const TestRoom room = RoomBuilder("5").NoPowerLevels().Build();
+  for (const auto& [content, allowed] : {std::pair{R"({"ban":1e300})", true},
+                                         {R"({"ban":1e999})", false},
+                                         {R"({"events":{"m.room.name":-1e999}})", false},
+                                         {R"({"notifications":{"room":1e999}})", false},
+                                         {R"({"users":{"@ann:b.example":1e999}})", false}}) {
+    const Event levels = room.Mint(
+        {.type = "m.room.power_levels", .state_key = "", .sender = room.creator(), .content = Object(content)});
+    EXPECT_EQ(CheckAuthRules(levels, room.state()).allowed(), allowed) << content;
+  }
+}
+
 }  // namespace
 }  // namespace postern::matrix
