@@ -1,4 +1,4 @@
-// What docs/decisions/0006 decides, where the specification can be read in two ways or the peers differ from it.
+// What docs/decisions/0007 decides, where the specification can be read in two ways or the peers differ from it.
 #include <gtest/gtest.h>
 
 #include <deque>
