@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "http/ip_address.h"
+#include "http/address_policy.h"
+#include "http/http_url.h"
+#include "matrix/refusal.h"
 
 namespace postern::http {
 namespace {
@@ -30,7 +32,8 @@ using List = std::unique_ptr<curl_slist, ListCleanup>;
 
 // One request under way, as libcurl's callbacks see it.
 struct Exchange {
-  const ClientOptions& options;
+  const AddressPolicy& policy;
+  std::size_t limit_bytes;
   Response response;
   std::size_t header_bytes = 0;
   bool too_large = false;
@@ -39,7 +42,7 @@ struct Exchange {
 
 curl_socket_t OpenSocket(void* context, curlsocktype, curl_sockaddr* address) {
   auto& exchange = *static_cast<Exchange*>(context);
-  if (!exchange.options.allow_private_networks && !IsPublicAddress(address->addr)) {
+  if (!exchange.policy.Allows(address->addr)) {
     exchange.address_refused = true;
     return CURL_SOCKET_BAD;
   }
@@ -48,7 +51,7 @@ curl_socket_t OpenSocket(void* context, curlsocktype, curl_sockaddr* address) {
 
 std::size_t TakeBody(const char* data, std::size_t, std::size_t size, void* context) {
   auto& exchange = *static_cast<Exchange*>(context);
-  exchange.too_large = exchange.response.body.size() + size > exchange.options.response_limit_bytes;
+  exchange.too_large = exchange.response.body.size() + size > exchange.limit_bytes;
   if (exchange.too_large) return 0;
   exchange.response.body.append(data, size);
   return size;
@@ -92,10 +95,15 @@ void SetTransport(CURL* easy, const ClientOptions& options, Exchange& exchange) 
     curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());  // CAPATH stays the system's
 }
 
+long Milliseconds(absl::Duration time) {
+  return static_cast<long>(std::max<std::int64_t>(1, absl::ToInt64Milliseconds(time)));
+}
+
 void SetRequest(CURL* easy, const ClientRequest& request, const curl_slist* headers, Exchange& exchange) {
   curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
-                   static_cast<long>(std::max<std::int64_t>(1, absl::ToInt64Milliseconds(request.timeout))));
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, Milliseconds(request.timeout));
+  const bool is_split = request.connect_timeout > absl::ZeroDuration();
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, Milliseconds(is_split ? request.connect_timeout : request.timeout));
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
   if (!request.body.empty()) {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.data());
@@ -118,6 +126,15 @@ List ToList(const ClientRequest& request) {
   return list;
 }
 
+/// What CURLOPT_RESOLVE takes: for any name at the URL's port, these addresses. With the name itself there libcurl
+/// could look one up that it spells otherwise. An entry replaces that of an earlier request with the same handle.
+absl::StatusOr<List> ToResolved(const ClientRequest& request) {
+  if (request.addresses.empty()) return List();
+  const auto url = ParseUrl(request.url);
+  if (!url.ok()) return url.status();
+  return List(curl_slist_append(nullptr, fmt::format("*:{}:{}", url->port, fmt::join(request.addresses, ",")).c_str()));
+}
+
 bool HasLineBreak(const ClientRequest& request) {
   const auto breaks = [](const std::string& text) {
     return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos;
@@ -135,48 +152,61 @@ absl::Status NoAnswer(std::string_view why) {
 
 struct HttpClient::Impl {
   const ClientOptions options;
+  const AddressPolicy policy{options.allow_private_networks, options.allowed_networks};
   std::mutex mutex;
-  std::vector<Easy> idle;  // with the connections that they keep
+  // With the connections that they keep. Handles that were told addresses remember them: they are not for requests
+  // whose host is to be looked up.
+  std::vector<Easy> idle;
+  std::vector<Easy> idle_with_addresses;
 
-  Easy Take() {
+  std::vector<Easy>& IdleFor(const ClientRequest& request) {
+    return request.addresses.empty() ? idle : idle_with_addresses;
+  }
+
+  Easy Take(const ClientRequest& request) {
     {
       const std::lock_guard lock(mutex);
-      if (!idle.empty()) {
-        Easy easy = std::move(idle.back());
-        idle.pop_back();
+      if (std::vector<Easy>& handles = IdleFor(request); !handles.empty()) {
+        Easy easy = std::move(handles.back());
+        handles.pop_back();
         return easy;
       }
     }
     return Easy(curl_easy_init());
   }
 
-  void GiveBack(Easy easy) {
+  void GiveBack(const ClientRequest& request, Easy easy) {
     curl_easy_reset(easy.get());  // options only: its connections stay
     const std::lock_guard lock(mutex);
-    if (idle.size() < kMostIdleHandles) idle.push_back(std::move(easy));
+    if (std::vector<Easy>& handles = IdleFor(request); handles.size() < kMostIdleHandles) {
+      handles.push_back(std::move(easy));
+    }
   }
 };
 
 HttpClient::HttpClient(ClientOptions options) {
   static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-  impl_.reset(new Impl{std::move(options), {}, {}});
+  impl_.reset(new Impl{.options = std::move(options), .mutex = {}, .idle = {}, .idle_with_addresses = {}});
 }
 
 HttpClient::~HttpClient() = default;
 
 absl::StatusOr<Response> HttpClient::Send(const ClientRequest& request) {
   if (HasLineBreak(request)) return NoAnswer("a line break in the request");
-  Easy easy = impl_->Take();
-  if (!easy) return NoAnswer("libcurl cannot start");
-  Exchange exchange{impl_->options, {}, 0, false, false};
+  Exchange exchange{impl_->policy, impl_->options.response_limit_bytes, {}, 0, false, false};
   const List headers = ToList(request);
+  const auto resolved = ToResolved(request);
+  if (!resolved.ok()) return NoAnswer(matrix::DetailOf(resolved.status()));
+  Easy easy = impl_->Take(request);
+  if (!easy) return NoAnswer("libcurl cannot start");
   SetTransport(easy.get(), impl_->options, exchange);
   SetRequest(easy.get(), request, headers.get(), exchange);
+  curl_easy_setopt(easy.get(), CURLOPT_RESOLVE, resolved->get());
   const CURLcode outcome = curl_easy_perform(easy.get());
   long status = 0;
   curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
-  impl_->GiveBack(std::move(easy));
+  impl_->GiveBack(request, std::move(easy));
   if (exchange.address_refused && outcome != CURLE_OK) return NoAnswer("the address is not a public one");
   if (exchange.too_large) return NoAnswer("the answer is too large");
   if (outcome != CURLE_OK) return NoAnswer(curl_easy_strerror(outcome));

@@ -5,9 +5,11 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "http/address_policy.h"
 #include "http/http_message.h"
 
 namespace postern::http {
@@ -15,6 +17,8 @@ namespace postern::http {
 struct ClientOptions {
   /// Let connections to private, loopback and link-local addresses pass.
   bool allow_private_networks = false;
+  /// Networks that may be connected to although they are not public.
+  std::vector<IpNetwork> allowed_networks{};
   /// Believe any certificate; for tests.
   bool insecure_tls = false;
   /// PEM file of additional authorities; empty: the system's.
@@ -28,6 +32,12 @@ struct ClientRequest {
   Headers headers{};
   std::string body{};
   absl::Duration timeout = absl::Seconds(10);
+  /// IP literals to connect to, one after the other until one answers; the URL's host is then only what the certificate
+  /// must be for. Empty: the system looks the host up. Each is checked before connecting either way. A connection that
+  /// is still open under that host and port is used again.
+  std::vector<std::string> addresses{};
+  /// How much of `timeout` connecting may take, TLS included; zero: all of it.
+  absl::Duration connect_timeout{};
 };
 
 /// Thread-safe.

@@ -1,6 +1,7 @@
 // What the client will not do: reach private addresses, follow, read without end, wait without end.
 #include "http/http_client.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -59,6 +60,37 @@ TEST_F(HttpClientTest, RefusesPrivateAddresses) {
   EXPECT_EQ(response.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_FALSE(client.Send({.url = "http://localhost:" + std::to_string(listener_->port()) + "/a"}).ok());
   EXPECT_FALSE(client.Send({.url = "http://[::ffff:127.0.0.1]:" + std::to_string(listener_->port()) + "/a"}).ok());
+  EXPECT_TRUE(handler_.seen().empty());
+}
+
+TEST_F(HttpClientTest, ReachesThePrivateNetworksThatAreListed) {
+  HttpClient listed({.allowed_networks = {*IpNetwork::Parse("127.0.0.1")}});
+  EXPECT_TRUE(listed.Send({.url = Url("/a")}).ok());
+  HttpClient other({.allowed_networks = {*IpNetwork::Parse("127.0.0.2/31"), *IpNetwork::Parse("::1")}});
+  EXPECT_FALSE(other.Send({.url = Url("/a")}).ok());
+}
+
+TEST_F(HttpClientTest, ConnectsToTheAddressesItIsGivenAndLooksNothingUp) {
+  HttpClient client({.allow_private_networks = true});
+  const std::string port = std::to_string(listener_->port());
+  for (const char* host : {"no-such-name.invalid", "NO-SUCH-NAME.invalid.", "[2606:4700::1111]"}) {
+    const auto response = client.Send({.url = fmt::format("http://{}:{}/a", host, port), .addresses = {"127.0.0.1"}});
+    EXPECT_TRUE(response.ok()) << host << ": " << response.status();
+  }
+  // Neither what an earlier request was given, nor what the system has for the name.
+  EXPECT_FALSE(client.Send({.url = "http://localhost:" + port + "/a", .addresses = {"127.0.0.9"}}).ok());
+  EXPECT_FALSE(client.Send({.url = "http://no-such-name.invalid:" + port + "/a"}).ok());  // looked up, now
+  EXPECT_TRUE(
+      client.Send({.url = "http://other.invalid:" + port + "/a", .addresses = {"127.0.0.9", "127.0.0.1"}}).ok());
+}
+
+TEST_F(HttpClientTest, ChecksTheAddressesItIsGiven) {
+  // As when a name was looked up once, checked, and another answer is used: connecting has the last word.
+  HttpClient client({.allowed_networks = {*IpNetwork::Parse("127.0.0.2")}});
+  const std::string url = "http://rebound.example:" + std::to_string(listener_->port()) + "/a";
+  for (const char* address : {"127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0"}) {
+    EXPECT_FALSE(client.Send({.url = url, .addresses = {address}}).ok()) << address;
+  }
   EXPECT_TRUE(handler_.seen().empty());
 }
 
