@@ -44,6 +44,31 @@ bool IsLoopback(const std::string& listen) {
   return false;
 }
 
+/// Networks as they are written in the settings.
+absl::StatusOr<std::vector<http::IpNetwork>> ReadNetworks(const std::vector<std::string>& texts) {
+  std::vector<http::IpNetwork> networks;
+  for (const std::string& text : texts) {
+    auto network = http::IpNetwork::Parse(text);
+    if (!network.ok()) return network.status();
+    networks.push_back(*network);
+  }
+  return networks;
+}
+
+absl::Status CheckReach(const GatewayConfig& config, const std::vector<std::string>& networks) {
+  if (const auto read = ReadNetworks(networks); !read.ok()) {
+    return Refuse(Reason::kInvalidArgument, fmt::format("allowed_networks: {}", matrix::DetailOf(read.status())));
+  }
+  for (const std::string& server : config.dns_servers) {
+    // The grammar of a server name that is an IP literal is that of an address with a port, too.
+    const auto address = matrix::ServerName::Parse(server);
+    if (address.ok() && address->IsIpLiteral()) continue;
+    return Refuse(Reason::kInvalidArgument,
+                  fmt::format("dns_servers: expected addresses as 192.0.2.53 or [2001:db8::53]:53, not '{}'", server));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Check(const GatewayConfig& config) {
   if (config.server_name.empty()) return Refuse(Reason::kInvalidArgument, "server_name: expected this server's name");
   if (!matrix::ServerName::Parse(config.server_name).ok()) {
@@ -80,6 +105,16 @@ void DeclareServing(Settings& settings, GatewayConfig& config) {
   settings.Text("log_level", &config.log_level, "debug, info, warning or error");
 }
 
+void DeclareReach(Settings& settings, GatewayConfig& config, std::vector<std::string>& networks) {
+  settings.Flag("allow_private_networks", &config.allow_private_networks,
+                "let connections to other servers go to private and loopback addresses; for tests");
+  settings.List("allowed_networks", &networks,
+                "networks of other servers that may be reached although they are not public, e.g. 10.20.0.0/16");
+  settings.List(
+      "dns_servers", &config.dns_servers,
+      "DNS servers that are asked for other servers, e.g. 192.0.2.53 or [2001:db8::53]:53; empty: the system's");
+}
+
 void DeclareTrust(Settings& settings, GatewayConfig& config) {
   settings.Text("signing_key_file", &config.signing_key_file,
                 "this server's keys, a line each: ed25519 a_AbCd <seed>; the first signs, all are published");
@@ -92,8 +127,6 @@ void DeclareTrust(Settings& settings, GatewayConfig& config) {
                 "PEM certificate for the other services");
   settings.Text("key_file", &config.between_services.key_file, "PEM key of that certificate");
   settings.Text("ca_file", &config.between_services.ca_file, "PEM of who may speak to this service");
-  settings.Flag("allow_private_networks", &config.allow_private_networks,
-                "let connections to other servers go to private and loopback addresses; for tests");
   settings.Flag("insecure_federation_tls", &config.insecure_federation_tls,
                 "believe any certificate of another server; for tests");
   settings.Text("federation_ca_file", &config.federation_ca_file,
@@ -127,11 +160,17 @@ configuration::Start ReadConfig(int argc, const char* const* argv, GatewayConfig
   FederationLimits limits;
   DeclareServing(settings, config);
   DeclareTrust(settings, config);
+  std::vector<std::string> networks;
+  DeclareReach(settings, config, networks);
   DeclareLimits(settings, config, limits);
-  settings.Check([&config] { return Check(config); });
+  settings.Check([&] {
+    const absl::Status status = Check(config);
+    return status.ok() ? CheckReach(config, networks) : status;
+  });
   const configuration::Start start = settings.Read(argc, argv);
   config.rc_federation.limits.window_size = absl::Milliseconds(limits.window_size);
   config.rc_federation.limits.sleep_delay = absl::Milliseconds(limits.sleep_delay);
+  if (auto read = ReadNetworks(networks); read.ok()) config.allowed_networks = std::move(*read);
   for (const auto& [name, own] : limits.origins) {
     config.rc_federation.of_origin.emplace(name, OwnLimitsOf(config.rc_federation.limits, own));
   }

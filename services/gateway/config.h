@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "configuration/settings.h"
+#include "http/address_policy.h"
 #include "rpc/transport_security.h"
 #include "services/gateway/rate_limit.h"
 
@@ -30,6 +31,8 @@ struct GatewayConfig {
   rpc::TransportSecurity between_services;
 
   bool allow_private_networks = false;
+  std::vector<http::IpNetwork> allowed_networks;
+  std::vector<std::string> dns_servers;
   bool insecure_federation_tls = false;
   std::string federation_ca_file;
 

@@ -21,16 +21,12 @@ http::ClientOptions Bounded(http::ClientOptions options) {
 
 }  // namespace
 
-FederationClient::FederationClient(http::ClientOptions options) : http_(Bounded(std::move(options))) {}
+FederationClient::FederationClient(ServerDiscovery& discovery, http::ClientOptions options)
+    : discovery_(discovery), http_(Bounded(std::move(options))) {}
 
 absl::StatusOr<matrix::ServerKeys> FederationClient::FetchKeys(const matrix::ServerName& server,
                                                                absl::Duration timeout) {
-  const ServerLocation location = Locate(server);
-  const auto response = http_.Send({.method = "GET",
-                                    .url = location.url + "/_matrix/key/v2/server",
-                                    .headers = {{"Host", location.host}},
-                                    .body = {},
-                                    .timeout = timeout});
+  const auto response = Get(server, "/_matrix/key/v2/server", absl::Now() + timeout);
   if (!response.ok()) {
     return matrix::Refuse(matrix::Reason::kOriginKeyUnavailable, matrix::DetailOf(response.status()));
   }
@@ -39,6 +35,30 @@ absl::StatusOr<matrix::ServerKeys> FederationClient::FetchKeys(const matrix::Ser
                           fmt::format("{} answered {} for its keys", server.text(), response->status));
   }
   return ReadKeyDocument(response->body, server, absl::Now());
+}
+
+absl::StatusOr<http::Response> FederationClient::Get(const matrix::ServerName& server, std::string_view target,
+                                                     absl::Time deadline) {
+  const auto location = discovery_.Locate(server, deadline);
+  if (!location.ok()) return location.status();
+  absl::Status why = absl::UnavailableError("no time was left to connect");
+  for (std::size_t tried = 0; tried < location->endpoints.size(); ++tried) {
+    const ServerEndpoint& endpoint = location->endpoints[tried];
+    const absl::Duration left = deadline - absl::Now();
+    if (left <= absl::ZeroDuration()) break;
+    const auto still_to_try = static_cast<std::int64_t>(location->endpoints.size() - tried);
+    auto response =
+        http_.Send({.method = "GET",
+                    .url = fmt::format("https://{}:{}{}", location->certificate_host, endpoint.port, target),
+                    .headers = {{"Host", location->host_header}},
+                    .body = {},
+                    .timeout = left,
+                    .addresses = endpoint.addresses,
+                    .connect_timeout = left / still_to_try});
+    if (response.ok()) return response;
+    why = response.status();
+  }
+  return why;
 }
 
 }  // namespace postern::gateway

@@ -9,6 +9,8 @@
 
 namespace postern::gateway {
 
+class ServerDiscovery;
+
 /// Where the key ring gets keys that it does not have.
 class KeySource {
  public:
@@ -20,11 +22,16 @@ class KeySource {
 /// Thread-safe.
 class FederationClient : public KeySource {
  public:
-  explicit FederationClient(http::ClientOptions options);
+  FederationClient(ServerDiscovery& discovery, http::ClientOptions options);
 
   absl::StatusOr<matrix::ServerKeys> FetchKeys(const matrix::ServerName& server, absl::Duration timeout) override;
 
  private:
+  /// What `server` answers to a GET of `target`, wherever it is served. Its endpoints are tried in turn until one can
+  /// be spoken to. kUnavailable says why none could.
+  absl::StatusOr<http::Response> Get(const matrix::ServerName& server, std::string_view target, absl::Time deadline);
+
+  ServerDiscovery& discovery_;
   http::HttpClient http_;
 };
 

@@ -16,6 +16,7 @@
 #include "rpc/server_host.h"
 #include "rpc/worker_pool.h"
 #include "services/gateway/admin_service.h"
+#include "services/gateway/dns_resolver.h"
 #include "services/gateway/event_signer.h"
 #include "services/gateway/federation_client.h"
 #include "services/gateway/http_router.h"
@@ -23,11 +24,14 @@
 #include "services/gateway/key_route.h"
 #include "services/gateway/leave_route.h"
 #include "services/gateway/make_leave_route.h"
+#include "services/gateway/peer_addresses.h"
 #include "services/gateway/peer_auth.h"
 #include "services/gateway/peer_health.h"
 #include "services/gateway/rate_limit.h"
 #include "services/gateway/room_author.h"
+#include "services/gateway/server_discovery.h"
 #include "services/gateway/version_route.h"
+#include "services/gateway/well_known.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
 
@@ -50,6 +54,13 @@ struct Peers {
   std::shared_ptr<grpc::Channel> validator;
 };
 
+http::ClientOptions ToOthers(const GatewayConfig& config) {
+  return {.allow_private_networks = config.allow_private_networks,
+          .allowed_networks = config.allowed_networks,
+          .insecure_tls = config.insecure_federation_tls,
+          .ca_file = config.federation_ca_file};
+}
+
 /// Members are in the order in which they need each other; they end in the reverse one.
 class RunningGateway : public Gateway {
  public:
@@ -58,9 +69,11 @@ class RunningGateway : public Gateway {
         signer_(name, std::move(keys)),
         store_(MakeGrpcStoreClient(peers.store, metrics_)),
         validator_(MakeGrpcValidatorClient(peers.validator, metrics_)),
-        federation_({.allow_private_networks = config.allow_private_networks,
-                     .insecure_tls = config.insecure_federation_tls,
-                     .ca_file = config.federation_ca_file}),
+        dns_({.servers = config.dns_servers}),
+        peer_addresses_(dns_, {config.allow_private_networks, config.allowed_networks}),
+        well_known_(peer_addresses_, ToOthers(config), {}, absl::Now, FairChance(), metrics_),
+        discovery_(dns_, peer_addresses_, well_known_, {}, absl::Now, FairChance(), metrics_),
+        federation_(discovery_, ToOthers(config)),
         health_({{"store", peers.store}, {"validator", peers.validator}}),
         fetchers_(kKeyFetchThreads, kKeyFetchQueue),
         key_ring_(*store_, federation_, fetchers_, absl::Now, metrics_),
@@ -158,6 +171,10 @@ class RunningGateway : public Gateway {
   const EventSigner signer_;
   const std::unique_ptr<StoreClient> store_;
   const std::unique_ptr<ValidatorClient> validator_;
+  DnsResolver dns_;
+  PeerAddresses peer_addresses_;
+  WellKnown well_known_;
+  ServerDiscovery discovery_;
   FederationClient federation_;
   PeerHealth health_;
   rpc::WorkerPool fetchers_;

@@ -17,13 +17,12 @@
 #include "matrix/signature.h"
 #include "rpc/call_context.h"
 #include "rpc/worker_pool.h"
+#include "services/gateway/clock.h"
 #include "services/gateway/federation_client.h"
 #include "services/gateway/store_client.h"
 #include "telemetry/metrics.h"
 
 namespace postern::gateway {
-
-using Clock = std::function<absl::Time()>;
 
 /// What is known of one server's keys.
 struct KnownKeys {

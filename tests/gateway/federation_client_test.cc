@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "matrix/refusal.h"
+#include "services/gateway/server_discovery.h"
 #include "tests/gateway/key_endpoint.h"
 
 namespace postern::gateway {
@@ -13,7 +14,11 @@ namespace {
 class FederationClientTest : public testing::Test {
  protected:
   absl::StatusOr<matrix::ServerKeys> Fetch(http::ClientOptions options) {
-    FederationClient client(std::move(options));
+    const DnsResolver dns({});  // not asked: the endpoint's name is an IP literal
+    const PeerAddresses addresses(dns, {.allow_private_networks = options.allow_private_networks});
+    WellKnown well_known(addresses, options, {}, absl::Now, FairChance(), metrics_);
+    ServerDiscovery discovery(dns, addresses, well_known, {}, absl::Now, FairChance(), metrics_);
+    FederationClient client(discovery, std::move(options));
     return client.FetchKeys(*matrix::ServerName::Parse(endpoint_.name()), absl::Seconds(10));
   }
   http::ClientOptions Trusting() const {
@@ -23,6 +28,7 @@ class FederationClientTest : public testing::Test {
     return options;
   }
 
+  telemetry::Metrics metrics_;
   KeyEndpoint endpoint_;
 };
 

@@ -1,5 +1,6 @@
 // The gateway as its process runs it, on real sockets: the fake store and the validator behind gRPC, the remote
 // server's keys behind TLS.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -9,6 +10,7 @@
 
 #include "http/http_client.h"
 #include "matrix/base64.h"
+#include "matrix/canonical_json.h"
 #include "matrix/event_id.h"
 #include "postern/gateway/v1/admin.grpc.pb.h"
 #include "rpc/channel.h"
@@ -17,6 +19,8 @@
 #include "services/store/store_service.h"
 #include "services/validator/validator_service.h"
 #include "tests/gateway/key_endpoint.h"
+#include "tests/gateway/played_dns.h"
+#include "tests/gateway/tls_host.h"
 #include "tests/support/fake_store.h"
 
 namespace postern::gateway {
@@ -140,6 +144,31 @@ TEST_F(WholeGateway, ServesALeaveFromAdminCallToCommit) {
     EXPECT_EQ(v1_again.body, "[200,{}]");
   }
   EXPECT_THAT(Operate("/metrics").body, testing::HasSubstr("postern_gateway_rpc_seconds"));
+}
+
+TEST_F(WholeGateway, FindsTheKeysOfAServerThatDnsLeadsTo) {
+  const RemoteServer remote("found.example");
+  PlayedDns dns;
+  TlsHost host("127.0.0.2", remote.name());
+  host.Answer(
+      {.status = 200, .headers = {}, .body = matrix::CanonicalJson(remote.KeyDocument(absl::Now() + absl::Hours(1)))});
+  dns.Set("_matrix-fed._tcp.found.example", "SRV", fmt::format(R"([[1, 1, {}, "target.example"]])", host.port()));
+  dns.Set("target.example", "A", R"(["127.0.0.2"])");
+  config_.allow_private_networks = false;
+  config_.dns_servers = {dns.address()};
+  config_.federation_ca_file = config_.signing_key_file + ".crt";
+  std::ofstream(config_.federation_ca_file) << host.certificate();
+  const http::Request request =
+      remote.Request("GET", "/_matrix/federation/v1/make_leave/%21a%3Ab/%40c%3Afound.example", nullptr);
+  Start();
+  EXPECT_EQ(Federate(request).status, 401);  // its address is a private one
+  client_.emplace(Loopback());               // without the connections to the gateway that ends
+  gateway_ = nullptr;
+  config_.allowed_networks = {*http::IpNetwork::Parse("127.0.0.2/32")};
+  Start();
+  EXPECT_EQ(Federate(request).status, 404);  // it is who it says, and asks for a room that is not there
+  EXPECT_EQ(host.seen().size(), 1U);
+  std::remove(config_.federation_ca_file.c_str());
 }
 
 TEST_F(WholeGateway, IsReadyOnlyWhileStoreAndValidatorServe) {

@@ -1,0 +1,33 @@
+#include "services/gateway/recent_names.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace postern::gateway {
+namespace {
+
+TEST(Names, AreForgottenOnceTooManyAreKnownTheLongestUnusedFirst) {
+  RecentNames<int> names(2);
+  names.Put("a", 1);
+  names.Put("b", 2);
+  ASSERT_NE(names.Find("a"), nullptr);  // used: b is now the older one
+  names.Put("c", 3);
+  EXPECT_EQ(names.size(), 2U);
+  EXPECT_EQ(names.Find("b"), nullptr);
+  ASSERT_NE(names.Find("a"), nullptr);
+  EXPECT_EQ(*names.Find("c"), 3);
+}
+
+TEST(Names, AreReplacedInPlace) {
+  RecentNames<int> names(2);
+  names.Put("a", 1);
+  names.Put("b", 2);
+  names.Put("a", 3);
+  EXPECT_EQ(names.size(), 2U);
+  EXPECT_EQ(*names.Find("a"), 3);
+  EXPECT_EQ(*names.Find("b"), 2);
+}
+
+}  // namespace
+}  // namespace postern::gateway
