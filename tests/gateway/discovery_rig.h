@@ -60,7 +60,7 @@ class DiscoveryRig {
   };
   Parts& parts();
 
-  PlayedDns dns_;
+  PlayedDns& dns_ = PlayedDns::Emptied();
   const std::string ca_file_;
   std::atomic<std::int64_t> passed_seconds_ = 0;
   telemetry::Metrics metrics_;

@@ -31,7 +31,7 @@ class Dns : public testing::Test {
     return resolver_.FindServices(name, absl::Now() + absl::Seconds(20));
   }
 
-  PlayedDns dns_;
+  PlayedDns& dns_ = PlayedDns::Emptied();
   DnsResolver resolver_{{.servers = {dns_.address()}, .first_wait = absl::Seconds(5), .longest = absl::Seconds(20)}};
   /// For servers that do not answer.
   DnsResolver hasty_{

@@ -24,6 +24,12 @@ std::string ReadLine(std::FILE* stream) {
 
 }  // namespace
 
+PlayedDns& PlayedDns::Emptied() {
+  static PlayedDns dns;
+  dns.Tell(R"({"forget": true})");
+  return dns;
+}
+
 PlayedDns::PlayedDns() {
   std::array<int, 2> commands{}, replies{};
   EXPECT_EQ(pipe2(commands.data(), O_CLOEXEC), 0);

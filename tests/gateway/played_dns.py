@@ -8,6 +8,7 @@ Prints its port. Then a JSON object a line on standard input, and an answer a li
   {"name": "a.example", "type": "A", "silent": true}
   {"name": "a.example", "type": "A", "answers": [["192.0.2.1"]], "only_by_tcp": true}
   {"asked": true}                                   answers ["A a.example", …] and forgets them
+  {"forget": true}                                  everything, once all questions before it are answered
 Ends when its standard input does. A name with nothing below it and no record does not exist; CNAMEs are followed, as a
 resolver that recurses does.
 """
@@ -32,6 +33,11 @@ class Zone:
     def set(self, command):
         with self.lock:
             self.sets[(command["name"].lower(), command["type"])] = command
+
+    def clear(self):
+        with self.lock:
+            self.sets = {}
+            self.asked = []
 
     def forget_asked(self):
         with self.lock:
@@ -131,6 +137,13 @@ def serve_tcp(zone, server):
         threading.Thread(target=serve_connection, args=(zone, connection), daemon=True).start()
 
 
+def await_questions(port):
+    """Until what was sent by UDP before has been read: the socket keeps the order."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.sendto(struct.pack("!HHHHHH", 1, 0x0100, 1, 0, 0, 0) + encode_name("last") + b"\0\1\0\1", ("127.0.0.1", port))
+        asker.recv(4096)
+
+
 def bind_both():
     """A UDP and a TCP socket on one free port."""
     while True:
@@ -152,7 +165,13 @@ def main():
     print(udp.getsockname()[1], flush=True)
     for line in sys.stdin:
         command = json.loads(line)
-        reply = zone.forget_asked() if "asked" in command else zone.set(command)
+        if "forget" in command:
+            await_questions(udp.getsockname()[1])
+            reply = zone.clear()
+        elif "asked" in command:
+            reply = zone.forget_asked()
+        else:
+            reply = zone.set(command)
         print(json.dumps(reply), flush=True)
 
 
