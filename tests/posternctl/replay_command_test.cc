@@ -27,7 +27,7 @@ class Replay : public testing::TestWithParam<const char*> {
   /// Decisions of every kind: a leave at the tip, one beside it, one altered on its way, one soft-failed, one refused,
   /// and an event of our own.
   void MakeHistory() {
-    const TestRoom room = RoomBuilder(GetParam())
+    const TestRoom room = RoomBuilder(GetParam(), "@creator:h.example")
                               .Member(kAnn, "invite")
                               .Member("@bob:c.example", "join")
                               .Member("@cat:d.example", "join")
