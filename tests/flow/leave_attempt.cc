@@ -23,6 +23,16 @@ bool CarriesIds(const matrix::RoomRules& rules) { return rules.event_id_format =
 
 }  // namespace
 
+std::int64_t GatewayCounter(const Scene& scene, std::string_view sample) {
+  http::Request request;
+  request.method = "GET";
+  request.target = "/metrics";
+  const std::string metrics = scene.remote.Send(request, scene.stack.gateway().admin).body;
+  const std::string line = "\n" + std::string(sample) + " ";
+  const auto at = metrics.find(line);
+  return at == std::string::npos ? 0 : std::atoll(metrics.c_str() + at + line.size());
+}
+
 Scene::Scene(const StackOptions& options)
     : stack(options), room_operator(stack), remote(stack), outdated(stack, -absl::Hours(1)), database(stack.dsn()) {
   http::Request request;

@@ -36,6 +36,9 @@ struct Scene {
   std::string our_public_key;
 };
 
+/// A counter as the gateway shows it now, by name and labels; 0: it has counted nothing yet.
+std::int64_t GatewayCounter(const Scene& scene, std::string_view sample);
+
 class LeaveAttempt {
  public:
   /// `membership` is what the user is in the room: "invite", "join" or "knock". `remote` is hers; it and `scene`

@@ -125,14 +125,8 @@ TEST_F(LimitsOfSendLeave, AnAddressMaySendNoMoreThanItsShare) {
 }
 
 /// How many requests the gateway has let wait, as it counts them.
-int Delayed(const Scene& scene) {
-  http::Request request;
-  request.method = "GET";
-  request.target = "/metrics";
-  const std::string metrics = scene.remote.Send(request, scene.stack.gateway().admin).body;
-  constexpr std::string_view kCounter = R"(postern_gateway_rate_limited_total{action="delayed",scope="origin"} )";
-  const auto at = metrics.find(kCounter);
-  return at == std::string::npos ? 0 : std::atoi(metrics.c_str() + at + kCounter.size());
+std::int64_t Delayed(const Scene& scene) {
+  return GatewayCounter(scene, R"(postern_gateway_rate_limited_total{action="delayed",scope="origin"})");
 }
 
 TEST_F(LimitsOfSendLeave, AnOriginMaySendNoMoreThanItsShare) {
@@ -141,7 +135,7 @@ TEST_F(LimitsOfSendLeave, AnOriginMaySendNoMoreThanItsShare) {
     FamilyLeave leave(*scene_, version);  // its template was the one request that need not wait
     const http::Request request = leave.attempt.Build();
     const RoomRows before = scene_->database.RowsOfRoom(leave.attempt.room_id);
-    const int delayed = Delayed(*scene_);
+    const std::int64_t delayed = Delayed(*scene_);
     http::RawConnection waiting(Port());
     waiting.Send(Head(request) + request.body);
     const absl::Time deadline = absl::Now() + kPatience;

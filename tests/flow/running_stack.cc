@@ -15,6 +15,7 @@
 #include <fstream>
 #include <iterator>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -127,6 +128,22 @@ bool IsReady(http::HttpClient& client, const ServiceProcess& process, std::strin
 
 void Signal(const ServiceProcess& process, int signal) {
   Must(fmt::format("a signal to {}", process.service), kill(process.pid, signal) == 0);
+}
+
+void AwaitStop(const ServiceProcess& process) {
+  const auto all_stopped = [&process] {
+    for (const auto& task : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", process.pid))) {
+      std::ifstream file(task.path() / "stat");
+      const std::string stat(std::istreambuf_iterator<char>(file), {});
+      if (stat.find(") T") == std::string::npos) return false;
+    }
+    return true;
+  };
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (!all_stopped()) {
+    Must("a process that stops when told to", absl::Now() < deadline);
+    std::this_thread::yield();
+  }
 }
 
 RunningStack::RunningStack(const StackOptions& options) {

@@ -70,10 +70,16 @@ class RunningStack {
 /// Sends a signal to a process that this test started.
 void Signal(const ServiceProcess& process, int signal);
 
+/// Waits until every thread of the process has stopped, as SIGSTOP asks: on a busy machine some go on for a while.
+void AwaitStop(const ServiceProcess& process);
+
 /// While it lives, the process does nothing, as if its machine stood still.
 class Frozen {
  public:
-  explicit Frozen(const ServiceProcess& process) : process_(process) { Signal(process_, SIGSTOP); }
+  explicit Frozen(const ServiceProcess& process) : process_(process) {
+    Signal(process_, SIGSTOP);
+    AwaitStop(process_);
+  }
   ~Frozen() { Signal(process_, SIGCONT); }
   Frozen(const Frozen&) = delete;
   Frozen& operator=(const Frozen&) = delete;
