@@ -98,7 +98,7 @@ class Replay {
   }
 
   std::int64_t judged() const { return judged_; }
-  std::int64_t differing() const { return static_cast<std::int64_t>(differences_.size()) + told_; }
+  std::int64_t differing() const { return differing_; }
   std::int64_t not_recorded() const { return not_recorded_; }
   JsonArray TakeDifferences() { return std::move(differences_); }
 
@@ -164,8 +164,8 @@ class Replay {
 
   void Tell(const Decision& decision, const std::vector<Difference>& found) {
     if (found.empty()) return;
+    ++differing_;
     if (!global_.json) {
-      ++told_;
       std::cout << fmt::format("{}  in {}  {} {}\n", Printable(decision.event_id()), Printable(decision.room_id()),
                                decision.refused() ? "refused" : "stored", TimeText(decision.stored_at_ms()));
       std::vector<std::vector<std::string>> rows;
@@ -198,7 +198,7 @@ class Replay {
   Validator::Stub& validator_;
   std::int64_t judged_ = 0;
   std::int64_t not_recorded_ = 0;
-  std::int64_t told_ = 0;
+  std::int64_t differing_ = 0;
   JsonArray differences_;
 };
 
