@@ -168,7 +168,7 @@ class Launch:
         client = self.programs / "posternctl"
         if client.is_relative_to(ROOT):
             client = client.relative_to(ROOT)
-        reach = ["--gateway", ",".join(addresses["gateway"]), "--store", ",".join(addresses["store"])]
+        reach = [part for tier in ("gateway", "store", "validator") for part in (f"--{tier}", ",".join(addresses[tier]))]
         return {
             "server_name": self.options.server_name,
             "federation_url": urls[0],
