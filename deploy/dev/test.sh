@@ -31,38 +31,26 @@ run_stage() {
   fi
 }
 
-run_ctest() {
-  local preset=$1
-  shift
-  ctest --test-dir "build/$preset" -j2 --output-on-failure --no-tests=error "$@"
-}
-
-# test_preset PRESET [ctest option…]
+# test_preset PRESET TARGET [ctest option…]
 test_preset() {
-  local began=$SECONDS
-  build_preset "$1" || return 1
-  say "==== $1: built in $((SECONDS - began)) s"
-  run_ctest "$@"
-}
-
-test_tsan() {
-  local began=$SECONDS
-  build_preset tsan threads || return 1
-  say "==== tsan: built in $((SECONDS - began)) s"
-  run_ctest tsan -L threads -LE slow
+  local preset=$1 target=$2 began=$SECONDS
+  shift 2
+  build_preset "$preset" "$target" || return 1
+  say "==== $preset: built in $((SECONDS - began)) s"
+  ctest --test-dir "build/$preset" -j2 --output-on-failure --no-tests=error "$@"
 }
 
 "$ROOT/dev" setup
 case $mode in
-  fast) run_stage release test_preset release -LE slow ;;
+  fast) run_stage release test_preset release all -LE slow ;;
   sanitizers)
-    run_stage asan test_preset asan -LE slow
-    run_stage tsan test_tsan
+    run_stage asan test_preset asan all -LE slow
+    run_stage tsan test_preset tsan threads -L threads -LE slow
     ;;
   all)
     run_stage lint "$ROOT/dev" lint --no-tidy
-    run_stage fuzz test_preset fuzz
-    run_stage release test_preset release
+    run_stage fuzz test_preset fuzz all
+    run_stage release test_preset release all
     ;;
 esac
 say "==== ${#failed_stages[@]} stages failed${failed_stages[*]+: ${failed_stages[*]}}, $((SECONDS - test_began)) s in all"

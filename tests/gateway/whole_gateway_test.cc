@@ -47,6 +47,7 @@ class WholeGateway : public testing::Test {
     gateway_ = nullptr;
     store_host_->Shutdown(absl::Now() + absl::Seconds(5));
     validator_host_->Shutdown(absl::Now() + absl::Seconds(5));
+    workers_.Drain();
     std::remove(config_.signing_key_file.c_str());
   }
 

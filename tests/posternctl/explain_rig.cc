@@ -40,7 +40,10 @@ ExplainRig::ExplainRig() {
   host_ = *std::move(host);
 }
 
-ExplainRig::~ExplainRig() { host_->Shutdown(absl::Now()); }
+ExplainRig::~ExplainRig() {
+  host_->Shutdown(absl::Now());
+  workers_.Drain();
+}
 
 void ExplainRig::Create(const support::TestRoom& room) {
   ASSERT_TRUE(store_.CreateRoom(Call(), support::CreateRoomRequestFor(room)).ok());
