@@ -7,7 +7,6 @@
 #include "matrix/json.h"
 #include "matrix/refusal.h"
 #include "rpc/status_codec.h"
-#include "services/gateway/key_document.h"
 #include "telemetry/log.h"
 
 namespace postern::gateway {
@@ -190,10 +189,7 @@ absl::Status AdminService::FindKeys(const rpc::CallContext& call, const v1::Find
   const auto server = matrix::ServerName::Parse(request.server_name());
   if (!server.ok()) return server.status();
   if (*server == signer_.server_name()) {
-    const absl::Time now = clock_();
-    const auto own = ReadKeyDocument(signer_.KeyDocument(now + kOwnKeysValid), *server, now);
-    if (!own.ok()) return own.status();
-    Fill(*own, response);
+    Fill(signer_.PublicKeys(clock_() + kOwnKeysValid), response);
     return absl::OkStatus();
   }
   const KeyQuery query{*server, {request.key_ids().begin(), request.key_ids().end()}, KeyUse::kEvent, kOperator};

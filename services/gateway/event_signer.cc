@@ -112,6 +112,15 @@ std::size_t EventSigner::CountersignedBytes(const JsonObject& event, std::size_t
   return canonical_bytes + kSignatureBase64Bytes + 2 - matrix::CanonicalJson(*there).size();
 }
 
+matrix::ServerKeys EventSigner::PublicKeys(absl::Time valid_until) const {
+  matrix::ServerKeys published{server_name_.text(), valid_until, {}};
+  for (const matrix::SigningKey& key : keys_.keys_) {
+    published.keys.push_back({key.key_id(), key.public_key(), std::nullopt});
+  }
+  for (const RetiredKey& key : keys_.retired_) published.keys.push_back({key.key_id, key.public_key, key.expired});
+  return published;
+}
+
 std::string EventSigner::KeyDocument(absl::Time valid_until) const {
   JsonObject current, old, document;
   for (const matrix::SigningKey& key : keys_.keys_) current.Set(key.key_id(), PublishedKey(key.public_key()));

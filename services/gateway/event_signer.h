@@ -10,6 +10,7 @@
 #include "matrix/json.h"
 #include "matrix/room_rules.h"
 #include "matrix/server_name.h"
+#include "matrix/signature.h"
 #include "postern/matrix/v1/judging.pb.h"
 #include "services/gateway/signing_keys.h"
 
@@ -52,6 +53,10 @@ class EventSigner {
 
   /// How many bytes of canonical JSON `event`, now `canonical_bytes` long, will have once Countersign has signed it.
   std::size_t CountersignedBytes(const matrix::JsonObject& event, std::size_t canonical_bytes) const;
+
+  /// The public keys, also those that have been given up, as another server would believe them: for events that claim
+  /// to be signed by this one.
+  matrix::ServerKeys PublicKeys(absl::Time valid_until) const;
 
   /// What GET /_matrix/key/v2/server answers: every key with every key's signature.
   std::string KeyDocument(absl::Time valid_until) const;

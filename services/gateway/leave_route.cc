@@ -127,18 +127,6 @@ bool WasRedacted(const matrix::v1::Verdict& verdict) {
   });
 }
 
-void AddKeys(const KnownKeys& known, validator::v1::ValidateRequest& request) {
-  auto* keys = request.add_verify_keys();
-  keys->set_server_name(known.keys.server_name);
-  keys->set_valid_until_ms(absl::ToUnixMillis(known.keys.valid_until));
-  for (const matrix::VerifyKey& key : known.keys.keys) {
-    auto* out = keys->add_keys();
-    out->set_key_id(key.key_id);
-    out->set_public_key(key.public_key);
-    if (key.expired) out->set_expired_ms(absl::ToUnixMillis(*key.expired));
-  }
-}
-
 /// Takes one of a bounded number of places, or none.
 class Place {
  public:
@@ -231,7 +219,7 @@ absl::StatusOr<matrix::v1::Verdict> LeaveRoute::Judge(const AuthenticRequest& re
   judge.set_pdu(leave.pdu());
   judge.set_now_ms(absl::ToUnixMillis(request.exchange().received_at()));
   judge.mutable_context()->Swap(context.mutable_judging());
-  AddKeys(**keys, judge);
+  AddVerifyKeys((*keys)->keys, judge);
   auto verdict = services_.validator.Validate(request.exchange().call(), judge);
   if (!verdict.ok()) return verdict.status();
   services_.metrics.Count("postern_gateway_verdicts_total", {{"outcome", rpc::OutcomeName(verdict->outcome())}});

@@ -10,7 +10,6 @@
 #include "matrix/content_hash.h"
 #include "matrix/event_id.h"
 #include "matrix/refusal.h"
-#include "services/gateway/key_document.h"
 #include "services/gateway/room_access.h"
 #include "services/gateway/room_draft.h"
 
@@ -246,21 +245,11 @@ absl::Status RoomAuthor::JudgeBesideBranches(const rpc::CallContext& call, const
   asked.mutable_own_key()->set_state_key(intent.state_key);
   const auto context = store_.GetEventContext(call, asked);
   if (!context.ok()) return context.status();
-  const auto keys = ReadKeyDocument(signer_.KeyDocument(now + kOwnKeysValidity), signer_.server_name(), now);
-  if (!keys.ok()) return keys.status();
   validator::v1::ValidateRequest question;
   question.set_pdu(write.pdu());
   question.set_now_ms(absl::ToUnixMillis(now));
   *question.mutable_context() = context->judging();
-  auto* own = question.add_verify_keys();
-  own->set_server_name(keys->server_name);
-  own->set_valid_until_ms(absl::ToUnixMillis(keys->valid_until));
-  for (const matrix::VerifyKey& key : keys->keys) {
-    if (key.expired) continue;
-    auto* out = own->add_keys();
-    out->set_key_id(key.key_id);
-    out->set_public_key(key.public_key);
-  }
+  AddVerifyKeys(signer_.PublicKeys(now + kOwnKeysValidity), question);
   auto verdict = validator_.Validate(call, question);
   if (!verdict.ok()) return verdict.status();
   if (verdict->outcome() != matrix::v1::OUTCOME_ACCEPTED) return Refuse(Reason::kNotAuthorised, verdict->detail());

@@ -42,6 +42,18 @@ class GrpcValidatorClient : public ValidatorClient {
 
 }  // namespace
 
+void AddVerifyKeys(const matrix::ServerKeys& keys, validator::v1::ValidateRequest& request) {
+  auto* server = request.add_verify_keys();
+  server->set_server_name(keys.server_name);
+  server->set_valid_until_ms(absl::ToUnixMillis(keys.valid_until));
+  for (const matrix::VerifyKey& key : keys.keys) {
+    auto* out = server->add_keys();
+    out->set_key_id(key.key_id);
+    out->set_public_key(key.public_key);
+    if (key.expired) out->set_expired_ms(absl::ToUnixMillis(*key.expired));
+  }
+}
+
 std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel,
                                                          telemetry::Metrics& metrics) {
   return std::make_unique<GrpcValidatorClient>(std::move(channel), metrics);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "matrix/signature.h"
 #include "postern/validator/v1/validator.pb.h"
 #include "rpc/call_context.h"
 #include "telemetry/metrics.h"
@@ -27,6 +28,9 @@ class ValidatorClient {
   virtual absl::StatusOr<validator::v1::AuthorizeResponse> Authorize(
       const rpc::CallContext& call, const validator::v1::AuthorizeRequest& request) = 0;
 };
+
+/// Gives the keys of one more server to the question.
+void AddVerifyKeys(const matrix::ServerKeys& keys, validator::v1::ValidateRequest& request);
 
 /// Over gRPC. Judging is pure, so a call that reached no replica, or a full one, goes to another at once.
 std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel,

@@ -4,6 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <tuple>
+#include <vector>
+
 #include "matrix/canonical_json.h"
 #include "matrix/content_hash.h"
 #include "matrix/event_id.h"
@@ -141,6 +147,15 @@ TEST(KeyRoute, PublishesEveryKeySignedByEach) {
   EXPECT_EQ(keys->valid_until, start + absl::Hours(10));
   ASSERT_EQ(keys->keys.size(), 3U);  // two that sign, one that did
   EXPECT_EQ(keys->keys.back().expired, absl::FromUnixSeconds(1600000000));
+  // The document says of the keys what is given without it.
+  const matrix::ServerKeys given = signer.PublicKeys(keys->valid_until);
+  EXPECT_EQ(given.server_name, keys->server_name);
+  EXPECT_EQ(given.valid_until, keys->valid_until);
+  const auto of_key = [](const matrix::VerifyKey& key) { return std::tuple(key.key_id, key.public_key, key.expired); };
+  std::vector<std::tuple<std::string, std::string, std::optional<absl::Time>>> published, known;
+  std::ranges::transform(keys->keys, std::back_inserter(published), of_key);
+  std::ranges::transform(given.keys, std::back_inserter(known), of_key);
+  EXPECT_THAT(known, testing::UnorderedElementsAreArray(published));
 
   now = start + absl::Hours(5) - absl::Seconds(1);
   EXPECT_EQ(route.Handle({}).body, first);
