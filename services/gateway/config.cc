@@ -44,20 +44,15 @@ bool IsLoopback(const std::string& listen) {
   return false;
 }
 
-/// Networks as they are written in the settings.
-absl::StatusOr<std::vector<http::IpNetwork>> ReadNetworks(const std::vector<std::string>& texts) {
-  std::vector<http::IpNetwork> networks;
-  for (const std::string& text : texts) {
+/// What may be reached, and by whose word: leaves the networks, which are given as text, in `config`.
+absl::Status ReadReach(const std::vector<std::string>& networks, GatewayConfig& config) {
+  config.allowed_networks.clear();
+  for (const std::string& text : networks) {
     auto network = http::IpNetwork::Parse(text);
-    if (!network.ok()) return network.status();
-    networks.push_back(*network);
-  }
-  return networks;
-}
-
-absl::Status CheckReach(const GatewayConfig& config, const std::vector<std::string>& networks) {
-  if (const auto read = ReadNetworks(networks); !read.ok()) {
-    return Refuse(Reason::kInvalidArgument, fmt::format("allowed_networks: {}", matrix::DetailOf(read.status())));
+    if (!network.ok()) {
+      return Refuse(Reason::kInvalidArgument, fmt::format("allowed_networks: {}", matrix::DetailOf(network.status())));
+    }
+    config.allowed_networks.push_back(*network);
   }
   for (const std::string& server : config.dns_servers) {
     // The grammar of a server name that is an IP literal is that of an address with a port, too.
@@ -165,12 +160,11 @@ configuration::Start ReadConfig(int argc, const char* const* argv, GatewayConfig
   DeclareLimits(settings, config, limits);
   settings.Check([&] {
     const absl::Status status = Check(config);
-    return status.ok() ? CheckReach(config, networks) : status;
+    return status.ok() ? ReadReach(networks, config) : status;
   });
   const configuration::Start start = settings.Read(argc, argv);
   config.rc_federation.limits.window_size = absl::Milliseconds(limits.window_size);
   config.rc_federation.limits.sleep_delay = absl::Milliseconds(limits.sleep_delay);
-  if (auto read = ReadNetworks(networks); read.ok()) config.allowed_networks = std::move(*read);
   for (const auto& [name, own] : limits.origins) {
     config.rc_federation.of_origin.emplace(name, OwnLimitsOf(config.rc_federation.limits, own));
   }

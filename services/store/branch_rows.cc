@@ -5,16 +5,6 @@
 #include "services/store/context_rows.h"
 
 namespace postern::store {
-namespace {
-
-void DecodeEntry(const Rows& rows, std::size_t row, matrix::v1::StateEntry& entry) {
-  entry.set_event_id(rows.Bytes(row, kId));
-  entry.set_type(rows.Bytes(row, kA));
-  entry.set_state_key(rows.Bytes(row, kB));
-}
-
-}  // namespace
-
 void BranchRows::Decode(const Rows& rows, std::size_t row) {
   any_ = true;
   switch (rows.Text(row, kKind).front()) {

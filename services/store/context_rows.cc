@@ -31,12 +31,6 @@ void DecodeReference(const Rows& rows, std::size_t row,
   reference.set_rejected(rows.Boolean(row, kF2));
 }
 
-void DecodeEntry(const Rows& rows, std::size_t row, matrix::v1::StateEntry& entry) {
-  entry.set_event_id(rows.Bytes(row, kId));
-  entry.set_type(rows.Bytes(row, kA));
-  entry.set_state_key(rows.Bytes(row, kB));
-}
-
 void DecodeEvent(const Rows& rows, std::size_t row, matrix::v1::StoredEvent& event) {
   event.set_event_id(rows.Bytes(row, kId));
   event.set_pdu(rows.Bytes(row, kA));
@@ -45,6 +39,12 @@ void DecodeEvent(const Rows& rows, std::size_t row, matrix::v1::StoredEvent& eve
 }
 
 }  // namespace
+
+void DecodeEntry(const Rows& rows, std::size_t row, matrix::v1::StateEntry& entry) {
+  entry.set_event_id(rows.Bytes(row, kId));
+  entry.set_type(rows.Bytes(row, kA));
+  entry.set_state_key(rows.Bytes(row, kB));
+}
 
 ContextRows DecodeContextRows(const Rows& rows, const std::string& room_id) {
   ContextRows context;

@@ -12,6 +12,9 @@ namespace postern::store {
 /// Columns of a row; what they hold hangs on its kind.
 enum ContextColumn { kKind, kId, kA, kB, kN1, kN2, kN3, kF1, kF2, kF3 };
 
+/// A row that says which event a key of state has.
+void DecodeEntry(const Rows& rows, std::size_t row, matrix::v1::StateEntry& entry);
+
 struct ContextRows {
   matrix::v1::JudgingContext judging;
   std::string membership;
