@@ -11,7 +11,6 @@
 
 #include "matrix/canonical_json.h"
 #include "matrix/refusal.h"
-#include "rpc/status_codec.h"
 #include "tests/support/store_requests.h"
 
 namespace postern::contract {
@@ -34,15 +33,6 @@ using testing::UnorderedElementsAre;
 namespace v1 = store::v1;
 
 namespace {
-
-Reason ReasonOf(const grpc::Status& status) { return matrix::ReasonOf(rpc::FromGrpc(status, Reason::kStoreDown)); }
-
-template <typename Range>
-std::vector<std::string> IdsOf(const Range& entries) {
-  std::vector<std::string> ids;
-  for (const auto& entry : entries) ids.push_back(entry.event_id());
-  return ids;
-}
 
 /// Each event that the context names is given once.
 void ExpectNamedEventsGiven(const matrix::v1::JudgingContext& judging) {

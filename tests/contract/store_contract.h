@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "matrix/refusal.h"
 #include "postern/store/v1/store.grpc.pb.h"
+#include "rpc/status_codec.h"
 #include "tests/support/room_builder.h"
 
 namespace postern::contract {
@@ -64,6 +66,18 @@ class DecisionsContract : public StoreContract {
   grpc::Status ContextOfDecision(const matrix::Event& event, bool refused, store::v1::DecisionContext& context);
   store::v1::Neighbourhood Around(const support::TestRoom& room, const std::vector<std::string>& ids, unsigned hops);
 };
+
+/// kNone, or what the status says.
+inline matrix::Reason ReasonOf(const grpc::Status& status) {
+  return matrix::ReasonOf(rpc::FromGrpc(status, matrix::Reason::kStoreDown));
+}
+
+template <typename Range>
+std::vector<std::string> IdsOf(const Range& entries) {
+  std::vector<std::string> ids;
+  for (const auto& entry : entries) ids.push_back(entry.event_id());
+  return ids;
+}
 
 template <typename Request, typename Response>
 grpc::Status StoreContract::Call(grpc::Status (store::v1::Store::Stub::*method)(grpc::ClientContext*, const Request&,

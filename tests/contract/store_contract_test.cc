@@ -3,13 +3,10 @@
 
 #include <memory>
 
-#include "rpc/server_host.h"
-#include "rpc/worker_pool.h"
 #include "services/store/store.h"
-#include "services/store/store_service.h"
 #include "tests/contract/store_contract.h"
-#include "tests/support/fake_store.h"
 #include "tests/support/postgres_cluster.h"
+#include "tests/support/served_fake_store.h"
 
 namespace postern::contract {
 namespace {
@@ -45,19 +42,10 @@ std::unique_ptr<ServedStore> StartReal() {
 
 class Fake : public ServedStore {
  public:
-  Fake() : host_(*rpc::ServerHost::Start({.listen = "127.0.0.1:0", .security = {.plaintext = true}}, {&service_})) {}
-  ~Fake() override {
-    host_.reset();
-    workers_.Drain();
-  }
-  std::string address() const override { return fmt::format("127.0.0.1:{}", host_->port()); }
+  std::string address() const override { return fake_.address(); }
 
  private:
-  support::FakeStore fake_{"a.example"};
-  telemetry::Metrics metrics_;
-  rpc::WorkerPool workers_{2, 100};
-  store::StoreService service_{fake_, workers_, metrics_, true};
-  std::unique_ptr<rpc::ServerHost> host_;
+  support::ServedFakeStore fake_{"a.example"};
 };
 
 std::unique_ptr<ServedStore> StartFake() { return std::make_unique<Fake>(); }

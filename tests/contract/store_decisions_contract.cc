@@ -8,7 +8,6 @@
 #include "matrix/canonical_json.h"
 #include "matrix/content_hash.h"
 #include "matrix/refusal.h"
-#include "rpc/status_codec.h"
 #include "tests/contract/store_contract.h"
 #include "tests/support/store_requests.h"
 
@@ -31,15 +30,6 @@ using testing::UnorderedElementsAre;
 namespace v1 = store::v1;
 
 namespace {
-
-Reason ReasonOf(const grpc::Status& status) { return matrix::ReasonOf(rpc::FromGrpc(status, Reason::kStoreDown)); }
-
-template <typename Range>
-std::vector<std::string> IdsOf(const Range& entries) {
-  std::vector<std::string> ids;
-  for (const auto& entry : entries) ids.push_back(entry.event_id());
-  return ids;
-}
 
 /// The event judged so by a gateway: the verdict names its bytes, the store gets them with another signature.
 v1::PersistEventRequest Countersigned(const TestRoom& room, const Event& event, const v1::EventContext& context,

@@ -19,14 +19,13 @@ namespace postern::flow {
 namespace {
 
 using posternctl::Ended;
+using posternctl::Member;
+using posternctl::Number;
+using posternctl::Text;
 using testing::HasSubstr;
 
 /// The row whose room's server ACL is set after the leave's template was given: the leave stands beside it.
 constexpr const char* kBesideAnotherBranch = "R08_AnAclOfOthersDoesNoHarm";
-
-const matrix::Json& Member(const matrix::Json& json, const char* name) { return *json.AsObject()->Find(name); }
-std::int64_t Number(const matrix::Json& json, const char* name) { return *Member(json, name).AsInteger(); }
-std::string Text(const matrix::Json& json, const char* name) { return *Member(json, name).AsString(); }
 
 class History : public testing::Test {
  protected:

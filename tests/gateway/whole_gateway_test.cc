@@ -16,12 +16,11 @@
 #include "rpc/channel.h"
 #include "rpc/server_host.h"
 #include "services/gateway/gateway.h"
-#include "services/store/store_service.h"
 #include "services/validator/validator_service.h"
 #include "tests/gateway/key_endpoint.h"
 #include "tests/gateway/played_dns.h"
 #include "tests/gateway/tls_host.h"
-#include "tests/support/fake_store.h"
+#include "tests/support/served_fake_store.h"
 
 namespace postern::gateway {
 namespace {
@@ -37,15 +36,13 @@ class WholeGateway : public testing::Test {
     config_.signing_key_file = testing::TempDir() + "/postern_gateway_" + std::to_string(getpid()) + ".key";
     std::ofstream(config_.signing_key_file)
         << "ed25519 h1 " << matrix::EncodeBase64(std::string(matrix::kSeedBytes, 'h')) << '\n';
-    store_host_ = Serve(store_service_);
     validator_host_ = Serve(validator_service_);
-    config_.store = "127.0.0.1:" + std::to_string(store_host_->port());
+    config_.store = store_.address();
     config_.validator = "127.0.0.1:" + std::to_string(validator_host_->port());
   }
   ~WholeGateway() override {
     client_.reset();  // lets go of the connections that it keeps: the gateway need not wait for them
     gateway_ = nullptr;
-    store_host_->Shutdown(absl::Now() + absl::Seconds(5));
     validator_host_->Shutdown(absl::Now() + absl::Seconds(5));
     workers_.Drain();
     std::remove(config_.signing_key_file.c_str());
@@ -97,10 +94,8 @@ class WholeGateway : public testing::Test {
 
   telemetry::Metrics metrics_;
   rpc::WorkerPool workers_{4, 256};
-  support::FakeStore store_{std::string(kOurName)};
-  store::StoreService store_service_{store_, workers_, metrics_, true};
+  support::ServedFakeStore store_{std::string(kOurName)};
   validator::ValidatorService validator_service_{workers_, metrics_, absl::Now};
-  std::unique_ptr<rpc::ServerHost> store_host_;
   std::unique_ptr<rpc::ServerHost> validator_host_;
   KeyEndpoint endpoint_;
   std::optional<http::HttpClient> client_{Loopback()};
@@ -177,10 +172,10 @@ TEST_F(WholeGateway, IsReadyOnlyWhileStoreAndValidatorServe) {
   EXPECT_EQ(Operate("/livez").status, 200);
   EXPECT_EQ(Operate("/readyz").status, 503);
   EXPECT_THAT(Operate("/readyz").body, testing::AllOf(testing::HasSubstr("store"), testing::HasSubstr("validator")));
-  store_host_->SetServing(true);
+  store_.host().SetServing(true);
   validator_host_->SetServing(true);
   EXPECT_TRUE(BecomesReady(true));
-  store_host_->SetServing(false);
+  store_.host().SetServing(false);
   EXPECT_TRUE(BecomesReady(false));
   EXPECT_THAT(Operate("/readyz").body, testing::HasSubstr("store"));
 }
@@ -191,7 +186,7 @@ TEST_F(WholeGateway, DoesNotStartWithoutItsKey) {
 }
 
 TEST_F(WholeGateway, StartsInUnderASecondWithNobodyThere) {
-  store_host_->Shutdown(absl::Now());
+  store_.host().Shutdown(absl::Now());
   validator_host_->Shutdown(absl::Now());
   const absl::Time begun = absl::Now();
   Start();

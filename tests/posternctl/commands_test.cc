@@ -155,8 +155,6 @@ class Commands : public testing::Test {
   std::unique_ptr<grpc::Server> server_;
 };
 
-const matrix::Json& Member(const matrix::Json& json, const char* name) { return *json.AsObject()->Find(name); }
-
 TEST_F(Commands, PrintTheIdOfWhatTheyMint) {
   EXPECT_EQ(Ctl({"room", "invite", "!r:here", "@bob:there"}).output, "$invite\n");
   EXPECT_EQ(*Member(Json({"room", "invite", "!r:here", "@bob:there"}), "event_id").AsString(), "$invite");

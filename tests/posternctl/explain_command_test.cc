@@ -22,11 +22,6 @@ using testing::Not;
 
 constexpr char kAnn[] = "@ann:b.example";
 
-const matrix::Json& Member(const matrix::Json& json, const char* name) { return *json.AsObject()->Find(name); }
-std::string Text(const matrix::Json& json, const char* name) {
-  const matrix::Json& member = Member(json, name);
-  return member.AsString() == nullptr ? "" : *member.AsString();
-}
 /// One member of every element.
 std::vector<std::string> Column(const matrix::Json& array, const char* name) {
   std::vector<std::string> column;

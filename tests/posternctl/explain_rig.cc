@@ -1,6 +1,5 @@
 #include "tests/posternctl/explain_rig.h"
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "absl/time/clock.h"
@@ -32,17 +31,6 @@ grpc::Status KeyTellingAdmin::FindServerKeys(grpc::ServerContext*, const gateway
 void KeyTellingAdmin::Know(const std::string& server, absl::Time valid_until) {
   const std::lock_guard lock(mutex_);
   known_[server] = valid_until;
-}
-
-ExplainRig::ExplainRig() {
-  auto host = rpc::ServerHost::Start({.listen = "127.0.0.1:0", .security = {.plaintext = true}}, {&service_, &admin_});
-  EXPECT_TRUE(host.ok());
-  host_ = *std::move(host);
-}
-
-ExplainRig::~ExplainRig() {
-  host_->Shutdown(absl::Now());
-  workers_.Drain();
 }
 
 void ExplainRig::Create(const support::TestRoom& room) {
@@ -128,7 +116,7 @@ std::string ExplainRig::Written() {
 }
 
 Ended ExplainRig::Ctl(const std::vector<std::string>& arguments) {
-  const std::string address = fmt::format("127.0.0.1:{}", host_->port());
+  const std::string address = served_.address();
   return RunPosternctl(arguments, {"POSTERN_GATEWAY=" + address, "POSTERN_STORE=" + address,
                                    "POSTERN_VALIDATOR=" + validator_.address()});
 }

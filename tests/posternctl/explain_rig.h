@@ -3,19 +3,15 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "postern/gateway/v1/admin.grpc.pb.h"
-#include "rpc/server_host.h"
-#include "rpc/worker_pool.h"
-#include "services/store/store_service.h"
 #include "tests/posternctl/program.h"
-#include "tests/support/fake_store.h"
 #include "tests/support/fake_validator.h"
 #include "tests/support/room_builder.h"
+#include "tests/support/served_fake_store.h"
 
 namespace postern::posternctl {
 
@@ -33,9 +29,6 @@ class KeyTellingAdmin : public gateway::v1::Admin::Service {
 
 class ExplainRig {
  public:
-  ExplainRig();
-  ~ExplainRig();
-
   void Create(const support::TestRoom& room);
   /// Judges the event with the real rules and stores what they say, as the gateway of a.example would. `pdu`: what is
   /// received, if it is not the event's own text.
@@ -56,13 +49,10 @@ class ExplainRig {
   KeyTellingAdmin& admin() { return admin_; }
 
  private:
-  support::FakeStore store_{"a.example"};
   support::FakeValidator validator_;
   KeyTellingAdmin admin_;
-  telemetry::Metrics metrics_;
-  rpc::WorkerPool workers_{2, 100};
-  store::StoreService service_{store_, workers_, metrics_, true};
-  std::unique_ptr<rpc::ServerHost> host_;
+  support::ServedFakeStore served_{"a.example", {&admin_}};
+  support::FakeStore& store_ = served_.store();
   std::vector<std::string> rooms_;
 };
 

@@ -44,8 +44,6 @@ class LeaveCommand : public testing::Test {
   peer::FakeHomeserver here_;
 };
 
-const matrix::Json& Member(const matrix::Json& json, const char* name) { return *json.AsObject()->Find(name); }
-
 TEST_F(LeaveCommand, EndsWith0On200AndTellsWhatItSent) {
   const Ended ended = Leave({"--reason", "enough"});
   EXPECT_EQ(ended.status, 0) << ended.errors;

@@ -19,9 +19,6 @@ using testing::HasSubstr;
 
 constexpr char kAnn[] = "@ann:b.example";
 
-const matrix::Json& Member(const matrix::Json& json, const char* name) { return *json.AsObject()->Find(name); }
-std::int64_t Number(const matrix::Json& json, const char* name) { return *Member(json, name).AsInteger(); }
-
 class Replay : public testing::TestWithParam<const char*> {
  protected:
   /// Decisions of every kind: a leave at the tip, one beside it, one altered on its way, one soft-failed, one refused,
