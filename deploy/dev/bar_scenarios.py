@@ -151,10 +151,8 @@ class Scenarios:
         """The same leave in rooms of 10 to 100,000 members, plain and forked."""
         running = self.stacks(1, statistics=True)
         sender = Sender(running, self.remote, self.directory, in_flight=1)
-        sender.send(running.seed(self.remote, 1, WARMING_LEAVES, "size-warm"))
         began = time.monotonic()
-        rooms = RoomSize(running, sender, self.remote)
-        found = [leaves for members in SIZES for leaves in rooms.play(members)]
+        found = RoomSize(running, sender, self.remote).play(SIZES)
         result = Result("size", [], seconds=time.monotonic() - began, sizes=found)
         for forked in (False, True):
             of_kind = [leaves for leaves in found if leaves.forked == forked]
