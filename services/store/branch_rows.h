@@ -1,4 +1,4 @@
-// What branch_rows answers (migrations/0006), as postern.matrix.v1.Branches.
+// What branch_rows answers (functions/branches.sql), as postern.matrix.v1.Branches.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What event_context and template_context answer (migrations/0003, 0006), as the messages of the rpcs.
+// What event_context and template_context answer (functions/contexts.sql), as the messages of the rpcs.
 #pragma once
 
 #include <string>

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "matrix/refusal.h"
+#include "services/store/sql_functions.h"
 #include "telemetry/log.h"
 
 namespace postern::store {
@@ -264,7 +265,8 @@ absl::Status DatabaseConnection::StatusOfCurrentException() {
 absl::StatusOr<Rows> DatabaseConnection::CallOnce(const Statement& statement, const Parameters& parameters) {
   try {
     pqxx::connection& connection = session_->connection;
-    if (session_->prepared.insert(statement.name).second) connection.prepare(statement.name, statement.text);
+    if (session_->prepared.insert(statement.name).second)
+      connection.prepare(statement.name, WithSchema(statement.text));
     pqxx::nontransaction work(connection);
     auto result = std::make_unique<Rows::Result>();
 #if defined(PQXX_VERSION_MAJOR) && PQXX_VERSION_MAJOR >= 7

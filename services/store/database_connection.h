@@ -60,7 +60,7 @@ class Rows {
   std::unique_ptr<Result> result_;
 };
 
-/// A statement by name; prepared on a connection when it is first used there.
+/// A statement by name; prepared on a connection when it is first used there. `fn` in it: see sql_functions.h.
 struct Statement {
   const char* name;
   const char* text;

@@ -7,6 +7,7 @@
 #include "matrix/refusal.h"
 #include "services/store/database_connection.h"
 #include "services/store/migrations.h"
+#include "services/store/sql_functions.h"
 #include "telemetry/log.h"
 
 namespace postern::store {
@@ -87,9 +88,10 @@ bool DatabaseWatch::Attempt() {
     Set(true, true);
     return true;
   }
-  const absl::Status migrated = ApplyMigrations(**connection);
+  absl::Status migrated = ApplyMigrations(**connection);
+  if (migrated.ok()) migrated = InstallSqlFunctions(**connection);
   if (!migrated.ok()) {
-    telemetry::Log(telemetry::Level::kError, "the migrations could not be applied; trying again",
+    telemetry::Log(telemetry::Level::kError, "the schema could not be brought up to date; trying again",
                    {{"detail", matrix::DetailOf(migrated)}});
   }
   Set(true, migrated.ok());

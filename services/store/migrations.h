@@ -1,4 +1,4 @@
-// The schema: numbered SQL files, compiled in, applied in their order, each once, forward only.
+// The tables: numbered SQL files, compiled in, applied in their order, each once, forward only.
 #pragma once
 
 #include <span>

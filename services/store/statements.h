@@ -1,4 +1,4 @@
-// Every statement that the store sends, by name.
+// Every statement that the store sends, by name. `fn` stands for the schema of its functions (sql_functions.h).
 #pragma once
 
 #include "services/store/database_connection.h"
@@ -11,24 +11,24 @@ namespace postern::store {
 
 inline constexpr Statement kEventContext{
     "event_context",
-    "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from event_context($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"};
+    "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.event_context($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"};
 /// Each row ends with the greatest depth among the events that it cites.
 inline constexpr Statement kTemplateContext{
     "template_context",
     "select kind, id, a, b, n1, n2, n3, f1, f2, f3, "
     "(select coalesce(max(e.depth), 0) from events e join (select unnest(o.extremities[:20]) as id from rooms o "
     "where o.room_id = $1) as tip on e.room_id = $1 and e.event_id = tip.id) "
-    "from template_context($1, $2, $3, $4, $5)"};
+    "from fn.template_context($1, $2, $3, $4, $5)"};
 inline constexpr int kMaxDepthColumn = 10;
-inline constexpr Statement kPersistEvent{"persist_event",
-                                         "select result, stored_outcome, stored_reason from persist_event(" POSTERN_P24
-                                         ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, "
-                                         "$40, $41, $42, $43, $44, $45, $46, $47, $48)"};
-inline constexpr Statement kCreateRoom{"create_room", "select create_room(" POSTERN_P24 ", $25, $26)"};
-inline constexpr Statement kSeedEvents{"seed_events", "select seed_events(" POSTERN_P24 ")"};
+inline constexpr Statement kPersistEvent{
+    "persist_event", "select result, stored_outcome, stored_reason from fn.persist_event(" POSTERN_P24
+                     ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, "
+                     "$40, $41, $42, $43, $44, $45, $46, $47, $48)"};
+inline constexpr Statement kCreateRoom{"create_room", "select fn.create_room(" POSTERN_P24 ", $25, $26)"};
+inline constexpr Statement kSeedEvents{"seed_events", "select fn.seed_events(" POSTERN_P24 ")"};
 inline constexpr Statement kEventPdu{"event_pdu", "select pdu from events where room_id = $1 and event_id = $2"};
 
-inline constexpr Statement kPutServerKeys{"put_server_keys", "select put_server_keys(" POSTERN_P8 ")"};
+inline constexpr Statement kPutServerKeys{"put_server_keys", "select fn.put_server_keys(" POSTERN_P8 ")"};
 inline constexpr Statement kGetServerKeys{
     "get_server_keys",
     "select k.server_name, k.valid_until, k.fetched_at, k.source, k.key_ids, k.public_keys, k.expired_at "
@@ -110,7 +110,7 @@ inline constexpr Statement kDecisionContext{
     "decision_context",
     "select 'r'::\"char\", null::bytea, o.room_version::bytea, null::bytea, 0::bigint, $7::bigint, $8::bigint, "
     "$9::boolean, null::boolean, $10::boolean from rooms o where o.room_id = $1 union all "
-    "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from context_rows($1, $2, $3, $4, $5, $6, $7, null, $8)"};
+    "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.context_rows($1, $2, $3, $4, $5, $6, $7, null, $8)"};
 inline constexpr Statement kRoomTips{"room_tips", "select extremities from rooms where room_id = $1"};
 inline constexpr Statement kNeighbours{
     "neighbours",

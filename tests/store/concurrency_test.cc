@@ -46,7 +46,7 @@ TEST(Concurrency, CommutingLeavesOfOneRoomNeverConflict) {
   // The projection is what the current state group says.
   EXPECT_EQ(
       rig.Sql(
-          "select count(*) from rooms o cross join lateral whole_state(o.room_id, o.state_group) s "
+          "select count(*) from rooms o cross join lateral fn.whole_state(o.room_id, o.state_group) s "
           "left join memberships m on m.room_id = o.room_id and m.user_id = s.state_key and m.event_id = s.event_id "
           "where s.type = 'm.room.member' and m.event_id is null"),
       "0");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "services/store/migrations.h"
+#include "services/store/sql_functions.h"
 #include "tests/store/store_rig.h"
 
 namespace postern::store {
@@ -21,17 +22,18 @@ constexpr Statement kGrow{"grow",
                           "insert into state_entries select 'r', 0, 't', k.key, $1::integer + k.place, k.id "
                           "from unnest($2::bytea[], $3::bytea[]) with ordinality as k(key, id, place)"};
 constexpr Statement kBranch{
-    "branch", "select branch_state('r', $1, $2, array_fill('t'::bytea, array[cardinality($3::bytea[])]), $3, $4)"};
+    "branch", "select fn.branch_state('r', $1, $2, array_fill('t'::bytea, array[cardinality($3::bytea[])]), $3, $4)"};
 constexpr Statement kLookUp{"look_up",
-                            "select s.state_key, s.event_id from state_path('r', $1) p, lateral state_at('r', "
+                            "select s.state_key, s.event_id from fn.state_path('r', $1) p, lateral fn.state_at('r', "
                             "p.lineages, p.positions, array_fill('t'::bytea, array[cardinality($2::bytea[])]), $2) s"};
-constexpr Statement kWhole{"whole", "select state_key, event_id from whole_state('r', $1)"};
-constexpr Statement kPathLength{"path_length", "select cardinality(lineages) from state_path('r', $1)"};
+constexpr Statement kWhole{"whole", "select state_key, event_id from fn.whole_state('r', $1)"};
+constexpr Statement kPathLength{"path_length", "select cardinality(lineages) from fn.state_path('r', $1)"};
 
 class StateGroups : public testing::Test {
  protected:
   StateGroups() : connection_(*DatabaseConnection::Open(database_.dsn())) {
     EXPECT_TRUE(ApplyMigrations(*connection_).ok());
+    EXPECT_TRUE(InstallSqlFunctions(*connection_).ok());
   }
 
   Rows Run(const Statement& statement, const Parameters& parameters) {

@@ -11,7 +11,7 @@ create table rooms (
   stream_ordering   bigint not null,
   accepted_ordering bigint not null,
   fixed_ordering    bigint not null,
-  -- The current state; always a group of lineage 0 (see 0002).
+  -- The current state; always a group of lineage 0 (see ../functions/state_groups.sql).
   state_group       bigint not null,
   -- The greatest lineage in use.
   lineages          integer not null,
@@ -54,6 +54,17 @@ create table events (
   primary key (room_id, event_id)
 ) with (toast_tuple_target = 8160);
 
+-- Going through a room's events in the order of their time: decisions since some day, and what was stored after an event.
+create index events_by_time on events (room_id, stored_at);
+
+-- Who cites an event as an auth event.
+create table auth_edges (
+  room_id       bytea not null,
+  auth_event_id bytea not null,
+  event_id      bytea not null,
+  primary key (room_id, auth_event_id, event_id)
+);
+
 -- Which room an event is in. In versions 1-2 two rooms may hold one id.
 create table event_ids (
   event_id bytea not null,
@@ -76,7 +87,7 @@ create table refusals (
 create index refusals_by_event on refusals (event_id);
 create index refusals_by_number on refusals (number);
 
--- State groups: see 0002.
+-- State groups: see ../functions/state_groups.sql.
 create table state_lineages (
   room_id        bytea not null,
   lineage        integer not null,
@@ -94,6 +105,8 @@ create table state_entries (
   event_id  bytea,
   primary key (room_id, lineage, type, state_key, position)
 );
+-- What has changed on a lineage since a position.
+create index state_entries_by_position on state_entries (room_id, lineage, position);
 
 -- The state group of the current state for each set of 2 to 20 forward extremities that a room has had (no event cites more), with
 -- the room's fixed_ordering then.

@@ -2,7 +2,7 @@
 
 -- Projects changes of members onto `memberships` and counts the joined members of each server. One row for each user at most. A null
 -- event: the current state has no such member any more.
-create function project_members(p_room bytea, p_now bigint, p_users bytea[], p_servers bytea[], p_events bytea[],
+create function fn.project_members(p_room bytea, p_now bigint, p_users bytea[], p_servers bytea[], p_events bytea[],
                                 p_memberships text[], p_reasons bytea[], p_displaynames bytea[], p_avatars bytea[],
                                 p_inviters bytea[], p_third_party bytea[], p_authorisers bytea[]) returns void
 language plpgsql as $$
@@ -39,7 +39,7 @@ begin
 end $$;
 
 -- Projects every other change of the current state.
-create function project_state(p_room bytea, p_types bytea[], p_keys bytea[], p_ids bytea[]) returns void
+create function fn.project_state(p_room bytea, p_types bytea[], p_keys bytea[], p_ids bytea[]) returns void
 language plpgsql as $$
 begin
   insert into current_state as s (room_id, type, state_key, event_id)
@@ -56,7 +56,7 @@ end $$;
 
 -- What an accepted event takes out of the forward extremities: its prev events, and what the soft-failed ones among those cite in
 -- their turn (they are no extremities themselves, so nothing else would).
-create function superseded(p_room bytea, p_prev bytea[], p_extremities bytea[]) returns bytea[]
+create function fn.superseded(p_room bytea, p_prev bytea[], p_extremities bytea[]) returns bytea[]
 language plpgsql stable as $$
 begin
   if p_prev <@ p_extremities then
@@ -71,7 +71,7 @@ begin
 end $$;
 
 -- Notes that a server has sent us something: once an hour at most, so that no row of a busy server is hot.
-create function see_server(p_server bytea, p_now bigint, p_limit integer) returns void
+create function fn.see_server(p_server bytea, p_now bigint, p_limit integer) returns void
 language plpgsql as $$
 declare
   v_number bigint;
@@ -90,7 +90,7 @@ end $$;
 
 -- Persists one judged event. Answers `result`: 0 stored, 1 was stored before (nothing written), 2 conflict (nothing written), 3 the room
 -- is not known; with the outcome and reason that are stored. p_outcome: 1 accepted, 2 soft-failed, 3 rejected.
-create function persist_event(
+create function fn.persist_event(
   p_room bytea, p_event bytea, p_pdu bytea, p_verdict bytea, p_sha256 bytea, p_outcome integer, p_reason integer,
   p_origin bytea, p_server bytea, p_now bigint, p_judged_at bigint,
   p_type bytea, p_state_key bytea, p_sender bytea, p_depth bigint, p_origin_server_ts bigint, p_prev bytea[], p_auth bytea[],
@@ -99,7 +99,8 @@ create function persist_event(
   p_users bytea[], p_servers bytea[], p_events bytea[], p_memberships text[], p_reasons bytea[], p_displaynames bytea[],
   p_avatars bytea[], p_inviters bytea[], p_third_party bytea[], p_authorisers bytea[],
   p_read_types bytea[], p_read_keys bytea[], p_commutes boolean,
-  t_ordering bigint, t_before bigint, t_now bigint,
+  p_before_types bytea[], p_before_keys bytea[], p_before_ids bytea[],
+  t_ordering bigint, t_before bigint, t_merged boolean, t_fixed bigint, t_now bigint,
   p_refusals_limit integer, p_servers_limit integer, p_in_doubt boolean,
   out result integer, out stored_outcome integer, out stored_reason integer)
 language plpgsql as $$
@@ -107,11 +108,15 @@ declare
   r rooms;
   v_ordering bigint;
   v_current bigint;
+  v_before bigint := t_before;
   v_after bigint;
   v_fixed bigint;
+  v_own_fixed bigint;
   v_lineages integer;
   v_extremities bytea[];
   v_destinations bytea[];
+  v_gone bytea[];
+  v_merged record;
   v_pdu bytea;
   v_number bigint;
 begin
@@ -173,30 +178,62 @@ begin
   v_ordering := r.stream_ordering + 1;
   v_current := r.state_group;
   v_lineages := r.lineages;
+  v_extremities := r.extremities;
   -- An accepted event that is no state event is no more in anybody's way than one that commutes.
-  v_fixed := case when p_outcome = 1 and (p_commutes or cardinality(p_after_ids) = 0) then r.fixed_ordering else v_ordering end;
-  if p_outcome = 1 and cardinality(p_now_ids) > 0 then
-    insert into state_entries (room_id, lineage, type, state_key, position, event_id)
-    select p_room, 0, c.type, c.state_key, r.state_group + c.place, c.event_id
-    from unnest(p_now_types, p_now_keys, p_now_ids) with ordinality as c(type, state_key, event_id, place);
-    v_current := r.state_group + cardinality(p_now_ids);
+  v_fixed := case when p_outcome = 1 and (p_commutes or cardinality(p_after_ids) = 0 and cardinality(p_now_ids) = 0)
+                  then r.fixed_ordering else v_ordering end;
+  if p_outcome = 1 then
+    v_gone := fn.superseded(p_room, p_prev, r.extremities);
+    select coalesce(array_agg(x.id order by x.place), '{}') || p_event into v_extremities
+    from unnest(r.extremities) with ordinality as x(id, place) where x.id <> all (v_gone);
+    if cardinality(p_now_ids) > 0 then
+      insert into state_entries (room_id, lineage, type, state_key, position, event_id)
+      select p_room, 0, c.type, c.state_key, r.state_group + c.place, c.event_id
+      from unnest(p_now_types, p_now_keys, p_now_ids) with ordinality as c(type, state_key, event_id, place);
+      v_current := r.state_group + cardinality(p_now_ids);
+    end if;
   end if;
-  if cardinality(p_after_ids) = 0 or t_before is null then
-    v_after := t_before;
-  elsif p_outcome = 1 and t_before = r.state_group and p_after_types = p_now_types and p_after_keys = p_now_keys
+
+  -- The state before, where it is no group yet: put together from those after the prev events, or resolved.
+  if t_merged then
+    select g.merged, g.state_group, fn.common_trunk(p_room, g.merged) as base into v_merged from fn.group_before(p_room, p_prev) g;
+    v_before := v_merged.state_group;
+    if v_before is null then
+      v_lineages := v_lineages + 1;
+      select fn.branch_state(p_room, v_merged.base, v_lineages, array_agg(m.type), array_agg(m.state_key), array_agg(m.event_id))
+      into v_before from fn.merged_changes(p_room, v_merged.base, v_merged.merged) m;
+    end if;
+  elsif cardinality(p_before_ids) > 0 then
+    v_lineages := v_lineages + 1;
+    v_before := fn.branch_state(p_room, t_before, v_lineages, p_before_types, p_before_keys, p_before_ids);
+  end if;
+  if p_outcome = 1 and cardinality(v_extremities) = 1 then
+    -- Nothing stands beside it: the state after it is the current one.
+    v_after := v_current;
+  elsif cardinality(p_after_ids) = 0 or v_before is null then
+    v_after := v_before;
+  elsif p_outcome = 1 and v_before = r.state_group and p_after_types = p_now_types and p_after_keys = p_now_keys
         and p_after_ids = p_now_ids then
     v_after := v_current;
   else
     v_lineages := v_lineages + 1;
-    v_after := branch_state(p_room, t_before, v_lineages, p_after_types, p_after_keys, p_after_ids);
+    v_after := fn.branch_state(p_room, v_before, v_lineages, p_after_types, p_after_keys, p_after_ids);
   end if;
+  -- A state that has come to differ from the current one by more than commuting changes has no fixed_ordering in common with anything
+  -- but what follows from it alone.
+  v_own_fixed := case
+    when p_outcome = 1 and (p_commutes or v_after = v_current) then v_fixed
+    when cardinality(p_after_ids) = 0 and t_fixed is not null then t_fixed
+    else -v_ordering end;
 
   insert into events (room_id, event_id, stream_ordering, outcome, reason, depth, origin_server_ts, stored_at, judged_at,
                       state_group_before, state_group_now, state_group_after, fixed_ordering, type, state_key, sender, origin,
                       prev_events, auth_events, pdu, verdict)
   values (p_room, p_event, v_ordering, p_outcome, p_reason, p_depth, p_origin_server_ts, p_now, p_judged_at,
-          t_before, t_now, v_after, v_fixed, p_type, p_state_key, p_sender, p_origin, p_prev, p_auth, p_pdu, p_verdict);
+          v_before, t_now, v_after, v_own_fixed, p_type, p_state_key, p_sender, p_origin, p_prev, p_auth, p_pdu, p_verdict);
   insert into event_ids (event_id, room_id) values (p_event, p_room);
+  insert into auth_edges (room_id, auth_event_id, event_id) select p_room, a.id, p_event from unnest(p_auth) as a(id)
+  on conflict do nothing;
 
   if p_outcome = 1 then
     select coalesce(array_agg(s.server_name order by s.server_name), '{}') into v_destinations
@@ -205,23 +242,20 @@ begin
     insert into outbox (room_id, event_id, stream_ordering, destinations, created_at)
     values (p_room, p_event, v_ordering, v_destinations, p_now);
 
-    v_extremities := superseded(p_room, p_prev, r.extremities);
-    select coalesce(array_agg(x.id order by x.place), '{}') || p_event into v_extremities
-    from unnest(r.extremities) with ordinality as x(id, place) where x.id <> all (v_extremities);
     update rooms o
     set stream_ordering = v_ordering, accepted_ordering = v_ordering, state_group = v_current, lineages = v_lineages,
         fixed_ordering = v_fixed, extremities = v_extremities
     where o.room_id = p_room;
     if cardinality(v_extremities) between 2 and 20 then
       insert into extremity_states (room_id, extremities_digest, state_group, fixed_ordering)
-      values (p_room, set_digest(v_extremities), v_current, v_fixed);
+      values (p_room, fn.set_digest(v_extremities), v_current, v_fixed);
     end if;
 
     if cardinality(p_now_ids) > cardinality(p_users) then
-      perform project_state(p_room, p_now_types, p_now_keys, p_now_ids);
+      perform fn.project_state(p_room, p_now_types, p_now_keys, p_now_ids);
     end if;
     if cardinality(p_users) > 0 then
-      perform project_members(p_room, p_now, p_users, p_servers, p_events, p_memberships, p_reasons, p_displaynames,
+      perform fn.project_members(p_room, p_now, p_users, p_servers, p_events, p_memberships, p_reasons, p_displaynames,
                               p_avatars, p_inviters, p_third_party, p_authorisers);
     end if;
     delete from refusals f where f.room_id = p_room and f.event_id = p_event;
@@ -230,53 +264,7 @@ begin
   end if;
 
   if p_origin <> p_server then
-    perform see_server(p_origin, p_now, p_servers_limit);
+    perform fn.see_server(p_origin, p_now, p_servers_limit);
   end if;
   result := 0;
-end $$;
-
--- Appends events to a room as given: accepted, each extending the one before, each changing its own key of state.
-create function append_events(
-  p_room bytea, p_origin bytea, p_now bigint,
-  p_ids bytea[], p_pdus bytea[], p_types bytea[], p_keys bytea[], p_senders bytea[], p_depths bigint[], p_timestamps bigint[],
-  p_prev bytea[], p_auth_ids bytea[], p_auth_places integer[],
-  p_users bytea[], p_servers bytea[], p_events bytea[], p_memberships text[], p_reasons bytea[], p_displaynames bytea[],
-  p_avatars bytea[], p_inviters bytea[], p_third_party bytea[], p_authorisers bytea[]) returns void
-language plpgsql as $$
-declare
-  r rooms;
-  v_count constant integer := cardinality(p_ids);
-begin
-  select * into strict r from rooms o where o.room_id = p_room for no key update;
-  insert into state_entries (room_id, lineage, type, state_key, position, event_id)
-  select p_room, 0, n.type, n.state_key, r.state_group + n.place, n.event_id
-  from unnest(p_types, p_keys, p_ids) with ordinality as n(type, state_key, event_id, place);
-
-  insert into events (room_id, event_id, stream_ordering, outcome, reason, depth, origin_server_ts, stored_at,
-                      state_group_before, state_group_now, state_group_after, fixed_ordering, type, state_key, sender, origin,
-                      prev_events, auth_events, pdu)
-  select p_room, n.event_id, r.stream_ordering + n.place, 1, 0, n.depth, n.origin_server_ts, p_now,
-         r.state_group + n.place - 1, r.state_group + n.place - 1, r.state_group + n.place, r.stream_ordering + n.place, n.type,
-         n.state_key, n.sender, p_origin, case when n.prev is null then '{}' else array[n.prev] end, coalesce(auth.ids, '{}'), n.pdu
-  from unnest(p_ids, p_pdus, p_types, p_keys, p_senders, p_depths, p_timestamps, p_prev) with ordinality
-    as n(event_id, pdu, type, state_key, sender, depth, origin_server_ts, prev, place)
-  left join (
-    select a.place, array_agg(a.id order by a.number) as ids
-    from unnest(p_auth_ids, p_auth_places) with ordinality as a(id, place, number) group by a.place) as auth
-    on auth.place = n.place;
-
-  insert into event_ids (event_id, room_id) select unnest(p_ids), p_room;
-  -- They are history, not news: nobody is told of them.
-  insert into outbox (room_id, event_id, stream_ordering, destinations, created_at)
-  select p_room, n.event_id, r.stream_ordering + n.place, '{}', p_now
-  from unnest(p_ids) with ordinality as n(event_id, place);
-  perform project_state(p_room, p_types, p_keys, p_ids);
-  if cardinality(p_users) > 0 then
-    perform project_members(p_room, p_now, p_users, p_servers, p_events, p_memberships, p_reasons, p_displaynames,
-                            p_avatars, p_inviters, p_third_party, p_authorisers);
-  end if;
-  update rooms o
-  set stream_ordering = r.stream_ordering + v_count, accepted_ordering = r.stream_ordering + v_count,
-      fixed_ordering = r.stream_ordering + v_count, state_group = r.state_group + v_count, extremities = p_ids[v_count:]
-  where o.room_id = p_room;
 end $$;

@@ -17,7 +17,7 @@
 -- least twice as long as the shorter of the two that were joined, so writes are O(log) for each change along a branch; the
 -- trunk, which may hold 100,000 members, is never copied.
 
-create function state_path(p_room bytea, p_group bigint, out lineages integer[], out positions integer[])
+create function fn.state_path(p_room bytea, p_group bigint, out lineages integer[], out positions integer[])
 language plpgsql stable as $$
 declare
   v_lineage constant integer := (p_group >> 32)::integer;
@@ -32,7 +32,7 @@ begin
 end $$;
 
 -- The entries of the given keys in the state that the path leads to. Written so that it is inlined.
-create function state_at(p_room bytea, p_lineages integer[], p_positions integer[], p_types bytea[], p_keys bytea[])
+create function fn.state_at(p_room bytea, p_lineages integer[], p_positions integer[], p_types bytea[], p_keys bytea[])
 returns table (type bytea, state_key bytea, event_id bytea)
 language sql stable as $$
   select k.type, k.state_key, found.event_id
@@ -50,13 +50,13 @@ language sql stable as $$
 $$;
 
 -- The whole of a state. As long as the state is: not for the way of a leave.
-create function whole_state(p_room bytea, p_group bigint)
+create function fn.whole_state(p_room bytea, p_group bigint)
 returns table (type bytea, state_key bytea, event_id bytea)
 language sql stable as $$
   select newest.type, newest.state_key, newest.event_id
   from (
     select distinct on (e.type, e.state_key) e.type, e.state_key, e.event_id
-    from state_path(p_room, p_group) p
+    from fn.state_path(p_room, p_group) p
     cross join lateral unnest(p.lineages, p.positions) with ordinality as path(lineage, position, distance)
     join state_entries e on e.room_id = p_room and e.lineage = path.lineage and e.position <= path.position
     order by e.type, e.state_key, path.distance, e.position desc) as newest
@@ -64,7 +64,7 @@ language sql stable as $$
 $$;
 
 -- Writes lineage p_lineage: the group p_base with the changes given (one for each key at most). Returns the new group.
-create function branch_state(p_room bytea, p_base bigint, p_lineage integer, p_types bytea[], p_keys bytea[], p_ids bytea[])
+create function fn.branch_state(p_room bytea, p_base bigint, p_lineage integer, p_types bytea[], p_keys bytea[], p_ids bytea[])
 returns bigint
 language plpgsql as $$
 declare
@@ -74,7 +74,7 @@ declare
   v_absorbed integer := 0;
   v_count integer;
 begin
-  select p.lineages, p.positions into v_lineages, v_positions from state_path(p_room, p_base) p;
+  select p.lineages, p.positions into v_lineages, v_positions from fn.state_path(p_room, p_base) p;
   for i in 1 .. cardinality(v_lineages) loop
     exit when v_lineages[i] = 0;
     if v_positions[i] <= v_nearer then
@@ -103,7 +103,7 @@ begin
 end $$;
 
 -- The name of a set of event ids, whatever their order. Not in SQL: that would be parsed and planned anew at every call.
-create function set_digest(p_ids bytea[]) returns bytea
+create function fn.set_digest(p_ids bytea[]) returns bytea
 language plpgsql immutable as $$
 begin
   return (

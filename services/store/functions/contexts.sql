@@ -9,51 +9,28 @@
 --   b, n  an entry of the state before (left out where it is the same group as now) and now: id, a type, b state key
 --   e  an event that one of these names: id, a pdu, f1 rejected, f2 soft-failed
 -- No row at all: the room is not known.
-create type context_row as (kind "char", id bytea, a bytea, b bytea, n1 bigint, n2 bigint, n3 bigint, f1 boolean, f2 boolean,
+create type fn.context_row as (kind "char", id bytea, a bytea, b bytea, n1 bigint, n2 bigint, n3 bigint, f1 boolean, f2 boolean,
                                  f3 boolean);
 
--- The state group before an event with these prev events, and the newest event that led to it and does not commute. Null: not known.
-create function group_before(p_room bytea, p_prev bytea[], out state_group bigint, out fixed_ordering bigint)
-language plpgsql stable as $$
-declare
-  v_known boolean;
-  v_groups integer;
-  v_ids integer;
-begin
-  select bool_and(e.state_group_after is not null), count(distinct e.state_group_after), count(distinct p.id),
-         min(e.state_group_after),
-         case when count(distinct e.fixed_ordering) = 1 then min(e.fixed_ordering) end
-  into v_known, v_groups, v_ids, state_group, fixed_ordering
-  from unnest(p_prev) as p(id)
-  left join events e on e.room_id = p_room and e.event_id = p.id;
-  if coalesce(v_known, false) and v_groups = 1 then
-    return;
-  end if;
-  state_group := null;
-  fixed_ordering := null;
-  if v_known and v_ids <= 20 then
-    select s.state_group, s.fixed_ordering into state_group, fixed_ordering from extremity_states s
-    where s.room_id = p_room and s.extremities_digest = set_digest(p_prev);
-  end if;
-end $$;
-
-create function context_rows(p_room bytea, p_event bytea, p_prev bytea[], p_auth bytea[], p_types bytea[], p_keys bytea[],
-                             p_before bigint, p_now bigint) returns setof context_row
+create function fn.context_rows(p_room bytea, p_event bytea, p_prev bytea[], p_auth bytea[], p_types bytea[], p_keys bytea[],
+                             p_before bigint, p_merged bigint[], p_now bigint) returns setof fn.context_row
 language plpgsql stable as $$
 declare
   v_now record;
   v_before record;
 begin
-  select * into v_now from state_path(p_room, p_now);
+  select * into v_now from fn.state_path(p_room, p_now);
   -- Where the two are one group, the second is looked up for no key at all.
-  select * into v_before from state_path(p_room, coalesce(p_before, p_now));
+  select * into v_before from fn.state_path(p_room, coalesce(p_before, p_now));
   return query
   with now_entries as materialized (
-    select * from state_at(p_room, v_now.lineages, v_now.positions, p_types, p_keys)),
+    select * from fn.state_at(p_room, v_now.lineages, v_now.positions, p_types, p_keys)),
   before_entries as materialized (
-    select * from state_at(p_room, v_before.lineages, v_before.positions,
+    select * from fn.state_at(p_room, v_before.lineages, v_before.positions,
                            case when p_before <> p_now then p_types else '{}' end,
-                           case when p_before <> p_now then p_keys else '{}' end)),
+                           case when p_before <> p_now then p_keys else '{}' end)
+    union all
+    select * from fn.merged_at(p_room, p_merged, p_types, p_keys)),
   cited as materialized (
     select c.kind, c.id, c.place from (
       select 'p'::"char", p.id, p.place from unnest(p_prev) with ordinality as p(id, place)
@@ -82,8 +59,11 @@ begin
   from events x where x.room_id = p_room and x.event_id = p_event;
 end $$;
 
-create function event_context(p_room bytea, p_event bytea, p_sender bytea, p_prev bytea[], p_auth bytea[], p_types bytea[],
-                              p_keys bytea[]) returns setof context_row
+-- A row of kind m follows that of kind r: n1 the fixed_ordering of the state before, f1 it is put together from the states after the
+-- prev events. p_own_type, p_own_key: null where the event is no state event.
+create function fn.event_context(p_room bytea, p_event bytea, p_sender bytea, p_prev bytea[], p_auth bytea[], p_types bytea[],
+                              p_keys bytea[], p_with_branches boolean, p_own_type bytea, p_own_key bytea)
+returns setof fn.context_row
 language plpgsql stable as $$
 declare
   r record;
@@ -98,26 +78,32 @@ begin
   end if;
   v_extends := p_prev <@ r.extremities and r.extremities <@ p_prev;
   if v_extends then
-    select r.state_group, r.fixed_ordering into v_before;
+    select r.state_group, r.fixed_ordering, null::bigint[] as merged into v_before;
   else
-    select * into v_before from group_before(p_room, p_prev);
+    select * into v_before from fn.group_before(p_room, p_prev);
   end if;
   return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_before.state_group, r.state_group,
-               v_extends, null, v_before.fixed_ordering is distinct from r.fixed_ordering)::context_row;
-  return query select * from context_rows(p_room, p_event, p_prev, p_auth, p_types, p_keys, v_before.state_group, r.state_group);
+               v_extends, null, v_before.fixed_ordering is distinct from r.fixed_ordering)::fn.context_row;
+  return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, null, null)::fn.context_row;
+  return query select * from fn.context_rows(p_room, p_event, p_prev, p_auth, p_types, p_keys, v_before.state_group, v_before.merged,
+                                          r.state_group);
+  if p_with_branches and not v_extends then
+    return query select * from fn.branch_rows(p_room, p_prev, r.extremities, p_auth, p_own_type, p_own_key, p_types, p_keys,
+                                           v_before.state_group, v_before.merged, r.state_group);
+  end if;
 end $$;
 
 -- p_server: this server. A room with more than 20 extremities is extended at its 20 oldest.
-create function template_context(p_room bytea, p_user bytea, p_server bytea, p_types bytea[], p_keys bytea[])
-returns setof context_row
+create function fn.template_context(p_room bytea, p_user bytea, p_server bytea, p_types bytea[], p_keys bytea[])
+returns setof fn.context_row
 language plpgsql stable as $$
 declare
   r record;
   v_prev bytea[];
   v_extends boolean;
-  v_before bigint;
+  v_before record;
 begin
-  select o.room_version, o.accepted_ordering, o.state_group, o.extremities, m.membership,
+  select o.room_version, o.accepted_ordering, o.fixed_ordering, o.state_group, o.extremities, m.membership,
          exists (select from room_servers s
                  where s.room_id = o.room_id and s.server_name = p_server and s.joined_members > 0) as resident
   into r
@@ -128,8 +114,13 @@ begin
   end if;
   v_prev := r.extremities[:20];
   v_extends := cardinality(r.extremities) <= 20;
-  v_before := case when v_extends then r.state_group else (select g.state_group from group_before(p_room, v_prev) g) end;
-  return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_before, r.state_group, v_extends,
-               r.resident, null)::context_row;
-  return query select * from context_rows(p_room, null, v_prev, '{}', p_types, p_keys, r.state_group, r.state_group);
+  if v_extends then
+    select r.state_group, r.fixed_ordering, null::bigint[] as merged into v_before;
+  else
+    select * into v_before from fn.group_before(p_room, v_prev);
+  end if;
+  return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_before.state_group, r.state_group,
+               v_extends, r.resident, null)::fn.context_row;
+  return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, null, null)::fn.context_row;
+  return query select * from fn.context_rows(p_room, null, v_prev, '{}', p_types, p_keys, r.state_group, null, r.state_group);
 end $$;

@@ -1,0 +1,92 @@
+-- States told by their differences from the trunk, and states that differ by commuting changes alone, put together.
+
+-- The lowest position of the trunk that the groups stand on: a state from which all of them are told.
+create function fn.common_trunk(p_room bytea, p_groups bigint[]) returns bigint
+language sql stable as $$
+  select min(p.positions[cardinality(p.positions)])
+  from unnest(p_groups) as g(state_group) cross join lateral fn.state_path(p_room, g.state_group) p
+$$;
+
+-- Where each group may differ from the trunk at p_base, which is not above what it stands on; by its place among the groups.
+create function fn.changes_since(p_room bytea, p_base bigint, p_groups bigint[])
+returns table (place bigint, type bytea, state_key bytea, event_id bytea)
+language sql stable as $$
+  select distinct on (g.place, e.type, e.state_key) g.place, e.type, e.state_key, e.event_id
+  from unnest(p_groups) with ordinality as g(state_group, place)
+  cross join lateral fn.state_path(p_room, g.state_group) p
+  cross join lateral unnest(p.lineages, p.positions) with ordinality as path(lineage, position, distance)
+  join state_entries e on e.room_id = p_room and e.lineage = path.lineage and e.position <= path.position
+    and e.position > case when path.lineage = 0 then p_base else 0 end
+  order by g.place, e.type, e.state_key, path.distance, e.position desc
+$$;
+
+-- The groups put together, as changes of the trunk at p_base. They differ by commuting changes alone: each key has at most one value
+-- that is not the one they started from, and that is the event stored last, for it cites the other.
+create function fn.merged_changes(p_room bytea, p_base bigint, p_groups bigint[])
+returns table (type bytea, state_key bytea, event_id bytea)
+language sql stable as $$
+  with changed as materialized (
+    select c.type, c.state_key, c.event_id from fn.changes_since(p_room, p_base, p_groups) c),
+  somewhere as (
+    -- Keys that some group has as the base has them.
+    select c.type, c.state_key from changed c group by c.type, c.state_key having count(*) < cardinality(p_groups)),
+  every_value as (
+    select c.type, c.state_key, c.event_id from changed c
+    union all
+    select s.type, s.state_key, s.event_id
+    from (select array_agg(k.type) as types, array_agg(k.state_key) as keys from somewhere k) k
+    cross join lateral fn.state_at(p_room, array[0], array[p_base::integer], k.types, k.keys) s)
+  select distinct on (v.type, v.state_key) v.type, v.state_key, v.event_id
+  from every_value v left join events e on e.room_id = p_room and e.event_id = v.event_id
+  order by v.type, v.state_key, e.stream_ordering desc nulls last
+$$;
+
+-- The same for some keys.
+create function fn.merged_at(p_room bytea, p_groups bigint[], p_types bytea[], p_keys bytea[])
+returns table (type bytea, state_key bytea, event_id bytea)
+language plpgsql stable as $$
+begin
+  if p_groups is null then
+    return;
+  end if;
+  return query
+  select distinct on (s.type, s.state_key) s.type, s.state_key, s.event_id
+  from unnest(p_groups) as g(state_group)
+  cross join lateral fn.state_path(p_room, g.state_group) p
+  cross join lateral fn.state_at(p_room, p.lineages, p.positions, p_types, p_keys) s
+  left join events e on e.room_id = p_room and e.event_id = s.event_id
+  order by s.type, s.state_key, e.stream_ordering desc nulls last;
+end $$;
+
+-- The state before an event with these prev events: one group, or the groups that it is put together from; and the newest event that
+-- led to it and does not commute. All null: a resolution has to tell.
+create function fn.group_before(p_room bytea, p_prev bytea[], out state_group bigint, out fixed_ordering bigint, out merged bigint[])
+language plpgsql stable as $$
+declare
+  v_known boolean;
+  v_groups bigint[];
+  v_ids integer;
+  v_fixed bigint;
+begin
+  select bool_and(e.state_group_after is not null), array_agg(distinct e.state_group_after), count(distinct p.id),
+         case when count(distinct e.fixed_ordering) = 1 then min(e.fixed_ordering) end
+  into v_known, v_groups, v_ids, v_fixed
+  from unnest(p_prev) as p(id)
+  left join events e on e.room_id = p_room and e.event_id = p.id;
+  if not coalesce(v_known, false) then
+    return;
+  end if;
+  if cardinality(v_groups) = 1 then
+    state_group := v_groups[1];
+    fixed_ordering := v_fixed;
+    return;
+  end if;
+  if v_ids <= 20 then
+    select s.state_group, s.fixed_ordering into state_group, fixed_ordering from extremity_states s
+    where s.room_id = p_room and s.extremities_digest = fn.set_digest(p_prev);
+  end if;
+  if state_group is null and v_fixed is not null then
+    fixed_ordering := v_fixed;
+    merged := v_groups;
+  end if;
+end $$;
