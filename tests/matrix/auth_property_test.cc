@@ -8,6 +8,7 @@
 #include "matrix/auth_events.h"
 #include "matrix/auth_rules.h"
 #include "matrix/power_levels.h"
+#include "tests/support/case_count.h"
 #include "tests/support/choices.h"
 #include "tests/support/grown_room.h"
 
@@ -18,7 +19,7 @@ using support::BytesOfSeed;
 using support::Choices;
 using support::GrownRoom;
 
-constexpr std::uint32_t kRooms = 60;
+constexpr std::uint32_t kRooms = support::CaseCount(60);
 constexpr std::size_t kChoices = 600;
 constexpr std::size_t kMostEvents = 40;
 

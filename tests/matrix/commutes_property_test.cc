@@ -19,6 +19,7 @@
 #include "matrix/branches.h"
 #include "matrix/state_change.h"
 #include "matrix/state_resolution.h"
+#include "tests/support/case_count.h"
 #include "tests/support/fork_slice.h"
 #include "tests/support/room_builder.h"
 
@@ -30,7 +31,7 @@ using support::Object;
 using support::RoomBuilder;
 using support::TestRoom;
 
-constexpr int kRooms = 200;
+constexpr int kRooms = support::CaseCount(200);
 constexpr int kSteps = 24;
 constexpr int kFewestForks = 3 * kRooms;
 constexpr int kFewestPutTogether = kRooms / 2;

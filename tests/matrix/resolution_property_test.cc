@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "matrix/state_resolution.h"
+#include "tests/support/case_count.h"
 #include "tests/support/choices.h"
 #include "tests/support/grown_room.h"
 #include "tests/support/resolution_promises.h"
@@ -18,7 +19,7 @@ using support::BytesOfSeed;
 using support::Choices;
 using support::GrownRoom;
 
-constexpr std::uint32_t kRooms = 150;
+constexpr std::uint32_t kRooms = support::CaseCount(150);
 constexpr std::size_t kChoices = 600;
 constexpr std::size_t kMostEvents = 40;
 constexpr std::size_t kMostOfASmallerBudget = 2000;

@@ -19,6 +19,7 @@
 #include "matrix/state_resolution.h"
 #include "services/validator/judgement.h"
 #include "tests/store/store_rig.h"
+#include "tests/support/case_count.h"
 #include "tests/support/fake_store.h"
 #include "tests/support/fork_slice.h"
 #include "tests/support/judging_request.h"
@@ -368,7 +369,7 @@ TEST_P(Forks, OnPostgresEndWhereTheWholeResolutionEnds) {
 
 TEST_P(Forks, OnTheFakeEndWhereTheWholeResolutionEnds) {
   support::FakeStore store("a.example");
-  Grow(store, 20);
+  Grow(store, support::CaseCount(20));
 }
 
 }  // namespace
