@@ -48,6 +48,7 @@ std::optional<CurrentStateChange> CurrentStateChangeOf(const Event& event, const
                                                        const RoomState& now, const Branching& branching) {
   const Event* rival = now.Find("m.room.member", event.sender());
   const bool undisputed = branching.extends_all_extremities || !branching.states_diverge;
+  if (!event.is_state() && undisputed) return CurrentStateChange{.commutes = true};
   if (IsOwnLeave(event) && rival && undisputed && IsOrderedAfter(event, *rival) &&
       AgreeOnWhatItReads(event, before, now)) {
     return CurrentStateChange{.commutes = true};

@@ -29,8 +29,9 @@ struct Branching {
 
 /// nullopt where only the whole resolution can tell: beside other branches, any event that does not commute.
 ///
-/// It commutes only where the event is a user's own leave, ordered after the value that its key has now, and nothing
-/// else that it reads is in dispute:
+/// Where the states do not diverge, an event that is no state event commutes: it changes nothing, wherever it stands.
+/// A state event commutes only where it is a user's own leave, ordered after the value that its key has now, and
+/// nothing else that it reads is in dispute:
 ///   - the states do not diverge, and agree on its whole read set;
 ///   - it cites the room's present power levels (or there are none) and the membership that it ends;
 ///   - version 1: its depth is greater than that membership's; from 2: its origin_server_ts, then its id.

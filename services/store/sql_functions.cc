@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "absl/strings/str_replace.h"
+#include <boost/algorithm/string/replace.hpp>
 
 namespace postern::store {
 namespace {
@@ -17,7 +17,7 @@ constexpr const char* kBookkeeping =
 }  // namespace
 
 std::string WithSchema(std::string_view sql, std::string_view schema) {
-  return absl::StrReplaceAll(sql, {{"fn.", fmt::format("{}.", schema)}});
+  return boost::replace_all_copy(std::string(sql), "fn.", fmt::format("{}.", schema));
 }
 
 absl::Status InstallSqlFunctions(DatabaseConnection& connection, const SqlFunctions& functions) {

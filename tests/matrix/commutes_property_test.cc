@@ -123,9 +123,15 @@ class GrowingRoom {
     return draft;
   }
 
+  /// No state event, such as one that only cites tips.
+  Draft Message() {
+    return {.type = "org.matrix.dummy_event", .state_key = std::nullopt, .sender = room_.creator(), .content = {}};
+  }
+
   Draft SomeEvent() {
     const std::string user = OneOf(kUsers);
     const std::string creator = room_.creator();
+    if (Chance(15)) return Message();
     switch (std::uniform_int_distribution(0, 9)(random_)) {
       case 0:
         return Member(user, "invite", creator);
@@ -168,7 +174,7 @@ class GrowingRoom {
     const Place place = SomePlace();
     const RoomState state_before = StateOf(place.before.state);
     const RoomState now = StateOf(current_);
-    Draft draft = Chance(85) ? OwnLeave(place.before.state) : SomeEvent();
+    Draft draft = Chance(80) ? OwnLeave(place.before.state) : Chance(50) ? Message() : SomeEvent();
     draft.prev_events = place.prev_events;
     draft.state = &state_before;
     Event event = Mint(std::move(draft));
@@ -244,6 +250,11 @@ class GrowingRoom {
     return Member(user, "leave", user);
   }
 
+  static std::set<StateKey> OwnKey(const Event& event) {
+    if (!event.is_state()) return {};
+    return {{event.type(), *event.state_key()}};
+  }
+
   void Remember() { places_.push_back({{extremities_.begin(), extremities_.end()}, {current_, base_}}); }
 
   /// The current state once `event`, with `after` after it, stands beside those. The branches, cut as a store cuts
@@ -257,8 +268,8 @@ class GrowingRoom {
     std::vector<StateMap> all = before;
     all.insert(all.end(), beside.begin(), beside.end());
     all.push_back(current_);
-    const auto slice = support::CutFork(
-        all, known_, {.told = {{event.type(), *event.state_key()}}, .asked = {}, .cited = event.auth_events()});
+    const auto slice =
+        support::CutFork(all, known_, {.told = OwnKey(event), .asked = {}, .cited = event.auth_events()});
     Branches branches{.base = slice.fork.base,
                       .branches = {},
                       .now = slice.fork.branches.back(),
@@ -292,15 +303,14 @@ class GrowingRoom {
     const Event& kept = taken_.emplace_back(std::move(event));
     known_.Add(kept);
     age_.emplace(kept.event_id(), age_.size());
-    const StateKey key{kept.type(), *kept.state_key()};
     State after = std::move(before);
-    after.state[key] = kept.event_id();
+    for (const StateKey& key : OwnKey(kept)) after.state[key] = kept.event_id();
     std::erase_if(extremities_, [&](const Event* tip) {
       return std::ranges::find(kept.prev_events(), tip->event_id()) != kept.prev_events().end();
     });
     extremities_.insert(&kept);
     if (change) {
-      current_[key] = kept.event_id();
+      for (const StateKey& key : OwnKey(kept)) current_[key] = kept.event_id();
     } else {
       std::vector<StateMap> beside;
       for (const Event* tip : extremities_) {
@@ -310,8 +320,9 @@ class GrowingRoom {
     }
     if (!change || !change->commutes) {
       base_ = kept.event_id();
-      // Beside other branches the state after it is another one than the current.
-      after.base = after.state == current_ ? base_ : "after " + base_;
+      // Beside other branches the state after it has nothing in common with the current one, even where the two hold
+      // the same: those branches have values that neither shows.
+      after.base = extremities_.size() == 1 ? base_ : "after " + base_;
     }
     places_.push_back({{&kept}, after});
     after_.emplace(kept.event_id(), std::move(after));

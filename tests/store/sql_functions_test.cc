@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <string>
 #include <thread>
 #include <vector>
@@ -35,12 +36,14 @@ class SqlFunctionsTest : public testing::Test {
   }
 
   std::string One(const std::string& sql) {
-    const auto rows = connection_->Call({sql.c_str(), sql.c_str()}, {});
+    const char* kept = statements_.emplace_back(sql).c_str();
+    const auto rows = connection_->Call({kept, kept}, {});
     return rows.ok() ? std::string(rows->Text(0, 0)) : "failed";
   }
 
   support::TestDatabase database_;
   std::unique_ptr<DatabaseConnection> connection_;
+  std::deque<std::string> statements_;  // their texts are their names on the connection
 };
 
 TEST_F(SqlFunctionsTest, AreInstalledOnceByStoresThatStartTogether) {

@@ -309,12 +309,13 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   }
   // The same state is one state, so that prev events that agree are seen to agree.
   StatePlace& own = *room.events.at(verdict.event_id()).state_after;
-  const bool same = room.states[own.state] == room.states[room.now.state];
-  if (same) own.state = room.now.state;
-  if (same || verdict.commutes()) own.fixed = room.now.fixed;
+  if (room.states[own.state] == room.states[room.now.state]) own.state = room.now.state;
   room.accepted.emplace_back(std::move(changed), verdict.commutes());
   room.refusals.erase(verdict.event_id());
   Extend(room, verdict.event_id(), prev);
+  // Beside other branches two states that hold the same may still have nothing in common: those have values that
+  // neither shows.
+  if (verdict.commutes() || room.extremities.size() == 1) own.fixed = room.now.fixed;
 }
 
 void FakeStore::Extend(Room& room, const std::string& event_id, const std::vector<std::string>& prev) {

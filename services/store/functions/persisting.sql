@@ -219,10 +219,10 @@ begin
     v_lineages := v_lineages + 1;
     v_after := fn.branch_state(p_room, v_before, v_lineages, p_after_types, p_after_keys, p_after_ids);
   end if;
-  -- A state that has come to differ from the current one by more than commuting changes has no fixed_ordering in common with anything
-  -- but what follows from it alone.
+  -- Beside other branches, the state after an event that does not commute has no fixed_ordering in common with anything but what
+  -- follows from it alone: not even with a current state that holds the same, for those branches have values that neither shows.
   v_own_fixed := case
-    when p_outcome = 1 and (p_commutes or v_after = v_current) then v_fixed
+    when p_outcome = 1 and (p_commutes or cardinality(v_extremities) = 1) then v_fixed
     when cardinality(p_after_ids) = 0 and t_fixed is not null then t_fixed
     else -v_ordering end;
 
