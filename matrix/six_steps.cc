@@ -149,11 +149,22 @@ const Event* CreateOf(const JudgingContext& context) {
   return create ? create : context.state_before.create();
 }
 
+/// Of an event that was refused nothing is kept, so the state after it cannot be had.
+GraphResult CheckStateIsKnown(const std::vector<Cited>& prev_events, const JudgingContext& context) {
+  if (!context.state_before_unresolved) return {};
+  const auto refused = std::ranges::find_if(prev_events, &Cited::rejected);
+  if (refused == prev_events.end()) return {};
+  return {Reason::kUnknownEvents, fmt::format("prev event {} was refused here", refused->event_id)};
+}
+
 /// The rules on the cited events, then the rules against the state that they make up.
 Finding CheckCitedState(const Event& event, const std::vector<Cited>& auth_events, const Event* create) {
   std::vector<CitedEvent> cited;
   RoomState state;
   for (const Cited& c : auth_events) {
+    if (!c.event) {  // refused, and not kept: the other rules on it cannot be asked
+      return FromRule(RefusedBy(AuthRule::kCitedRejected, event.rules(), c.event_id, Reason::kBadAuthEvents));
+    }
     cited.push_back({c.event, c.rejected});
     if (c.event->is_state()) state.Set(*c.event);
   }
@@ -169,13 +180,14 @@ Finding CheckAuthEvents(Judging& judging) {
   const auto auth_events = Matched(event.auth_events(), context.auth_events, judging.trouble);
   if (!judging.trouble.ok()) return {};
   for (const Cited& cited : auth_events) {
-    if (cited.known && !cited.event) {
+    if (cited.known && !cited.event && !cited.rejected) {
       judging.trouble =
           Refuse(Reason::kInvalidArgument, "the context does not hold an auth event that it says is known");
       return {};
     }
   }
   GraphResult graph = CheckGraph(event, prev_events, auth_events, GivenEvents(context));
+  if (graph.reason == Reason::kNone) graph = CheckStateIsKnown(prev_events, context);
   Finding finding = graph.reason == Reason::kNone ? CheckCitedState(event, auth_events, CreateOf(context))
                                                   : Failed(graph.reason, std::move(graph.text));
   finding.looked_at = event.auth_events();

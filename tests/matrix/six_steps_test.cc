@@ -186,6 +186,30 @@ TEST_P(SixSteps, ARejectedAuthEventRejects) {
   EXPECT_EQ(verdict.steps[3].rule, GetParam() == "12" ? "auth rule 3.3" : "auth rule 2.3");
 }
 
+TEST_P(SixSteps, ARejectedAuthEventOfWhichNothingIsKeptRejectsToo) {
+  const TestRoom room = Room();
+  const Event leave = room.Leave(kAnn);
+  JudgingContext context = room.ContextFor(leave);
+  context.auth_events.back().rejected = true;
+  context.auth_events.back().event = nullptr;
+  const Verdict verdict = Judge(room, leave.json(), context);
+  EXPECT_EQ(verdict.outcome, Outcome::kRejected);
+  EXPECT_EQ(verdict.reason, Reason::kBadAuthEvents);
+  EXPECT_EQ(verdict.steps[3].rule, GetParam() == "12" ? "auth rule 3.3" : "auth rule 2.3");
+}
+
+TEST_P(SixSteps, ARejectedPrevEventWhoseStateIsNotKnownCannotBeHad) {
+  const TestRoom room = Room();
+  const Event leave = room.Leave(kAnn);
+  JudgingContext context = room.ContextFor(leave);
+  context.prev_events.front().rejected = true;
+  context.extends_all_extremities = false;
+  context.state_before_unresolved = true;
+  const Verdict verdict = Judge(room, leave.json(), context);
+  EXPECT_EQ(verdict.outcome, Outcome::kInvalid);
+  EXPECT_EQ(verdict.reason, Reason::kUnknownEvents);
+}
+
 TEST_P(SixSteps, ARejectedPrevEventDoesNot) {
   const TestRoom room = Room();
   const Event leave = room.Leave(kAnn);
