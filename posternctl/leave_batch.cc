@@ -52,6 +52,10 @@ absl::StatusOr<BatchedLeave> ReadLine(const std::string& line, const std::string
     return Refuse(Reason::kInvalidArgument, R"(expected {"room": text, "user": text})");
   }
   BatchedLeave leave{.intent = {.room_id = *room, .user_id = *user, .reason = reason}, .template_body = std::nullopt};
+  if (const Json* at = members->Find("at_ms"); at != nullptr) {
+    if (!at->AsInteger()) return Refuse(Reason::kInvalidArgument, "at_ms is no whole number");
+    leave.intent.at = absl::FromUnixMillis(*at->AsInteger());
+  }
   if (const Json* given = members->Find("template"); given != nullptr) {
     leave.template_body = matrix::CanonicalJson(*given);
   }

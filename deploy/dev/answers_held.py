@@ -4,7 +4,8 @@ import json
 MEMBERS = "select encode(room_id, 'escape'), encode(user_id, 'escape'), membership, encode(event_id, 'escape') from memberships"
 EVENTS = ("select encode(room_id, 'escape'), encode(event_id, 'escape'), outcome, convert_from(pdu, 'UTF8') from events "
           "where type = 'm.room.member'")
-OUTBOX = "select encode(room_id, 'escape'), encode(event_id, 'escape') from outbox"
+OUTBOX = ("select encode(o.room_id, 'escape'), encode(o.event_id, 'escape') from outbox o join events e using (room_id, event_id) "
+          "where e.type = 'm.room.member'")
 REFUSALS = "select encode(room_id, 'escape'), encode(event_id, 'escape') from refusals"
 
 

@@ -34,10 +34,10 @@ class LoadStack:
         """The command line of a posternctl for this stack; to be run in ROOT."""
         return shlex.split(self.reach["posternctl"]) + [str(argument) for argument in arguments]
 
-    def seed(self, remote, rooms, users, prefix):
-        """Rooms of version 10 full of invited users of `remote`: [(room, user)], room by room."""
+    def seed(self, remote, rooms, users, prefix, version="10"):
+        """Rooms full of invited users of `remote`: [(room, user)], room by room."""
         command = self.posternctl("--timeout", 600, "room", "seed", "--rooms", rooms, "--users-per-room", users,
-                                  "--user-prefix", prefix, "--remote", remote.name, "--version", "10")
+                                  "--user-prefix", prefix, "--remote", remote.name, "--version", version)
         done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
         if done.returncode != 0:
             raise Trouble(f"posternctl room seed: {done.stderr.strip()}")
@@ -50,7 +50,6 @@ class LoadStack:
         if done.returncode != 0:
             raise Trouble(f"psql: {done.stderr.strip()}")
         return [line.split("\t") for line in done.stdout.splitlines()]
-
 
     def reads(self, function):
         """Blocks that PostgreSQL has looked at for calls of one of our functions."""

@@ -57,7 +57,7 @@ def samples(admin_url, name):
 
 
 class Snapshot:
-    """A stack as it is now."""
+    """A stack as it is now. What a gateway does unasked, such as gathering extremities, is no leave's: of that only the CPU counts."""
 
     def __init__(self, reach):
         pids = reach["pids"]
@@ -66,9 +66,13 @@ class Snapshot:
         self.rpcs, self.rpc_bytes, self.writes, self.refusals = {}, {}, {}, {}
         for url in reach["admin"]["gateway"]:
             for labels, value in samples(url, "postern_gateway_rpc_seconds_count"):
-                self._add(self.rpcs, labels["method"], value)
+                if labels["caller"] == "request":
+                    self._add(self.rpcs, labels["method"], value)
+                elif labels["method"] == "PersistEvent":
+                    self._add(self.writes, "persist_event", -value)
             for labels, value in samples(url, "postern_gateway_rpc_bytes_total"):
-                self._add(self.rpc_bytes, labels["method"], value)
+                if labels["caller"] == "request":
+                    self._add(self.rpc_bytes, labels["method"], value)
             for labels, value in samples(url, "postern_gateway_refusals_total"):
                 self._add(self.refusals, labels["reason"], value)
         for url in reach["admin"]["store"]:

@@ -92,7 +92,7 @@ absl::StatusOr<SignedLeave> CompleteLeave(const LeaveTemplate& from, const Leave
   event.Set("sender", intent.user_id);
   event.Set("state_key", intent.user_id);
   event.Set("content", std::move(content));
-  event.Set("origin_server_ts", absl::ToUnixMillis(now));
+  event.Set("origin_server_ts", absl::ToUnixMillis(intent.at.value_or(now)));
   for (const char* member : {"prev_events", "auth_events", "depth"}) {
     const Json* found = from.event.Find(member);
     if (found == nullptr) return Refuse(Reason::kBadStructure, fmt::format("the template has no `{}`", member));

@@ -3,6 +3,7 @@
 // steps.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,8 @@ struct LeaveIntent {
   std::string user_id;
   /// content.reason; left out if empty.
   std::string reason;
+  /// What this server's clock is to have said; nullopt: it goes right.
+  std::optional<absl::Time> at = std::nullopt;
 };
 
 /// The answer of make_leave.

@@ -42,6 +42,8 @@ absl::StatusOr<CitedEvent> EventIn(const matrix::v1::JudgingContext& room, const
 
 }  // namespace
 
+const std::string* StateKeyOf(const EventIntent& intent) { return intent.state_key ? &*intent.state_key : nullptr; }
+
 absl::StatusOr<JsonObject> BuildEvent(const EventIntent& intent, const EventPlace& place,
                                       const matrix::RoomRules& rules) {
   auto prev_events = References(place.prev_events, rules);
@@ -50,7 +52,7 @@ absl::StatusOr<JsonObject> BuildEvent(const EventIntent& intent, const EventPlac
   if (!auth_events.ok()) return auth_events.status();
   JsonObject event;
   event.Set("type", intent.type);
-  event.Set("state_key", intent.state_key);
+  if (intent.state_key) event.Set("state_key", *intent.state_key);
   event.Set("sender", intent.sender);
   event.Set("content", intent.content);
   if (!place.room_id.empty()) event.Set("room_id", place.room_id);
@@ -70,7 +72,7 @@ absl::StatusOr<EventPlace> PlaceAfter(const store::v1::TemplateContext& context,
     if (!event.ok()) return event.status();
     place.prev_events.push_back(std::move(*event));
   }
-  const auto keys = matrix::SelectAuthEvents(intent.type, &intent.state_key, intent.sender, intent.content, rules);
+  const auto keys = matrix::SelectAuthEvents(intent.type, StateKeyOf(intent), intent.sender, intent.content, rules);
   for (const matrix::StateKey& key : keys) {
     for (const auto& entry : room.state_now()) {
       if (entry.type() != key.type || entry.state_key() != key.state_key) continue;

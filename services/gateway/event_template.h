@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,14 @@ namespace postern::gateway {
 /// What an event is to say.
 struct EventIntent {
   std::string type;
-  std::string state_key;
+  /// Left out: no state event.
+  std::optional<std::string> state_key;
   std::string sender;
   matrix::JsonObject content;
 };
+
+/// nullptr: it is no state event.
+const std::string* StateKeyOf(const EventIntent& intent);
 
 /// An event that another one cites.
 struct CitedEvent {

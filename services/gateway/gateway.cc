@@ -17,6 +17,7 @@
 #include "rpc/worker_pool.h"
 #include "services/gateway/admin_service.h"
 #include "services/gateway/dns_resolver.h"
+#include "services/gateway/dummy_events.h"
 #include "services/gateway/event_signer.h"
 #include "services/gateway/federation_client.h"
 #include "services/gateway/http_router.h"
@@ -67,8 +68,10 @@ class RunningGateway : public Gateway {
   RunningGateway(const GatewayConfig& config, matrix::ServerName name, SigningKeys keys, const Peers& peers)
       : config_(config),
         signer_(name, std::move(keys)),
-        store_(MakeGrpcStoreClient(peers.store, metrics_)),
-        validator_(MakeGrpcValidatorClient(peers.validator, metrics_)),
+        store_(MakeGrpcStoreClient(peers.store, {metrics_})),
+        validator_(MakeGrpcValidatorClient(peers.validator, {metrics_})),
+        own_store_(MakeGrpcStoreClient(peers.store, {metrics_, Caller::kBackground})),
+        own_validator_(MakeGrpcValidatorClient(peers.validator, {metrics_, Caller::kBackground})),
         dns_({.servers = config.dns_servers}),
         peer_addresses_(dns_, {config.allow_private_networks, config.allowed_networks}),
         well_known_(peer_addresses_, ToOthers(config), {}, absl::Now, FairChance(), metrics_),
@@ -82,11 +85,14 @@ class RunningGateway : public Gateway {
                     .burst = static_cast<double>(config.address_burst)},
                    metrics_),
         origins_(config.rc_federation, absl::Now, alarm_, metrics_),
+        author_(signer_, *store_, *validator_, absl::Now),
+        own_author_(signer_, *own_store_, *own_validator_, absl::Now),
+        dummy_events_(name, own_author_, *own_store_, alarm_, absl::Now, metrics_),
+        turns_(static_cast<std::size_t>(config.workers - config.workers / 8 - 1)),
         leave_v1_(LeaveApi::kV1, Leaves()),
         leave_v2_(LeaveApi::kV2, Leaves()),
         make_leave_(name, *store_, *validator_, key_ring_, absl::Now),
         key_route_(signer_, absl::Now),
-        author_(signer_, *store_, *validator_, absl::Now),
         workers_(static_cast<std::size_t>(config.workers), static_cast<std::size_t>(config.queue_limit)),
         admin_workers_(kAdminThreads, kAdminQueue),
         admin_service_(signer_, author_, key_ring_, absl::Now, admin_workers_),
@@ -136,6 +142,7 @@ class RunningGateway : public Gateway {
     admin_workers_.Drain();
     fetchers_.Drain();
     alarm_.Stop();
+    dummy_events_.Drain();
   }
 
  private:
@@ -145,7 +152,11 @@ class RunningGateway : public Gateway {
             .signer = signer_,
             .key_ring = key_ring_,
             .metrics = metrics_,
-            .max_key_waits = static_cast<std::size_t>(std::max<std::int64_t>(1, config_.workers / 4))};
+            .turns = turns_,
+            .max_key_waits = static_cast<std::size_t>(std::max<std::int64_t>(1, config_.workers / 4)),
+            .committed = [this](const std::string& room_id, std::uint32_t forward_extremities) {
+              dummy_events_.Notice(room_id, forward_extremities);
+            }};
   }
 
   std::vector<RouteEntry> Routes() {
@@ -171,6 +182,9 @@ class RunningGateway : public Gateway {
   const EventSigner signer_;
   const std::unique_ptr<StoreClient> store_;
   const std::unique_ptr<ValidatorClient> validator_;
+  /// For what this gateway does unasked.
+  const std::unique_ptr<StoreClient> own_store_;
+  const std::unique_ptr<ValidatorClient> own_validator_;
   DnsResolver dns_;
   PeerAddresses peer_addresses_;
   WellKnown well_known_;
@@ -183,12 +197,15 @@ class RunningGateway : public Gateway {
   AddressLimiter addresses_;
   ThreadAlarm alarm_;
   OriginLimiter origins_;
+  RoomAuthor author_;
+  RoomAuthor own_author_;
+  DummyEvents dummy_events_;
+  RoomTurns turns_;
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;
   KeyRoute key_route_;
   VersionRoute version_route_;
-  RoomAuthor author_;
   rpc::WorkerPool workers_;
   rpc::WorkerPool admin_workers_;
   AdminService admin_service_;

@@ -25,6 +25,8 @@ using store::v1::EventContext;
 // Each conflict means that another event of the room was stored: with this many requests in flight for one room all get
 // through.
 constexpr int kMaxAttempts = 32;
+/// What is kept of a request's time for after the wait for its turn.
+constexpr absl::Duration kTimeToStore = absl::Seconds(5);
 constexpr std::size_t kSixSteps = 6;
 
 store::v1::GetEventContextRequest ContextRequestFor(const Leave& leave) {
@@ -162,6 +164,7 @@ absl::StatusOr<Outcome> LeaveRoute::Submit(AuthenticRequest& request) {
   write.set_origin(leave->origin().text());
   auto context = services_.store.GetEventContext(exchange.call(), write.context_request());
   if (!context.ok()) return context.status();
+  RoomTurns::Turn turn;  // only where leaves are in each other's way
 
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const auto rules = CheckRoom(*leave, *context);  // rows 8, 9
@@ -182,6 +185,7 @@ absl::StatusOr<Outcome> LeaveRoute::Submit(AuthenticRequest& request) {
     auto verdict = Judge(request, *leave, *context);  // rows 13-15
     if (NeedsBranches(verdict.status()) && !write.context_request().with_branches()) {
       services_.metrics.Count("postern_gateway_branches_asked_total");
+      turn = services_.turns.Take(leave->room_id(), exchange.call().deadline - kTimeToStore);
       write.mutable_context_request()->set_with_branches(true);
       context = services_.store.GetEventContext(exchange.call(), write.context_request());
       if (!context.ok()) return context.status();
@@ -201,6 +205,7 @@ absl::StatusOr<Outcome> LeaveRoute::Submit(AuthenticRequest& request) {
     auto persisted = services_.store.PersistEvent(exchange.call(), write);  // persist
     if (!persisted.ok()) return persisted.status();
     if (persisted->has_stored()) {  // as committed
+      services_.committed(leave->room_id(), persisted->stored().forward_extremities());
       exchange.notes().verdict = rpc::OutcomeName(persisted->stored().outcome());
       return AnswerTo(persisted->stored().outcome(), persisted->stored().reason(), write.verdict().detail());
     }

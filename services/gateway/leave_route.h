@@ -3,11 +3,15 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
 
 #include "postern/store/v1/store.pb.h"
 #include "services/gateway/event_signer.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/leave_structure.h"
+#include "services/gateway/room_turns.h"
 #include "services/gateway/route.h"
 #include "services/gateway/store_client.h"
 #include "services/gateway/validator_client.h"
@@ -23,8 +27,11 @@ struct LeaveServices {
   const EventSigner& signer;
   KeyRing& key_ring;
   telemetry::Metrics& metrics;
+  RoomTurns& turns;
   /// How many workers may wait for another server's keys at once.
   std::size_t max_key_waits = 4;
+  /// Told after each commit how many forward extremities the room has.
+  std::function<void(const std::string& room_id, std::uint32_t forward_extremities)> committed = [](auto&, auto) {};
 };
 
 class LeaveRoute : public PeerRoute {

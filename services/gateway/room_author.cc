@@ -103,11 +103,9 @@ store::v1::GetTemplateContextRequest ContextRequestFor(const std::string& room_i
   store::v1::GetTemplateContextRequest request;
   request.set_room_id(room_id);
   request.set_user_id(intent.sender);
-  std::vector<matrix::StateKey> keys{{"m.room.create", ""},
-                                     {"m.room.power_levels", ""},
-                                     {"m.room.join_rules", ""},
-                                     {"m.room.member", intent.sender},
-                                     {intent.type, intent.state_key}};
+  std::vector<matrix::StateKey> keys{
+      {"m.room.create", ""}, {"m.room.power_levels", ""}, {"m.room.join_rules", ""}, {"m.room.member", intent.sender}};
+  if (intent.state_key) keys.push_back({intent.type, *intent.state_key});
   std::sort(keys.begin(), keys.end());
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   for (const matrix::StateKey& key : keys) {
@@ -120,12 +118,12 @@ store::v1::GetTemplateContextRequest ContextRequestFor(const std::string& room_i
 
 void SetEntry(matrix::v1::StateEntry& entry, const EventIntent& intent, const std::string& event_id) {
   entry.set_type(intent.type);
-  entry.set_state_key(intent.state_key);
+  entry.set_state_key(*intent.state_key);
   entry.set_event_id(event_id);
 }
 
-/// The verdict on an event that was authorised before it was signed: what it changes is its own key. It rests on
-/// everything that was read, and never goes in beside an event that changed some of that.
+/// The verdict on an event that was authorised before it was signed: what it changes is its own key, if it has one. It
+/// rests on everything that was read, and never goes in beside an event that changed some of that.
 matrix::v1::Verdict AcceptedVerdict(const EventIntent& intent, const SignedEvent& event,
                                     const validator::v1::AuthorizeResponse& allowed,
                                     const store::v1::GetTemplateContextRequest& read, absl::Time now) {
@@ -144,8 +142,11 @@ matrix::v1::Verdict AcceptedVerdict(const EventIntent& intent, const SignedEvent
     result->set_rule(allowed.rule());
     result->set_text(allowed.text());
   }
-  SetEntry(*verdict.add_state_after_change(), intent, event.event_id());
-  SetEntry(*verdict.add_current_state_change(), intent, event.event_id());
+  if (intent.state_key) {
+    SetEntry(*verdict.add_state_after_change(), intent, event.event_id());
+    SetEntry(*verdict.add_current_state_change(), intent, event.event_id());
+  }
+  verdict.set_commutes(!intent.state_key);
   *verdict.mutable_read_set() = read.state_keys();
   return verdict;
 }
@@ -172,7 +173,7 @@ MintedEvent HashedOnly(const EventIntent& intent, JsonObject event, const std::s
   hashes.Set("sha256", matrix::EncodeBase64(matrix::ContentHash(event)));
   event.Set("hashes", std::move(hashes));
   event.Set("signatures", JsonObject());
-  return {matrix::ComputeEventId(event, rules), intent.type, intent.state_key, matrix::CanonicalJson(event)};
+  return {matrix::ComputeEventId(event, rules), intent.type, *intent.state_key, matrix::CanonicalJson(event)};
 }
 
 }  // namespace
@@ -229,6 +230,11 @@ absl::StatusOr<MintedEvent> RoomAuthor::AddState(const rpc::CallContext& call, c
     if (sender == nullptr || sender->AsString() == nullptr) return Refuse(Reason::kInternal, "the room has no creator");
     intent.sender = *sender->AsString();
   }
+  return Add(call, room_id, intent);
+}
+
+absl::StatusOr<MintedEvent> RoomAuthor::Add(const rpc::CallContext& call, const std::string& room_id,
+                                            const EventIntent& intent) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     bool lost_a_race = false;
     auto minted = AddOnce(call, room_id, intent, lost_a_race);
@@ -240,17 +246,24 @@ absl::StatusOr<MintedEvent> RoomAuthor::AddState(const rpc::CallContext& call, c
 absl::Status RoomAuthor::JudgeBesideBranches(const rpc::CallContext& call, const EventIntent& intent, absl::Time now,
                                              store::v1::PersistEventRequest& write) {
   store::v1::GetEventContextRequest& asked = *write.mutable_context_request();
-  asked.set_with_branches(true);
-  asked.mutable_own_key()->set_type(intent.type);
-  asked.mutable_own_key()->set_state_key(intent.state_key);
-  const auto context = store_.GetEventContext(call, asked);
-  if (!context.ok()) return context.status();
+  if (intent.state_key) {
+    asked.mutable_own_key()->set_type(intent.type);
+    asked.mutable_own_key()->set_state_key(*intent.state_key);
+  }
   validator::v1::ValidateRequest question;
   question.set_pdu(write.pdu());
   question.set_now_ms(absl::ToUnixMillis(now));
-  *question.mutable_context() = context->judging();
   AddVerifyKeys(signer_.PublicKeys(now + kOwnKeysValidity), question);
-  auto verdict = validator_.Validate(call, question);
+  absl::StatusOr<store::v1::EventContext> context;
+  absl::StatusOr<matrix::v1::Verdict> verdict;
+  for (const bool with_branches : {false, true}) {
+    asked.set_with_branches(with_branches);
+    context = store_.GetEventContext(call, asked);
+    if (!context.ok()) return context.status();
+    *question.mutable_context() = context->judging();
+    verdict = validator_.Validate(call, question);
+    if (matrix::ReasonOf(verdict.status()) != Reason::kStateUnresolved) break;
+  }
   if (!verdict.ok()) return verdict.status();
   if (verdict->outcome() != matrix::v1::OUTCOME_ACCEPTED) return Refuse(Reason::kNotAuthorised, verdict->detail());
   *write.mutable_verdict() = *std::move(verdict);
@@ -288,7 +301,8 @@ absl::StatusOr<MintedEvent> RoomAuthor::AddOnce(const rpc::CallContext& call, co
   const auto persisted = store_.PersistEvent(call, write);
   if (!persisted.ok()) return persisted.status();
   lost_a_race = !persisted->has_stored();
-  return MintedEvent{minted->event_id(), intent.type, intent.state_key, minted->pdu()};
+  return MintedEvent{minted->event_id(), intent.type, intent.state_key.value_or(""), minted->pdu(),
+                     persisted->stored().forward_extremities()};
 }
 
 absl::Status RoomAuthor::SeedingAllowed(const rpc::CallContext& call) {
@@ -325,7 +339,7 @@ absl::StatusOr<std::vector<std::string>> RoomAuthor::Seed(const rpc::CallContext
     if (invited) {
       const auto signed_event = SignDrafted(std::move(*event), signer_, rules);
       if (!signed_event.ok()) return signed_event.status();
-      minted = {signed_event->event_id(), intent.type, intent.state_key, signed_event->pdu()};
+      minted = {signed_event->event_id(), intent.type, *intent.state_key, signed_event->pdu()};
     } else {
       minted = HashedOnly(intent, std::move(*event), plan.remote.text(), rules);
     }

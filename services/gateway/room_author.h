@@ -2,6 +2,7 @@
 // like any other.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,12 +19,14 @@
 
 namespace postern::gateway {
 
-/// A state event that is in its room, or about to be.
+/// An event that is in its room, or about to be.
 struct MintedEvent {
   std::string event_id;
   std::string type;
-  std::string state_key;
+  std::string state_key;  // "" too if it is no state event
   std::string pdu;
+  /// How many forward extremities the room has with it; 0: it is not there yet.
+  std::uint32_t forward_extremities = 0;
 };
 
 struct NewRoom {
@@ -58,6 +61,9 @@ class RoomAuthor {
   /// Adds one state event; `intent.sender` empty: the room's creator. Refuses: kUnknownRoom, kInvalidArgument (no user
   /// of this server), kNotAuthorised with the rule, kRoomBusy.
   absl::StatusOr<MintedEvent> AddState(const rpc::CallContext& call, const std::string& room_id, EventIntent intent);
+
+  /// Adds one event of any kind. Refuses: kUnknownRoom, kNotAuthorised with the rule, kStateUnresolved, kRoomBusy.
+  absl::StatusOr<MintedEvent> Add(const rpc::CallContext& call, const std::string& room_id, const EventIntent& intent);
 
   /// Fills a room that Create has just made with users of `plan.remote`. Their joins and knocks are stored as given,
   /// without that server's signature. Returns the users. Refuses: kSeedingOff.

@@ -43,7 +43,7 @@ EventPlace RoomDraft::NextPlace(const EventIntent& intent, absl::Time now) const
                    .at = now};
   if (events_.empty()) return place;
   place.prev_events.push_back({events_.back().event_id, events_.back().pdu});
-  const auto keys = matrix::SelectAuthEvents(intent.type, &intent.state_key, intent.sender, intent.content, rules_);
+  const auto keys = matrix::SelectAuthEvents(intent.type, StateKeyOf(intent), intent.sender, intent.content, rules_);
   for (const matrix::StateKey& key : keys) {
     const auto entry = state_.find(key);
     if (entry == state_.end()) continue;
@@ -78,8 +78,8 @@ matrix::v1::JudgingContext RoomDraft::State() const {
 
 const MintedEvent& RoomDraft::Append(const EventIntent& intent, std::string event_id, std::string pdu) {
   if (events_.empty() && rules_.room_id_is_create_hash) room_id_ = "!" + event_id.substr(1);
-  state_[{intent.type, intent.state_key}] = events_.size();
-  events_.push_back({std::move(event_id), intent.type, intent.state_key, std::move(pdu)});
+  state_[{intent.type, *intent.state_key}] = events_.size();
+  events_.push_back({std::move(event_id), intent.type, *intent.state_key, std::move(pdu)});
   return events_.back();
 }
 

@@ -22,7 +22,7 @@ class RoomDraft {
   /// The draft's state as the validator wants it.
   matrix::v1::JudgingContext State() const;
 
-  /// Takes up an event that is hashed and, if it is of this server, signed.
+  /// Takes up a state event that is hashed and, if it is of this server, signed.
   const MintedEvent& Append(const EventIntent& intent, std::string event_id, std::string pdu);
 
   const std::string& room_id() const { return room_id_; }

@@ -12,7 +12,7 @@
 #include "matrix/refusal.h"
 #include "rpc/call_context.h"
 #include "rpc/status_codec.h"
-#include "telemetry/metrics.h"
+#include "services/gateway/rpc_counts.h"
 
 namespace postern::gateway {
 
@@ -30,8 +30,8 @@ struct RpcKind {
 template <typename Stub, typename Request, typename Response>
 absl::StatusOr<Response> CallWithAttempts(Stub& stub,
                                           grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                                          const RpcKind& kind, const rpc::CallContext& call,
-                                          telemetry::Metrics& metrics, const Request& request) {
+                                          const RpcKind& kind, const rpc::CallContext& call, const RpcCounts& counts,
+                                          const Request& request) {
   absl::Status status;
   for (int left = kind.attempts; left > 0; --left) {
     const absl::Time begun = absl::Now();
@@ -43,12 +43,18 @@ absl::StatusOr<Response> CallWithAttempts(Stub& stub,
     Response response;
     status = rpc::FromGrpc((stub.*method)(&context, request, &response), kind.unreachable);
     const matrix::Reason reason = matrix::ReasonOf(status);
-    metrics.Observe("postern_gateway_rpc_seconds", absl::Now() - begun,
-                    {{"peer", kind.peer}, {"method", kind.method}, {"outcome", matrix::RefusalOf(reason).name}});
-    metrics.Count("postern_gateway_rpc_bytes_total", {{"method", kind.method}, {"direction", "sent"}},
-                  static_cast<double>(request.ByteSizeLong()));
-    metrics.Count("postern_gateway_rpc_bytes_total", {{"method", kind.method}, {"direction", "received"}},
-                  static_cast<double>(response.ByteSizeLong()));
+    const std::string_view caller = NameOf(counts.caller);
+    counts.metrics.Observe("postern_gateway_rpc_seconds", absl::Now() - begun,
+                           {{"peer", kind.peer},
+                            {"method", kind.method},
+                            {"outcome", matrix::RefusalOf(reason).name},
+                            {"caller", caller}});
+    counts.metrics.Count("postern_gateway_rpc_bytes_total",
+                         {{"method", kind.method}, {"direction", "sent"}, {"caller", caller}},
+                         static_cast<double>(request.ByteSizeLong()));
+    counts.metrics.Count("postern_gateway_rpc_bytes_total",
+                         {{"method", kind.method}, {"direction", "received"}, {"caller", caller}},
+                         static_cast<double>(response.ByteSizeLong()));
     if (status.ok()) return response;
     const bool full = reason == matrix::Reason::kOverloaded && kind.try_again_if_full;
     if (reason != kind.unreachable && !full) break;

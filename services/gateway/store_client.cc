@@ -16,8 +16,8 @@ constexpr int kOnce = 1;
 
 class GrpcStoreClient : public StoreClient {
  public:
-  GrpcStoreClient(std::shared_ptr<grpc::Channel> channel, telemetry::Metrics& metrics)
-      : stub_(store::v1::Store::NewStub(std::move(channel))), metrics_(metrics) {}
+  GrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts)
+      : stub_(store::v1::Store::NewStub(std::move(channel))), counts_(counts) {}
 
   absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext& call,
                                                           const store::v1::GetEventContextRequest& request) override {
@@ -32,6 +32,11 @@ class GrpcStoreClient : public StoreClient {
   absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
                                                                const store::v1::PersistEventRequest& request) override {
     return Call(&Stub::PersistEvent, "PersistEvent", kPersistAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::LeaseExtremitiesResponse> LeaseExtremities(
+      const rpc::CallContext& call, const store::v1::LeaseExtremitiesRequest& request) override {
+    return Call(&Stub::LeaseExtremities, "LeaseExtremities", kReadAttempts, call, request);
   }
 
   absl::Status CreateRoom(const rpc::CallContext& call, const store::v1::CreateRoomRequest& request) override {
@@ -58,18 +63,18 @@ class GrpcStoreClient : public StoreClient {
   absl::StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                                 std::string_view name, int attempts, const rpc::CallContext& call,
                                 const Request& request) {
-    return CallWithAttempts(*stub_, method, {"store", name, matrix::Reason::kStoreDown, attempts}, call, metrics_,
+    return CallWithAttempts(*stub_, method, {"store", name, matrix::Reason::kStoreDown, attempts}, call, counts_,
                             request);
   }
 
   const std::unique_ptr<Stub> stub_;
-  telemetry::Metrics& metrics_;
+  const RpcCounts counts_;
 };
 
 }  // namespace
 
-std::unique_ptr<StoreClient> MakeGrpcStoreClient(std::shared_ptr<grpc::Channel> channel, telemetry::Metrics& metrics) {
-  return std::make_unique<GrpcStoreClient>(std::move(channel), metrics);
+std::unique_ptr<StoreClient> MakeGrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts) {
+  return std::make_unique<GrpcStoreClient>(std::move(channel), counts);
 }
 
 }  // namespace postern::gateway

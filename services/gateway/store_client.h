@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "postern/store/v1/store.pb.h"
 #include "rpc/call_context.h"
-#include "telemetry/metrics.h"
+#include "services/gateway/rpc_counts.h"
 
 namespace grpc {
 class Channel;
@@ -31,6 +31,9 @@ class StoreClient {
   /// repeated: an id that is stored is not written again.
   virtual absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(
       const rpc::CallContext& call, const store::v1::PersistEventRequest& request) = 0;
+  /// May be repeated by its holder. Refuses: kUnknownRoom.
+  virtual absl::StatusOr<store::v1::LeaseExtremitiesResponse> LeaseExtremities(
+      const rpc::CallContext& call, const store::v1::LeaseExtremitiesRequest& request) = 0;
   /// Refuses: kAlreadyExists.
   virtual absl::Status CreateRoom(const rpc::CallContext& call, const store::v1::CreateRoomRequest& request) = 0;
   /// Refuses: kSeedingOff, kUnknownRoom.
@@ -40,7 +43,7 @@ class StoreClient {
   virtual absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) = 0;
 };
 
-/// Over gRPC. Reads and PersistEvent are tried once more if the store could not be reached and time is left.
-std::unique_ptr<StoreClient> MakeGrpcStoreClient(std::shared_ptr<grpc::Channel> channel, telemetry::Metrics& metrics);
+/// Over gRPC. Reads, leases and PersistEvent are tried once more if the store could not be reached and time is left.
+std::unique_ptr<StoreClient> MakeGrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts);
 
 }  // namespace postern::gateway

@@ -14,19 +14,19 @@ constexpr int kAttempts = 3;  // round robin: each goes to another replica
 
 class GrpcValidatorClient : public ValidatorClient {
  public:
-  GrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, telemetry::Metrics& metrics)
-      : stub_(validator::v1::Validator::NewStub(std::move(channel))), metrics_(metrics) {}
+  GrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts)
+      : stub_(validator::v1::Validator::NewStub(std::move(channel))), counts_(counts) {}
 
   absl::StatusOr<matrix::v1::Verdict> Validate(const rpc::CallContext& call,
                                                const validator::v1::ValidateRequest& request) override {
-    auto response = CallWithAttempts(*stub_, &Stub::Validate, Kind("Validate"), call, metrics_, request);
+    auto response = CallWithAttempts(*stub_, &Stub::Validate, Kind("Validate"), call, counts_, request);
     if (!response.ok()) return response.status();
     return std::move(*response->mutable_verdict());
   }
 
   absl::StatusOr<validator::v1::AuthorizeResponse> Authorize(const rpc::CallContext& call,
                                                              const validator::v1::AuthorizeRequest& request) override {
-    return CallWithAttempts(*stub_, &Stub::Authorize, Kind("Authorize"), call, metrics_, request);
+    return CallWithAttempts(*stub_, &Stub::Authorize, Kind("Authorize"), call, counts_, request);
   }
 
  private:
@@ -37,7 +37,7 @@ class GrpcValidatorClient : public ValidatorClient {
   }
 
   const std::unique_ptr<Stub> stub_;
-  telemetry::Metrics& metrics_;
+  const RpcCounts counts_;
 };
 
 }  // namespace
@@ -54,9 +54,8 @@ void AddVerifyKeys(const matrix::ServerKeys& keys, validator::v1::ValidateReques
   }
 }
 
-std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel,
-                                                         telemetry::Metrics& metrics) {
-  return std::make_unique<GrpcValidatorClient>(std::move(channel), metrics);
+std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts) {
+  return std::make_unique<GrpcValidatorClient>(std::move(channel), counts);
 }
 
 }  // namespace postern::gateway

@@ -7,7 +7,7 @@
 #include "matrix/signature.h"
 #include "postern/validator/v1/validator.pb.h"
 #include "rpc/call_context.h"
-#include "telemetry/metrics.h"
+#include "services/gateway/rpc_counts.h"
 
 namespace grpc {
 class Channel;
@@ -33,7 +33,6 @@ class ValidatorClient {
 void AddVerifyKeys(const matrix::ServerKeys& keys, validator::v1::ValidateRequest& request);
 
 /// Over gRPC. Judging is pure, so a call that reached no replica, or a full one, goes to another at once.
-std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel,
-                                                         telemetry::Metrics& metrics);
+std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts);
 
 }  // namespace postern::gateway

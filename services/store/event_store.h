@@ -25,6 +25,9 @@ class EventStore {
   /// Refuses: kUnknownRoom, kInvalidArgument.
   virtual absl::StatusOr<v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
                                                                 const v1::PersistEventRequest& request) = 0;
+  /// Refuses: kUnknownRoom, kInvalidArgument.
+  virtual absl::StatusOr<v1::LeaseExtremitiesResponse> LeaseExtremities(const rpc::CallContext& call,
+                                                                        const v1::LeaseExtremitiesRequest& request) = 0;
   /// Refuses: kAlreadyExists, kInvalidArgument.
   virtual absl::Status CreateRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request) = 0;
   /// Refuses: kUnknownRoom, kInvalidArgument. Whether seeding is allowed at all is the service's question.

@@ -289,7 +289,28 @@ absl::StatusOr<v1::PersistEventResponse> PostgresEventStore::PersistEvent(const 
   response.mutable_stored()->set_outcome(static_cast<matrix::v1::Outcome>(rows->Integer(0, 1)));
   response.mutable_stored()->set_reason(static_cast<matrix::v1::Reason>(rows->Integer(0, 2)));
   response.mutable_stored()->set_replay(result == kReplay);
+  response.mutable_stored()->set_forward_extremities(static_cast<std::uint32_t>(rows->Integer(0, 3)));
   return response;
+}
+
+absl::StatusOr<v1::LeaseExtremitiesResponse> PostgresEventStore::LeaseExtremities(
+    const rpc::CallContext& call, const v1::LeaseExtremitiesRequest& request) {
+  if (absl::Status status = CheckLeaseRequest(request); !status.ok()) return status;
+  Parameters parameters;
+  parameters.Bytes(request.room_id())
+      .Bytes(request.holder())
+      .Integer(request.milliseconds())
+      .Bytes(options_.server_name)
+      .BytesArray(Strings(request.candidates()));
+  // May be repeated: a holder takes his own lease again.
+  const auto rows = Read(call, kLeaseExtremities, parameters);
+  if (!rows.ok()) return rows.status();
+  if (rows->size() == 0) return UnknownRoom();
+  v1::LeaseExtremitiesResponse answer;
+  answer.set_granted(rows->Boolean(0, 0));
+  answer.set_forward_extremities(static_cast<std::uint32_t>(rows->Integer(0, 1)));
+  for (std::string& user : rows->BytesArray(0, 2)) answer.add_joined_users(std::move(user));
+  return answer;
 }
 
 absl::Status PostgresEventStore::CreateRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request) {

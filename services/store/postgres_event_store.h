@@ -31,6 +31,8 @@ class PostgresEventStore final : public EventStore {
                                                    const v1::GetEventContextRequest& request) override;
   absl::StatusOr<v1::TemplateContext> GetTemplateContext(const rpc::CallContext& call,
                                                          const v1::GetTemplateContextRequest& request) override;
+  absl::StatusOr<v1::LeaseExtremitiesResponse> LeaseExtremities(const rpc::CallContext& call,
+                                                                const v1::LeaseExtremitiesRequest& request) override;
   absl::StatusOr<v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
                                                         const v1::PersistEventRequest& request) override;
   absl::Status CreateRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request) override;

@@ -14,6 +14,10 @@ namespace {
 using matrix::Reason;
 using matrix::Refuse;
 
+constexpr std::size_t kLongestHolder = 100;
+constexpr std::uint32_t kLongestLeaseMs = 60'000;
+constexpr int kMaxCandidates = 1000;
+
 absl::Status Invalid(std::string_view detail) { return Refuse(Reason::kInvalidArgument, detail); }
 
 bool SameIds(const std::vector<std::string>& ids, const google::protobuf::RepeatedPtrField<std::string>& others) {
@@ -52,6 +56,14 @@ absl::StatusOr<std::vector<matrix::v1::StateKey>> WantedKeys(
     keys.emplace_back().set_type("m.room.create");
   }
   return keys;
+}
+
+absl::Status CheckLeaseRequest(const v1::LeaseExtremitiesRequest& request) {
+  if (request.room_id().empty()) return Invalid("room_id is empty");
+  if (request.holder().empty() || request.holder().size() > kLongestHolder) return Invalid("1 to 100 bytes of holder");
+  if (request.milliseconds() > kLongestLeaseMs) return Invalid("a lease of more than a minute");
+  if (request.candidates_size() > kMaxCandidates) return Invalid("too many candidates");
+  return absl::OkStatus();
 }
 
 absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest& request) {

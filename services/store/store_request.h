@@ -33,6 +33,9 @@ absl::StatusOr<std::vector<matrix::v1::StateKey>> WantedKeys(
 /// Refuses: kInvalidArgument.
 absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest& request);
 
+/// Refuses: kInvalidArgument.
+absl::Status CheckLeaseRequest(const v1::LeaseExtremitiesRequest& request);
+
 /// An event that is appended as given.
 struct GivenEvent {
   std::string event_id;

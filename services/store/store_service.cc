@@ -113,6 +113,11 @@ absl::Status StoreService::Persist(const rpc::CallContext& call, const v1::Persi
   return answer.status();
 }
 
+StoreService::Reactor* StoreService::LeaseExtremities(Call* call, const v1::LeaseExtremitiesRequest* request,
+                                                      v1::LeaseExtremitiesResponse* response) {
+  return Read(call, "LeaseExtremities", request, response, &EventStore::LeaseExtremities);
+}
+
 StoreService::Reactor* StoreService::CreateRoom(Call* call, const v1::CreateRoomRequest* request,
                                                 v1::CreateRoomResponse*) {
   return Run(call, "CreateRoom",

@@ -21,6 +21,7 @@ class StoreService final : public v1::Store::CallbackService {
   using Reactor = grpc::ServerUnaryReactor;
   Reactor* GetEventContext(Call*, const v1::GetEventContextRequest*, v1::EventContext*) override;
   Reactor* GetTemplateContext(Call*, const v1::GetTemplateContextRequest*, v1::TemplateContext*) override;
+  Reactor* LeaseExtremities(Call*, const v1::LeaseExtremitiesRequest*, v1::LeaseExtremitiesResponse*) override;
   Reactor* PersistEvent(Call*, const v1::PersistEventRequest*, v1::PersistEventResponse*) override;
   Reactor* CreateRoom(Call*, const v1::CreateRoomRequest*, v1::CreateRoomResponse*) override;
   Reactor* SeedEvents(Call*, const v1::SeedEventsRequest*, v1::SeedEventsResponse*) override;

@@ -22,6 +22,10 @@ class EventStoreClient : public StoreClient {
                                                                const store::v1::PersistEventRequest& request) override {
     return store_.PersistEvent(call, request);
   }
+  absl::StatusOr<store::v1::LeaseExtremitiesResponse> LeaseExtremities(
+      const rpc::CallContext& call, const store::v1::LeaseExtremitiesRequest& request) override {
+    return store_.LeaseExtremities(call, request);
+  }
   absl::Status CreateRoom(const rpc::CallContext& call, const store::v1::CreateRoomRequest& request) override {
     return store_.CreateRoom(call, request);
   }

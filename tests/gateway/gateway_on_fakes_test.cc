@@ -1,95 +1,20 @@
-// The gateway's routes and its minting on the honest fake store and the validator's own judgement: rooms made here,
-// users of another server in them, and their leaves.
+// Rooms made here, users of another server in them, and their leaves, on the honest fakes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <thread>
 
+#include "matrix/base64.h"
 #include "matrix/event.h"
+#include "matrix/event_id.h"
 #include "matrix/refusal.h"
-#include "services/gateway/room_author.h"
-#include "tests/gateway/fake_store_client.h"
-#include "tests/gateway/judging_validator.h"
-#include "tests/gateway/leave_rig.h"
-#include "tests/support/fake_store.h"
+#include "tests/gateway/on_fakes.h"
 
 namespace postern::gateway {
 namespace {
 
 using matrix::JsonObject;
 using matrix::Reason;
-
-class OnFakes : public testing::TestWithParam<std::string> {
- protected:
-  OnFakes() : OnFakes(GetParam()) {}
-  explicit OnFakes(const std::string& version) : rig_({.version = version, .workers = 8}) {
-    rig_.store_.on_context = [this](const auto& request) { return client_.GetEventContext(call_, request); };
-    rig_.store_.on_template = [this](const auto& request) { return client_.GetTemplateContext(call_, request); };
-    rig_.store_.on_create = [this](const auto& request) { return client_.CreateRoom(call_, request); };
-    rig_.store_.on_seed = [this](const auto& request) { return client_.SeedEvents(call_, request); };
-    rig_.store_.on_persist = [this](const auto& request) { return client_.PersistEvent(call_, request); };
-    rig_.validator_.on_validate = [this](const auto& request) { return judge_.Validate(call_, request); };
-    rig_.validator_.on_authorize = [this](const auto& request) { return judge_.Authorize(call_, request); };
-  }
-
-  CreatedRoom MakeRoom(std::string_view join_rule = "invite") {
-    auto room = author_.Create(call_, {.version = rig_.options_.version,
-                                       .creator = *matrix::UserId::Parse(kCreator),
-                                       .join_rule = std::string(join_rule),
-                                       .state = {}});
-    EXPECT_TRUE(room.ok()) << room.status();
-    return std::move(*room);
-  }
-  std::vector<std::string> Fill(const CreatedRoom& room, int users, std::string_view membership) {
-    auto names = author_.Seed(call_, room, rig_.options_.version,
-                              {users, "u", *matrix::ServerName::Parse(kRemoteName), std::string(membership)});
-    EXPECT_TRUE(names.ok()) << names.status();
-    return std::move(*names);
-  }
-  Reason SetMember(const std::string& room_id, std::string_view user, std::string_view membership) {
-    EventIntent intent{"m.room.member", std::string(user), "", {}};
-    intent.content.Set("membership", membership);
-    return matrix::ReasonOf(author_.AddState(call_, room_id, std::move(intent)).status());
-  }
-
-  http::Response MakeLeave(const std::string& room_id, std::string_view user) {
-    return rig_.Send(rig_.remote_.Request(
-        "GET", "/_matrix/federation/v1/make_leave/" + http::PercentEncode(room_id) + "/" + http::PercentEncode(user),
-        nullptr));
-  }
-  /// The user's leave, completed by its server.
-  JsonObject Leave(const std::string& room_id, std::string_view user) {
-    const auto response = MakeLeave(room_id, user);
-    EXPECT_EQ(response.status, 200) << response.body;
-    JsonObject event = *ObjectOrDie(response.body).Find("event")->AsObject();
-    if (rig_.rules().event_id_format == matrix::EventIdFormat::kCarried) {
-      event.Set("event_id", "$" + RandomLetters(12) + ":" + std::string(kRemoteName));
-    }
-    return rig_.remote_.Complete(std::move(event), rig_.rules());
-  }
-  http::Request Put(const std::string& room_id, const JsonObject& leave) {
-    const matrix::Json content(leave);
-    return rig_.remote_.Request("PUT",
-                                "/_matrix/federation/v2/send_leave/" + http::PercentEncode(room_id) + "/" +
-                                    http::PercentEncode(rig_.EventId(leave)),
-                                &content);
-  }
-  http::Response Submit(const std::string& room_id, const JsonObject& leave) { return rig_.Send(Put(room_id, leave)); }
-  std::string MembershipOf(const std::string& room_id, const std::string& user) {
-    store::v1::GetMemberRequest request;
-    request.set_room_id(room_id);
-    request.set_user_id(user);
-    const auto member = store_.GetMember(call_, request);
-    return member.ok() ? member->membership() : "";
-  }
-
-  const rpc::CallContext call_{absl::Now() + absl::Minutes(5), telemetry::NewTrace()};
-  support::FakeStore store_{std::string(kOurName)};
-  EventStoreClient client_{store_};
-  JudgingValidator judge_;
-  LeaveRig rig_;
-  RoomAuthor author_{rig_.signer_, rig_.store_, rig_.validator_, [this] { return rig_.clock_.now(); }};
-};
 
 TEST_P(OnFakes, AnInviteIsRejectedAndTheSameLeaveAgainIsTheSameAnswer) {
   const CreatedRoom room = MakeRoom();
@@ -160,6 +85,31 @@ TEST_P(OnFakes, AfterMoreLeavesFromOneTipThanATemplateCitesTheNextOnesAreTakenTo
     EXPECT_EQ(SetMember(room.room_id, other, "invite"), Reason::kNone);
     EXPECT_EQ(MembershipOf(room.room_id, other), "invite");
   }
+}
+
+TEST_P(OnFakes, WhatRestsOnARefusedEventIsRefused) {
+  const CreatedRoom room = MakeRoom();
+  const auto users = Fill(room, 3, "invite");
+  JsonObject refused = Template(room.room_id, users[0]);
+  refused.Set("auth_events", matrix::JsonArray());
+  refused = rig_.remote_.Complete(std::move(refused), rig_.rules());
+  EXPECT_EQ(Submit(room.room_id, refused).status, 403);
+  matrix::Json reference(rig_.EventId(refused));
+  if (rig_.rules().event_id_format == matrix::EventIdFormat::kCarried) {
+    JsonObject hashes;
+    hashes.Set("sha256", matrix::EncodeBase64(matrix::ReferenceHash(refused, rig_.rules())));
+    reference = matrix::JsonArray{std::move(reference), matrix::Json(std::move(hashes))};
+  }
+
+  JsonObject by_it = Template(room.room_id, users[1]);
+  by_it.Find("auth_events")->AsArray()->push_back(reference);
+  const auto not_allowed = Submit(room.room_id, rig_.remote_.Complete(std::move(by_it), rig_.rules()));
+  EXPECT_EQ(not_allowed.status, 403);
+  EXPECT_THAT(not_allowed.body, testing::HasSubstr("itself rejected"));
+  JsonObject after_it = Template(room.room_id, users[2]);
+  after_it.Set("prev_events", matrix::JsonArray{reference});
+  EXPECT_EQ(Submit(room.room_id, rig_.remote_.Complete(std::move(after_it), rig_.rules())).status, 400);
+  for (const std::string& user : users) EXPECT_EQ(MembershipOf(room.room_id, user), "invite");
 }
 
 /// Each leave is from a template that is older than what the room's own server has changed since.

@@ -78,6 +78,7 @@ class LeaveRig {
   /// What the store's and the validator's scripts give, unless a test puts scripts of its own in.
   store::v1::EventContext context_;
   std::function<void(matrix::v1::Verdict&)> alter_verdict_ = [](auto&) {};
+  std::function<void(const std::string& room_id, std::uint32_t forward_extremities)> committed_ = [](auto&, auto) {};
   std::atomic<int> validated_ = 0;
   std::optional<validator::v1::ValidateRequest> last_validated_;
 
@@ -87,6 +88,7 @@ class LeaveRig {
   AddressLimiter addresses_;
   ThreadAlarm alarm_;
   OriginLimiter origins_;
+  RoomTurns turns_{8};
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;
@@ -99,7 +101,16 @@ class LeaveRig {
   Clock clock() {
     return [this] { return clock_.now(); };
   }
-  LeaveServices Services() { return {store_, validator_, signer_, key_ring_, metrics_, 2}; }
+  LeaveServices Services() {
+    return {store_,
+            validator_,
+            signer_,
+            key_ring_,
+            metrics_,
+            turns_,
+            2,
+            [this](const std::string& room_id, std::uint32_t extremities) { committed_(room_id, extremities); }};
+  }
   void Script();
 };
 

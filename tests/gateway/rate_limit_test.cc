@@ -6,6 +6,7 @@
 
 #include "matrix/refusal.h"
 #include "services/gateway/refusal_response.h"
+#include "tests/gateway/hand_moved_alarm.h"
 #include "tests/gateway/scripted_peers.h"
 
 namespace postern::gateway {
@@ -16,21 +17,6 @@ using matrix::Reason;
 const absl::Time kStart = absl::FromUnixSeconds(1700000000);
 
 /// Runs what is due when the test says so.
-class HandMovedAlarm : public Alarm {
- public:
-  void At(absl::Time when, std::function<void()> work) override { due_.emplace(when, std::move(work)); }
-  void RunUntil(absl::Time now) {
-    while (!due_.empty() && due_.begin()->first <= now) {
-      auto work = std::move(due_.begin()->second);
-      due_.erase(due_.begin());
-      work();
-    }
-  }
-
- private:
-  std::multimap<absl::Time, std::function<void()>> due_;
-};
-
 TEST(AddressLimiter, LetsABurstPassAndThenSoManyASecond) {
   telemetry::Metrics metrics;
   AddressLimiter limiter({.per_second = 2, .burst = 3, .max_addresses = 10}, metrics);

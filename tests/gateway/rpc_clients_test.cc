@@ -77,7 +77,7 @@ TEST_P(ValidatorAttempts, GoToAnotherReplicaOnlyWhereThatMayHelp) {
   SayingValidator service(GetParam().says);
   const auto host = Serve(service);
   telemetry::Metrics metrics;
-  const auto client = MakeGrpcValidatorClient(Channel(*host), metrics);
+  const auto client = MakeGrpcValidatorClient(Channel(*host), {metrics});
   EXPECT_EQ(matrix::ReasonOf(client->Validate(Call(), {}).status()), GetParam().answer);
   EXPECT_EQ(service.calls(), GetParam().calls);
   host->Shutdown(absl::Now());
@@ -95,9 +95,9 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(RpcClients, SayWhoIsDown) {
   telemetry::Metrics metrics;
   const auto nobody = *rpc::OpenChannel("127.0.0.1:1", Plaintext());
-  EXPECT_EQ(matrix::ReasonOf(MakeGrpcValidatorClient(nobody, metrics)->Validate(Call(), {}).status()),
+  EXPECT_EQ(matrix::ReasonOf(MakeGrpcValidatorClient(nobody, {metrics})->Validate(Call(), {}).status()),
             Reason::kValidatorDown);
-  const auto store = MakeGrpcStoreClient(nobody, metrics);
+  const auto store = MakeGrpcStoreClient(nobody, {metrics});
   EXPECT_EQ(matrix::ReasonOf(store->GetEventContext(Call(), {}).status()), Reason::kStoreDown);
   EXPECT_EQ(matrix::ReasonOf(store->PersistEvent(Call(), {}).status()), Reason::kStoreDown);
   const rpc::CallContext late{absl::Now() - absl::Seconds(1), telemetry::NewTrace()};

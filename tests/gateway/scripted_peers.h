@@ -22,6 +22,8 @@ class ScriptedStore : public StoreClient {
   std::function<absl::StatusOr<store::v1::EventContext>(const store::v1::GetEventContextRequest&)> on_context;
   std::function<absl::StatusOr<store::v1::TemplateContext>(const store::v1::GetTemplateContextRequest&)> on_template;
   std::function<absl::StatusOr<store::v1::PersistEventResponse>(const store::v1::PersistEventRequest&)> on_persist;
+  std::function<absl::StatusOr<store::v1::LeaseExtremitiesResponse>(const store::v1::LeaseExtremitiesRequest&)>
+      on_lease;
   std::function<absl::Status(const store::v1::CreateRoomRequest&)> on_create;
   std::function<absl::Status(const store::v1::SeedEventsRequest&)> on_seed;
   absl::Status on_keys;  // what the two calls about keys answer
@@ -39,6 +41,10 @@ class ScriptedStore : public StoreClient {
     const std::lock_guard lock(mutex_);
     persists_.push_back(request);
     return on_persist ? on_persist(request) : Down();
+  }
+  absl::StatusOr<store::v1::LeaseExtremitiesResponse> LeaseExtremities(
+      const rpc::CallContext&, const store::v1::LeaseExtremitiesRequest& request) override {
+    return on_lease ? on_lease(request) : Down();
   }
   absl::Status CreateRoom(const rpc::CallContext&, const store::v1::CreateRoomRequest& request) override {
     return on_create ? on_create(request) : Down();

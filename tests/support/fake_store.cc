@@ -256,8 +256,51 @@ absl::StatusOr<v1::PersistEventResponse> FakeStore::PersistEvent(const rpc::Call
   } else {
     Store(*room, request, *checked);
   }
+  stored.set_forward_extremities(static_cast<std::uint32_t>(room->extremities.size()));
   *response.mutable_stored() = stored;
   return response;
+}
+
+absl::StatusOr<v1::LeaseExtremitiesResponse> FakeStore::LeaseExtremities(const rpc::CallContext&,
+                                                                         const v1::LeaseExtremitiesRequest& request) {
+  const std::lock_guard lock(mutex_);
+  if (absl::Status status = store::CheckLeaseRequest(request); !status.ok()) return status;
+  Room* room = Find(request.room_id());
+  if (room == nullptr) return UnknownRoom();
+  v1::LeaseExtremitiesResponse answer;
+  answer.set_forward_extremities(static_cast<std::uint32_t>(room->extremities.size()));
+  const absl::Time now = absl::Now();
+  const bool is_holder = room->holder == request.holder();
+  if (is_holder || room->held_until <= now) {
+    if (request.milliseconds() > 0) {
+      room->holder = request.holder();
+      room->held_until = now + absl::Milliseconds(request.milliseconds());
+      answer.set_granted(true);
+    } else if (is_holder) {
+      room->held_until = absl::InfinitePast();
+    }
+  }
+  if (answer.granted()) NameJoinedUsers(*room, request, answer);
+  return answer;
+}
+
+void FakeStore::NameJoinedUsers(const Room& room, const v1::LeaseExtremitiesRequest& request,
+                                v1::LeaseExtremitiesResponse& answer) const {
+  constexpr int kOthers = 20;
+  const auto joined = [&](const std::string& user) {
+    const auto member = room.members.find(user);
+    return member != room.members.end() && member->second.membership() == "join";
+  };
+  for (const std::string& user : request.candidates()) {
+    if (joined(user)) answer.add_joined_users(user);
+  }
+  int others = 0;
+  for (const auto& [user, member] : room.members) {
+    const bool is_candidate = std::ranges::find(request.candidates(), user) != request.candidates().end();
+    if (is_candidate || !joined(user) || matrix::DomainOf(user) != server_name_ || others == kOthers) continue;
+    answer.add_joined_users(user);
+    ++others;
+  }
 }
 
 void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const store::PersistRequest& checked) {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "services/store/event_store.h"
 #include "services/store/store_request.h"
 #include "tests/support/told_branches.h"
@@ -29,6 +30,8 @@ class FakeStore final : public store::EventStore {
                                                                 const store::v1::GetTemplateContextRequest&) override;
   absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(const rpc::CallContext&,
                                                                const store::v1::PersistEventRequest&) override;
+  absl::StatusOr<store::v1::LeaseExtremitiesResponse> LeaseExtremities(
+      const rpc::CallContext&, const store::v1::LeaseExtremitiesRequest&) override;
   absl::Status CreateRoom(const rpc::CallContext&, const store::v1::CreateRoomRequest&) override;
   absl::Status SeedEvents(const rpc::CallContext&, const store::v1::SeedEventsRequest&) override;
   absl::StatusOr<store::v1::RoomDescription> GetRoom(const rpc::CallContext&,
@@ -90,6 +93,9 @@ class FakeStore final : public store::EventStore {
     /// What each accepted event changed, in their order; and whether it commutes.
     std::vector<std::pair<std::set<Key>, bool>> accepted;
     std::map<std::string, store::v1::Member> members;
+    /// Who gathers the extremities, and until when.
+    std::string holder;
+    absl::Time held_until;
   };
 
   Room* Find(const std::string& room_id);
@@ -122,6 +128,8 @@ class FakeStore final : public store::EventStore {
   absl::StatusOr<store::v1::EventContext> Context(const store::v1::GetEventContextRequest& request);
   bool Conflicts(const Room& room, const store::PersistRequest& checked, const matrix::v1::Verdict& verdict) const;
   void Store(Room& room, const store::v1::PersistEventRequest& request, const store::PersistRequest& checked);
+  void NameJoinedUsers(const Room& room, const store::v1::LeaseExtremitiesRequest& request,
+                       store::v1::LeaseExtremitiesResponse& answer) const;
   void Extend(Room& room, const std::string& event_id, const std::vector<std::string>& prev);
   void Project(const std::string& room_id, Room& room, const Key& key, const std::string& event_id);
   void Append(const std::string& room_id, Room& room, const std::vector<store::GivenEvent>& events);

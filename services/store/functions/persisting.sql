@@ -89,7 +89,7 @@ begin
 end $$;
 
 -- Persists one judged event. Answers `result`: 0 stored, 1 was stored before (nothing written), 2 conflict (nothing written), 3 the room
--- is not known; with the outcome and reason that are stored. p_outcome: 1 accepted, 2 soft-failed, 3 rejected.
+-- is not known; with the outcome and reason that are stored, and how many forward extremities there are. p_outcome: 1 accepted, 2 soft-failed, 3 rejected.
 create function fn.persist_event(
   p_room bytea, p_event bytea, p_pdu bytea, p_verdict bytea, p_sha256 bytea, p_outcome integer, p_reason integer,
   p_origin bytea, p_server bytea, p_now bigint, p_judged_at bigint,
@@ -102,7 +102,7 @@ create function fn.persist_event(
   p_before_types bytea[], p_before_keys bytea[], p_before_ids bytea[],
   t_ordering bigint, t_before bigint, t_merged boolean, t_fixed bigint, t_now bigint,
   p_refusals_limit integer, p_servers_limit integer, p_in_doubt boolean,
-  out result integer, out stored_outcome integer, out stored_reason integer)
+  out result integer, out stored_outcome integer, out stored_reason integer, out extremities integer)
 language plpgsql as $$
 declare
   r rooms;
@@ -132,6 +132,7 @@ begin
     return;
   end if;
 
+  extremities := cardinality(r.extremities);
   select e.outcome, e.reason, e.pdu into stored_outcome, stored_reason, v_pdu
   from events e where e.room_id = p_room and e.event_id = p_event;
   if found then
@@ -246,6 +247,7 @@ begin
     set stream_ordering = v_ordering, accepted_ordering = v_ordering, state_group = v_current, lineages = v_lineages,
         fixed_ordering = v_fixed, extremities = v_extremities
     where o.room_id = p_room;
+    extremities := cardinality(v_extremities);
     if cardinality(v_extremities) between 2 and 20 then
       insert into extremity_states (room_id, extremities_digest, state_group, fixed_ordering)
       values (p_room, fn.set_digest(v_extremities), v_current, v_fixed);

@@ -118,6 +118,13 @@ create table extremity_states (
   primary key (room_id, extremities_digest)
 );
 
+-- Who gathers a room's forward extremities just now; a lease that has run out is as good as none.
+create table extremity_leases (
+  room_id bytea primary key,
+  holder  bytea not null,
+  until   timestamptz not null
+) with (fillfactor = 50);
+
 -- The current state, written out: members in `memberships`, everything else here.
 create table current_state (
   room_id   bytea not null,
