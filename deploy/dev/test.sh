@@ -1,8 +1,8 @@
 answer_help 'usage: ./dev test [--fast|--sanitizers]
 
-What CI runs: formatting and who includes whom, the fuzzers for a few seconds each, the tests under asan (address and undefined
-behaviour), those with threads under tsan, and every test in release, last. The slow ones run in release only.
---fast: release only, without the slow tests. --sanitizers: asan and tsan only.
+What CI runs: formatting and who includes whom, the fuzzers for a few seconds each, the tests in one process under asan (address and
+undefined behaviour), those that have threads under tsan, and every test in release, last.
+--fast: release only, without the slow tests. --sanitizers: asan and tsan only, and those of whole processes too.
 Installs missing packages first, as ./dev setup does. clang-tidy is apart: ./dev lint.
 examples:
   ./dev test --fast
@@ -40,19 +40,18 @@ test_preset() {
   ctest --test-dir "build/$preset" -j2 --output-on-failure --no-tests=error "$@"
 }
 
-run_sanitizers() {
-  run_stage asan test_preset asan all -LE slow
-  run_stage tsan test_preset tsan threads -L threads -LE slow
-}
-
 "$ROOT/dev" setup
 case $mode in
   fast) run_stage release test_preset release all -LE slow ;;
-  sanitizers) run_sanitizers ;;
+  sanitizers)
+    run_stage asan test_preset asan all -LE slow
+    run_stage tsan test_preset tsan all -L threads -LE slow
+    ;;
   all)
     run_stage lint "$ROOT/dev" lint --no-tidy
     run_stage fuzz test_preset fuzz all
-    run_sanitizers
+    run_stage asan test_preset asan in_process_tests -LE "slow|flow"
+    run_stage tsan test_preset tsan threads -L threads -LE "slow|flow|client"
     run_stage release test_preset release all
     ;;
 esac

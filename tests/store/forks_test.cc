@@ -364,7 +364,7 @@ INSTANTIATE_TEST_SUITE_P(Versions, Forks, testing::Values("1", "4", "8", "11", "
 
 TEST_P(Forks, OnPostgresEndWhereTheWholeResolutionEnds) {
   StoreRig rig;
-  Grow(rig.store(), 5);
+  Grow(rig.store(), support::CaseCount(5));
 }
 
 TEST_P(Forks, OnTheFakeEndWhereTheWholeResolutionEnds) {
