@@ -20,7 +20,8 @@
 
 namespace postern::flow {
 
-/// A room version of each family: those of one have the same rules for a leave. Under a sanitizer an old and the newest.
+/// A room version of each family: those of one have the same rules for a leave. Under a sanitizer an old and the
+/// newest.
 inline constexpr std::array kAllFamilies{"1", "3", "5", "7", "9", "10", "11", "2", "12"};
 inline constexpr std::span<const char* const> kFamilies =
     std::span(kAllFamilies).last(support::kSanitized ? 2 : kAllFamilies.size());

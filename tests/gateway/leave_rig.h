@@ -102,14 +102,11 @@ class LeaveRig {
     return [this] { return clock_.now(); };
   }
   LeaveServices Services() {
-    return {store_,
-            validator_,
-            signer_,
-            key_ring_,
-            metrics_,
-            turns_,
-            2,
-            [this](const std::string& room_id, std::uint32_t extremities) { committed_(room_id, extremities); }};
+    return {
+        store_,   validator_,
+        signer_,  key_ring_,
+        metrics_, turns_,
+        2,        [this](const std::string& room_id, std::uint32_t extremities) { committed_(room_id, extremities); }};
   }
   void Script();
 };
