@@ -19,6 +19,8 @@ using testing::IsEmpty;
 using testing::Le;
 using testing::SizeIs;
 
+constexpr std::string_view kDeputy = "@deputy:here.example";
+
 /// A room that many have left, from templates of one tip.
 class Gathering : public OnFakes {
  protected:
@@ -76,6 +78,12 @@ class Gathering : public OnFakes {
   void SetPowerLevels(const CreatedRoom& room, std::string_view content) {
     EventIntent intent{"m.room.power_levels", "", std::string(kCreator), ObjectOrDie(content)};
     ASSERT_TRUE(author_.AddState(call_, room.room_id, std::move(intent)).ok());
+  }
+
+  void JoinDeputy(const CreatedRoom& room) {
+    const std::string deputy(kDeputy);
+    EventIntent join{"m.room.member", deputy, deputy, ObjectOrDie(R"({"membership":"join"})")};
+    ASSERT_TRUE(author_.AddState(call_, room.room_id, std::move(join)).ok());
   }
 
   HandMovedAlarm alarm_;
@@ -157,9 +165,7 @@ TEST_F(GatheringV10, ABurstIsGatheredOnceItHasPaused) {
 TEST_F(GatheringV10, TheMostPowerfulWhoIsJoinedSends) {
   const CreatedRoom room = MakeRoom("public");
   const auto users = Fill(room, 15, "join");
-  const std::string deputy = "@deputy:" + std::string(kOurName);
-  EventIntent join{"m.room.member", deputy, deputy, ObjectOrDie(R"({"membership":"join"})")};
-  ASSERT_TRUE(author_.AddState(call_, room.room_id, std::move(join)).ok());
+  JoinDeputy(room);
   SetPowerLevels(room, R"({"users":{"@boss:here.example":100,"@deputy:here.example":99,"@absent:here.example":100,
                                     "@ann:remote.example":100}})");
   LeaveAtOnce(room, users);
@@ -177,14 +183,12 @@ TEST_F(GatheringV10, WhereThatOneIsRefusedTheNextSends) {
     if (request.pdu().find(R"("sender":"@boss)") == std::string::npos) return usual(request);
     return validator::v1::AuthorizeResponse();
   };
-  const std::string deputy = "@deputy:" + std::string(kOurName);
-  EventIntent join{"m.room.member", deputy, deputy, ObjectOrDie(R"({"membership":"join"})")};
-  ASSERT_TRUE(author_.AddState(call_, room.room_id, std::move(join)).ok());
+  JoinDeputy(room);
   LeaveAtOnce(room, users);
   Pass(absl::Seconds(1));
   const auto dummies = DummiesAmong(Extremities(room));
   ASSERT_THAT(dummies, SizeIs(1));
-  EXPECT_EQ(dummies.front().sender(), deputy);
+  EXPECT_EQ(dummies.front().sender(), kDeputy);
 }
 
 TEST_F(GatheringV10, WhereNobodyHereMayItIsTriedAgainAfterAMinute) {

@@ -175,27 +175,18 @@ TEST_P(SixSteps, AnUnknownPrevOrAuthEventIsInvalid) {
   }
 }
 
-TEST_P(SixSteps, ARejectedAuthEventRejects) {
+TEST_P(SixSteps, ARejectedAuthEventRejectsWhetherOrNotItIsKept) {
   const TestRoom room = Room();
   const Event leave = room.Leave(kAnn);
-  JudgingContext context = room.ContextFor(leave);
-  context.auth_events.back().rejected = true;
-  const Verdict verdict = Judge(room, leave.json(), context);
-  EXPECT_EQ(verdict.outcome, Outcome::kRejected);
-  EXPECT_EQ(verdict.reason, Reason::kBadAuthEvents);
-  EXPECT_EQ(verdict.steps[3].rule, GetParam() == "12" ? "auth rule 3.3" : "auth rule 2.3");
-}
-
-TEST_P(SixSteps, ARejectedAuthEventOfWhichNothingIsKeptRejectsToo) {
-  const TestRoom room = Room();
-  const Event leave = room.Leave(kAnn);
-  JudgingContext context = room.ContextFor(leave);
-  context.auth_events.back().rejected = true;
-  context.auth_events.back().event = nullptr;
-  const Verdict verdict = Judge(room, leave.json(), context);
-  EXPECT_EQ(verdict.outcome, Outcome::kRejected);
-  EXPECT_EQ(verdict.reason, Reason::kBadAuthEvents);
-  EXPECT_EQ(verdict.steps[3].rule, GetParam() == "12" ? "auth rule 3.3" : "auth rule 2.3");
+  for (const bool kept : {true, false}) {
+    JudgingContext context = room.ContextFor(leave);
+    context.auth_events.back().rejected = true;
+    if (!kept) context.auth_events.back().event = nullptr;
+    const Verdict verdict = Judge(room, leave.json(), context);
+    EXPECT_EQ(verdict.outcome, Outcome::kRejected);
+    EXPECT_EQ(verdict.reason, Reason::kBadAuthEvents);
+    EXPECT_EQ(verdict.steps[3].rule, GetParam() == "12" ? "auth rule 3.3" : "auth rule 2.3");
+  }
 }
 
 TEST_P(SixSteps, ARejectedPrevEventWhoseStateIsNotKnownCannotBeHad) {
