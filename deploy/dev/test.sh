@@ -1,8 +1,8 @@
 answer_help 'usage: ./dev test [--fast|--sanitizers]
 
-What CI runs: formatting and who includes whom, the fuzzers for a few seconds each, the tests in one process under asan (address and
-undefined behaviour), those that have threads under tsan, and every test in release, last.
---fast: release only, without the slow tests. --sanitizers: asan and tsan only, and those of whole processes too.
+What CI runs: formatting and who includes whom, the fuzzers for a few seconds each, the tests of the services in one process under asan (address
+and undefined behaviour), those that have threads under tsan, and every test in release, last.
+--fast: release only, without the slow tests. --sanitizers: asan and tsan only; those of posternctl and of whole processes too.
 Installs missing packages first, as ./dev setup does. clang-tidy is apart: ./dev lint.
 examples:
   ./dev test --fast
@@ -37,7 +37,7 @@ test_preset() {
   shift 2
   build_preset "$preset" "$target" || return 1
   say "==== $preset: built in $((SECONDS - began)) s"
-  ctest --test-dir "build/$preset" -j2 --output-on-failure --no-tests=error "$@"
+  ctest --test-dir "build/$preset" -j3 --output-on-failure --no-tests=error "$@"
 }
 
 "$ROOT/dev" setup
@@ -50,7 +50,7 @@ case $mode in
   all)
     run_stage lint "$ROOT/dev" lint --no-tidy
     run_stage fuzz test_preset fuzz all
-    run_stage asan test_preset asan in_process_tests -LE "slow|flow"
+    run_stage asan test_preset asan in_process_tests -LE "slow|flow|client"
     run_stage tsan test_preset tsan threads -L threads -LE "slow|flow|client"
     run_stage release test_preset release all
     ;;
