@@ -50,7 +50,7 @@ case $mode in
   all)
     run_stage lint "$ROOT/dev" lint --no-tidy
     run_stage fuzz test_preset fuzz all
-    run_stage asan test_preset asan in_process_tests -LE "slow|flow|client"
+    run_stage asan test_preset asan in_process_tests -LE "slow|flow|client" -E "_NOT_BUILT$"
     run_stage tsan test_preset tsan threads -L threads -LE "slow|flow|client"
     run_stage release test_preset release all
     ;;
