@@ -212,6 +212,10 @@ absl::StatusOr<Outcome> LeaveRoute::Submit(AuthenticRequest& request) {
     if (!persisted->has_fresh_context()) return Refuse(Reason::kStoreDown, "the store gave no answer that is known");
     services_.metrics.Count("postern_gateway_conflicts_total");
     *context = std::move(*persisted->mutable_fresh_context());  // someone was faster
+    if (!write.context_request().with_branches() || turn.had()) continue;
+    turn = services_.turns.Take(leave->room_id(), exchange.call().deadline - kTimeToStore);
+    if (turn.had()) context = services_.store.GetEventContext(exchange.call(), write.context_request());
+    if (!context.ok()) return context.status();
   }
   return Refuse(Reason::kRoomBusy, "the room kept changing");
 }

@@ -28,10 +28,11 @@ RoomTurns::Turn RoomTurns::Take(const std::string& room_id, absl::Time until) {
     if (waiting_ >= most_waiting_) return {};
     ++waiting_;
     ++room.waiting;
-    const bool mine = room.free.wait_until(lock, absl::ToChronoTime(until), [&room] { return !room.taken; });
+    const bool mine = room.handed_on.wait_until(lock, absl::ToChronoTime(until), [&room] { return room.offered; });
     --waiting_;
     --room.waiting;
     if (!mine) return {};  // whoever has the turn keeps the room
+    room.offered = false;
   }
   room.taken = true;
   return {this, room_id};
@@ -40,11 +41,11 @@ RoomTurns::Turn RoomTurns::Take(const std::string& room_id, absl::Time until) {
 void RoomTurns::Leave(const std::string& room_id) {
   const std::lock_guard lock(mutex_);
   const auto room = rooms_.find(room_id);
-  room->second.taken = false;
   if (room->second.waiting == 0) {
     rooms_.erase(room);
   } else {
-    room->second.free.notify_one();
+    room->second.offered = true;  // still taken: who comes now waits behind those who do
+    room->second.handed_on.notify_one();
   }
 }
 

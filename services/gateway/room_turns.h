@@ -44,8 +44,10 @@ class RoomTurns {
  private:
   struct Room {
     bool taken = false;
+    /// To one of those who wait.
+    bool offered = false;
     std::size_t waiting = 0;
-    std::condition_variable free;
+    std::condition_variable handed_on;
   };
 
   void Leave(const std::string& room_id);
