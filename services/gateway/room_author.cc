@@ -256,13 +256,15 @@ absl::Status RoomAuthor::JudgeBesideBranches(const rpc::CallContext& call, const
   AddVerifyKeys(signer_.PublicKeys(now + kOwnKeysValidity), question);
   absl::StatusOr<store::v1::EventContext> context;
   absl::StatusOr<matrix::v1::Verdict> verdict;
-  for (const bool with_branches : {false, true}) {
-    asked.set_with_branches(with_branches);
+  // What we change in a room's state takes a resolution wherever it stands beside branches; any other event may not.
+  asked.set_with_branches(intent.state_key.has_value());
+  for (;;) {
     context = store_.GetEventContext(call, asked);
     if (!context.ok()) return context.status();
     *question.mutable_context() = context->judging();
     verdict = validator_.Validate(call, question);
-    if (matrix::ReasonOf(verdict.status()) != Reason::kStateUnresolved) break;
+    if (matrix::ReasonOf(verdict.status()) != Reason::kStateUnresolved || asked.with_branches()) break;
+    asked.set_with_branches(true);
   }
   if (!verdict.ok()) return verdict.status();
   if (verdict->outcome() != matrix::v1::OUTCOME_ACCEPTED) return Refuse(Reason::kNotAuthorised, verdict->detail());

@@ -76,8 +76,9 @@ class RoomAuthor {
  private:
   absl::StatusOr<MintedEvent> AddOnce(const rpc::CallContext& call, const std::string& room_id,
                                       const EventIntent& intent, bool& lost_a_race);
-  /// The verdict on an event of ours that does not extend all extremities, by the six steps with all branches, as on
-  /// anybody else's: `write` gets it, with the context it was judged on. Refuses: kNotAuthorised, kStateUnresolved.
+  /// The verdict on an event of ours that does not extend all extremities, by the six steps, with all branches where it
+  /// takes them, as on anybody else's: `write` gets it, with the context it was judged on. Refuses: kNotAuthorised,
+  /// kStateUnresolved.
   absl::Status JudgeBesideBranches(const rpc::CallContext& call, const EventIntent& intent, absl::Time now,
                                    store::v1::PersistEventRequest& write);
   /// The rule that allows it. Refuses: kNotAuthorised with the rule that does not.
