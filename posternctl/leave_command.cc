@@ -235,9 +235,10 @@ Where the user's server is a port of this machine (localhost:8448, 127.0.0.1:844
 HTTPS meanwhile, unless somebody does already. The exit status is 0 only if the last answer was 200.
 
 --batch: a line is {"room": …, "user": …} and may have "template", an answer of make_leave, and "at_ms", what the
-remote's clock is to say; all users are of one server. Each leave is answered with a line of JSON as it ends: room, user, the stage that was answered last, status
-(0: no answer, and why), errcode, event_id and the microseconds it took. With --template-only FILE only templates are
-taken, and FILE becomes a batch that has them. The exit status is 0 only if every answer was 200.)";
+remote's clock is to say; all users are of one server. Each leave is answered with a line of JSON as it ends: room,
+user, the stage that was answered last, status (0: no answer, and why), errcode, event_id and the microseconds it
+took. With --template-only FILE only templates are taken, and FILE becomes a batch that has them. The exit status is 0
+only if every answer was 200.)";
 
 void AddBatchOptions(CLI::App& leave, LeaveOptions& options, const std::vector<CLI::Option*>& for_one_leave) {
   CLI::Option* batch =

@@ -1,7 +1,7 @@
 answer_help 'usage: ./dev test [--fast|--sanitizers]
 
-What CI runs: formatting and who includes whom, the fuzzers for a few seconds each, the tests of the services in one process under asan (address
-and undefined behaviour), those that have threads under tsan, and every test in release, last.
+What CI runs: formatting and who includes whom, the fuzzers for a few seconds each, the tests of the services in one process under
+asan (address and undefined behaviour), those that have threads under tsan, and every test in release, last.
 --fast: release only, without the slow tests. --sanitizers: asan and tsan only; those of posternctl and of whole processes too.
 Installs missing packages first, as ./dev setup does. clang-tidy is apart: ./dev lint.
 examples:
