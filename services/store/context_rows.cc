@@ -72,6 +72,9 @@ ContextRows DecodeContextRows(const Rows& rows, const std::string& room_id) {
       case 'e':
         if (held.insert(rows.Bytes(row, kId)).second) DecodeEvent(rows, row, *context.judging.add_events());
         break;
+      case 'i':
+        context.token.extremities.push_back(rows.Bytes(row, kId));
+        break;
       case 'm':
         if (!rows.IsNull(row, kN1)) context.token.fixed = rows.Integer(row, kN1);
         context.token.merged = rows.Boolean(row, kF1);

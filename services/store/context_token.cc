@@ -8,7 +8,7 @@ namespace {
 constexpr char kFormat = 1;
 // What the second byte says.
 constexpr unsigned kBeforeIsKnown = 1, kBranchingIsKnown = 2, kExtendsAll = 4, kDiverges = 8, kMerged = 16,
-                   kFixedIsKnown = 32;
+                   kFixedIsKnown = 32, kHasExtremities = 64;
 constexpr std::size_t kFixedBytes = 2 + 4 * 8;
 
 void Append(std::string& bytes, std::int64_t number) {
@@ -23,8 +23,8 @@ std::int64_t ReadNumber(std::string_view bytes) {
 }
 
 unsigned FlagsOf(const ContextToken& token) {
-  unsigned flags =
-      (token.before ? kBeforeIsKnown : 0) | (token.merged ? kMerged : 0) | (token.fixed ? kFixedIsKnown : 0);
+  unsigned flags = (token.before ? kBeforeIsKnown : 0) | (token.merged ? kMerged : 0) |
+                   (token.fixed ? kFixedIsKnown : 0) | (token.extremities.empty() ? 0 : kHasExtremities);
   if (!token.branching) return flags;
   flags |= kBranchingIsKnown;
   if (token.branching->extends_all_extremities) flags |= kExtendsAll;
@@ -44,6 +44,10 @@ std::string EncodeToken(const ContextToken& token) {
   Append(bytes, token.now);
   Append(bytes, token.fixed.value_or(0));
   bytes += token.room_id;
+  for (const std::string& id : token.extremities) {
+    bytes.push_back(static_cast<char>(id.size()));  // an id has at most 255 bytes
+    bytes += id;
+  }
   return bytes;
 }
 
@@ -51,13 +55,14 @@ absl::StatusOr<ContextToken> DecodeToken(std::string_view bytes, std::string_vie
   if (bytes.size() < kFixedBytes || bytes[0] != kFormat) {
     return matrix::Refuse(matrix::Reason::kInvalidArgument, "the context token is none of this store");
   }
-  if (bytes.substr(kFixedBytes) != room_id) {
+  const unsigned flags = static_cast<unsigned char>(bytes[1]);
+  std::string_view rest = bytes.substr(kFixedBytes);
+  if (!rest.starts_with(room_id) || (rest.size() != room_id.size() && (flags & kHasExtremities) == 0)) {
     return matrix::Refuse(matrix::Reason::kInvalidArgument, "the context token is of another room");
   }
   ContextToken token;
   token.room_id = std::string(room_id);
   token.ordering = ReadNumber(bytes.substr(2));
-  const unsigned flags = static_cast<unsigned char>(bytes[1]);
   if ((flags & kBeforeIsKnown) != 0) token.before = ReadNumber(bytes.substr(10));
   token.merged = (flags & kMerged) != 0;
   if ((flags & kBranchingIsKnown) != 0) {
@@ -66,6 +71,14 @@ absl::StatusOr<ContextToken> DecodeToken(std::string_view bytes, std::string_vie
   }
   token.now = ReadNumber(bytes.substr(18));
   if ((flags & kFixedIsKnown) != 0) token.fixed = ReadNumber(bytes.substr(26));
+  for (rest.remove_prefix(room_id.size()); !rest.empty();) {
+    const std::size_t size = static_cast<unsigned char>(rest.front());
+    if (rest.size() <= size) {
+      return matrix::Refuse(matrix::Reason::kInvalidArgument, "the context token is none of this store");
+    }
+    token.extremities.emplace_back(rest.substr(1, size));
+    rest.remove_prefix(1 + size);
+  }
   return token;
 }
 

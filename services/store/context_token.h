@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -32,6 +33,8 @@ struct ContextToken {
   std::int64_t now = 0;
   /// Kept with the verdict, for replay. nullopt in a token of a store that did not tell.
   std::optional<Branching> branching = {};
+  /// Where branches were given, the room's forward extremities: kept too.
+  std::vector<std::string> extremities = {};
 };
 
 std::string EncodeToken(const ContextToken& token);

@@ -136,27 +136,45 @@ absl::StatusOr<v1::DecisionContext> PostgresEventStore::GetDecisionContext(
     types.push_back(key.type());
     state_keys.push_back(key.state_key());
   }
-  std::optional<std::int64_t> before;
-  if (inputs.has_state_group_before()) {
-    before = inputs.state_group_before();
-  } else if (!row->IsNull(0, 2)) {
-    before = row->Integer(0, 2);
-  }
   Parameters parameters;
   parameters.Bytes(request.room_id())
       .Bytes(request.event_id())
       .BytesArray(cited->prev_events)
       .BytesArray(cited->auth_events)
       .BytesArray(types)
-      .BytesArray(state_keys)
-      .Integer(before)
+      .BytesArray(state_keys);
+  if (inputs.forward_extremities_size() > 0) {
+    const std::vector<std::string> extremities(inputs.forward_extremities().begin(),
+                                               inputs.forward_extremities().end());
+    const auto own_type = cited->state_key ? std::optional(cited->type) : std::nullopt;
+    parameters.Integer(inputs.state_group_now())
+        .Boolean(inputs.states_diverge())
+        .BytesArray(extremities)
+        .Bytes(own_type)
+        .Bytes(cited->state_key);
+    return ContextOfDecision(call, kDecisionBranches, parameters, request.room_id());
+  }
+  std::optional<std::int64_t> before;
+  if (inputs.has_state_group_before()) {
+    before = inputs.state_group_before();
+  } else if (!row->IsNull(0, 2)) {
+    before = row->Integer(0, 2);
+  }
+  parameters.Integer(before)
       .Integer(inputs.state_group_now())
       .Boolean(inputs.extends_all_extremities())
       .Boolean(inputs.states_diverge());
-  const auto rows = Read(call, kDecisionContext, parameters);
+  return ContextOfDecision(call, kDecisionContext, parameters, request.room_id());
+}
+
+absl::StatusOr<v1::DecisionContext> PostgresEventStore::ContextOfDecision(const rpc::CallContext& call,
+                                                                          const Statement& statement,
+                                                                          const Parameters& parameters,
+                                                                          const std::string& room_id) {
+  const auto rows = Read(call, statement, parameters);
   if (!rows.ok()) return rows.status();
   v1::DecisionContext context;
-  *context.mutable_judging() = DecodeContextRows(*rows, request.room_id()).judging;
+  *context.mutable_judging() = DecodeContextRows(*rows, room_id).judging;
   return context;
 }
 

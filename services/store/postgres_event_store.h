@@ -70,6 +70,8 @@ class PostgresEventStore final : public EventStore {
                               const Parameters& parameters);
 
   /// The changes of members among `changes`; those that name other events than `own` are read from the database.
+  absl::StatusOr<v1::DecisionContext> ContextOfDecision(const rpc::CallContext& call, const Statement& statement,
+                                                        const Parameters& parameters, const std::string& room_id);
   absl::StatusOr<Parameters> PersistParameters(const rpc::CallContext& call, const v1::PersistEventRequest& request,
                                                const PersistRequest& checked);
 

@@ -48,10 +48,12 @@ matrix::v1::Verdict VerdictToKeep(const v1::PersistEventRequest& request, const 
   matrix::v1::Verdict kept = request.verdict();
   kept.clear_judged_copy();
   kept.clear_inputs();
-  // The branches that a resolution was given are told once and not kept.
-  if (!token.branching || request.context_request().with_branches()) return kept;
+  const bool with_branches = request.context_request().with_branches();
+  // Branches that were too many are not told again either.
+  if (!token.branching || (with_branches && token.extremities.empty())) return kept;
   matrix::v1::RecordedInputs& inputs = *kept.mutable_inputs();
-  if (token.before && !token.merged) inputs.set_state_group_before(*token.before);
+  if (token.before && !token.merged && !with_branches) inputs.set_state_group_before(*token.before);
+  if (with_branches) inputs.mutable_forward_extremities()->Add(token.extremities.begin(), token.extremities.end());
   inputs.set_state_group_now(token.now);
   inputs.set_extends_all_extremities(token.branching->extends_all_extremities);
   inputs.set_states_diverge(token.branching->states_diverge);

@@ -113,6 +113,10 @@ inline constexpr Statement kDecisionContext{
     "select 'r'::\"char\", null::bytea, o.room_version::bytea, null::bytea, 0::bigint, $7::bigint, $8::bigint, "
     "$9::boolean, null::boolean, $10::boolean from rooms o where o.room_id = $1 union all "
     "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.context_rows($1, $2, $3, $4, $5, $6, $7, null, $8)"};
+/// The same where branches were resolved.
+inline constexpr Statement kDecisionBranches{"decision_branches",
+                                             "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from "
+                                             "fn.decision_branches($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
 inline constexpr Statement kRoomTips{"room_tips", "select extremities from rooms where room_id = $1"};
 inline constexpr Statement kNeighbours{
     "neighbours",

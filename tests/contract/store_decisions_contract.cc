@@ -42,6 +42,24 @@ v1::PersistEventRequest Countersigned(const TestRoom& room, const Event& event, 
   return request;
 }
 
+void Sort(google::protobuf::RepeatedPtrField<matrix::v1::StateEntry>& entries) {
+  std::ranges::sort(entries, {}, [](const auto& entry) { return std::tuple(entry.type(), entry.state_key()); });
+}
+
+/// As text, its lists in an order of their own: the store's may be any.
+std::string Sorted(matrix::v1::JudgingContext judging) {
+  Sort(*judging.mutable_state_before());
+  Sort(*judging.mutable_state_now());
+  std::ranges::sort(*judging.mutable_events(), {}, &matrix::v1::StoredEvent::event_id);
+  if (!judging.has_branches()) return judging.DebugString();
+  matrix::v1::Branches& branches = *judging.mutable_branches();
+  for (auto* entries : {branches.mutable_base(), branches.mutable_now(), branches.mutable_agreed()}) Sort(*entries);
+  for (matrix::v1::BranchState& state : *branches.mutable_states()) Sort(*state.mutable_changes());
+  std::ranges::sort(*branches.mutable_states(), {}, [](const auto& state) { return state.SerializeAsString(); });
+  for (auto* ids : {branches.mutable_reached(), branches.mutable_not_reached()}) std::ranges::sort(*ids);
+  return judging.DebugString();
+}
+
 }  // namespace
 
 std::vector<v1::Decision> DecisionsContract::Decisions(v1::ListDecisionsRequest request) {
@@ -129,18 +147,38 @@ TEST_P(DecisionsContract, GivesTheStatesAsTheyWereThen) {
 
   v1::DecisionContext context;
   ASSERT_TRUE(ContextOfDecision(cat, false, context).ok());
-  const auto sorted = [](matrix::v1::JudgingContext judging) {
-    const auto by_key = [](const auto& a, const auto& b) {
-      return std::tuple(a.type(), a.state_key()) < std::tuple(b.type(), b.state_key());
-    };
-    std::ranges::sort(*judging.mutable_state_before(), by_key);
-    std::ranges::sort(*judging.mutable_state_now(), by_key);
-    std::ranges::sort(*judging.mutable_events(), {}, &matrix::v1::StoredEvent::event_id);
-    return judging.DebugString();
-  };
-  EXPECT_EQ(sorted(context.judging()), sorted(judged_on.judging()));
+  EXPECT_EQ(Sorted(context.judging()), Sorted(judged_on.judging()));
   // What has happened since is not in it.
   EXPECT_NE(EntryOf(context.judging().state_now(), "m.room.member", "@cat:d.example"), cat.event_id());
+}
+
+TEST_P(DecisionsContract, TellsTheBranchesOfADecisionAgain) {
+  const TestRoom room = MakeRoom();
+  const auto state_event = [&](const char* type) {
+    return room.Mint({.type = type, .state_key = "", .sender = room.creator(), .content = {}});
+  };
+  ASSERT_TRUE(JudgeAlone(state_event("m.room.topic")).has_stored());
+  const Event leave = room.Leave("@bob:c.example");  // from the tip before that
+  v1::GetEventContextRequest asked = support::ContextRequestFor(leave);
+  asked.set_with_branches(true);
+  asked.mutable_own_key()->set_type(leave.type());
+  asked.mutable_own_key()->set_state_key(*leave.state_key());
+  v1::EventContext judged_on;
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, asked, judged_on).ok());
+  ASSERT_GT(judged_on.judging().branches().states_size(), 0);
+  v1::PersistEventRequest request = Countersigned(room, leave, judged_on, OUTCOME_ACCEPTED);
+  *request.mutable_context_request() = asked;
+  request.mutable_verdict()->set_commutes(false);
+  ASSERT_TRUE(Persist(request).has_stored());
+  ASSERT_TRUE(JudgeAlone(state_event("m.room.name")).has_stored());
+
+  const auto decisions = Decisions();
+  const auto decision = std::ranges::find(decisions, leave.event_id(), &v1::Decision::event_id);
+  ASSERT_NE(decision, decisions.end());
+  EXPECT_THAT(decision->verdict().inputs().forward_extremities(), SizeIs(1));
+  v1::DecisionContext context;
+  ASSERT_TRUE(ContextOfDecision(leave, false, context).ok());
+  EXPECT_EQ(Sorted(context.judging()), Sorted(judged_on.judging()));
 }
 
 TEST_P(DecisionsContract, KeepsWhatARefusalWasJudgedOn) {

@@ -84,10 +84,32 @@ absl::StatusOr<v1::DecisionContext> FakeStore::GetDecisionContext(const rpc::Cal
   std::set<std::string> cited;
   Refer(*room, columns->prev_events, *judging.mutable_prev_events(), cited);
   Refer(*room, columns->auth_events, *judging.mutable_auth_events(), cited);
+  if (inputs.forward_extremities_size() > 0) {
+    FillBranchesOf(*room, inputs, *columns, *keys, cited, judging);
+    return context;
+  }
   std::optional<std::size_t> before;
   if (inputs.has_state_group_before()) before = static_cast<std::size_t>(inputs.state_group_before());
   FillStates(*room, *keys, cited, before, static_cast<std::size_t>(inputs.state_group_now()), judging);
   return context;
+}
+
+void FakeStore::FillBranchesOf(Room then, const matrix::v1::RecordedInputs& inputs, const store::EventColumns& columns,
+                               const std::vector<matrix::v1::StateKey>& keys, std::set<std::string> cited,
+                               matrix::v1::JudgingContext& judging) const {
+  then.extremities = {inputs.forward_extremities().begin(), inputs.forward_extremities().end()};
+  then.now.state = static_cast<std::size_t>(inputs.state_group_now());
+  v1::GetEventContextRequest request;
+  for (const std::string& id : columns.prev_events) request.add_prev_events(id);
+  for (const std::string& id : columns.auth_events) request.add_auth_events(id);
+  request.mutable_state_keys()->Add(keys.begin(), keys.end());
+  if (columns.state_key) {
+    request.mutable_own_key()->set_type(columns.type);
+    request.mutable_own_key()->set_state_key(*columns.state_key);
+  }
+  const auto before = StateBefore(then, columns.prev_events, /*extends=*/false);
+  AddBranches(then, request, before, judging, cited);
+  FillStates(then, keys, cited, before ? std::optional(before->state) : std::nullopt, then.now.state, judging);
 }
 
 absl::StatusOr<v1::Neighbourhood> FakeStore::GetNeighbourhood(const rpc::CallContext&,

@@ -151,6 +151,7 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
   } else if (base) {
     token.before = static_cast<std::int64_t>(*base);
   }
+  if (request.with_branches() && !extends) token.extremities = room->extremities;
   token.branching = {extends, judging.states_diverge()};
   context.set_token(store::EncodeToken(token));
   return context;

@@ -120,6 +120,10 @@ class FakeStore final : public store::EventStore {
       cited.insert(id);
     }
   }
+  /// The context of a decision that took branches: `then` is the room, and is put back to what it was then.
+  void FillBranchesOf(Room then, const matrix::v1::RecordedInputs& inputs, const store::EventColumns& columns,
+                      const std::vector<matrix::v1::StateKey>& keys, std::set<std::string> cited,
+                      matrix::v1::JudgingContext& judging) const;
   /// The two states, indices of Room::states, and the events named by them and by `cited`.
   void FillStates(const Room& room, const std::vector<matrix::v1::StateKey>& keys, const std::set<std::string>& cited,
                   std::optional<std::size_t> before, std::size_t now, matrix::v1::JudgingContext& judging) const;

@@ -209,3 +209,22 @@ begin
   from (select unnest(v_chain) as id union select w.event_id from agreed w) as n
   join events e on e.room_id = p_room and e.event_id = n.id;
 end $$;
+
+-- What event_context answered with branches, once more: with the forward extremities and the current state as they were then.
+create function fn.decision_branches(p_room bytea, p_event bytea, p_prev bytea[], p_auth bytea[], p_types bytea[], p_keys bytea[],
+                                     p_now bigint, p_diverge boolean, p_extremities bytea[], p_own_type bytea, p_own_key bytea)
+returns setof fn.context_row
+language plpgsql stable as $$
+declare
+  v_version text;
+  v_before record;
+begin
+  select o.room_version into v_version from rooms o where o.room_id = p_room;
+  select * into v_before from fn.group_before(p_room, p_prev);
+  return next ('r', null, v_version::bytea, null, 0, v_before.state_group, p_now, false, null, p_diverge)::fn.context_row;
+  return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, null, null)::fn.context_row;
+  return query select * from fn.context_rows(p_room, p_event, p_prev, p_auth, p_types, p_keys, v_before.state_group, v_before.merged,
+                                             p_now);
+  return query select * from fn.branch_rows(p_room, p_prev, p_extremities, p_auth, p_own_type, p_own_key, p_types, p_keys,
+                                            v_before.state_group, v_before.merged, p_now);
+end $$;

@@ -59,7 +59,7 @@ begin
   from events x where x.room_id = p_room and x.event_id = p_event;
 end $$;
 
--- A row of kind m follows that of kind r: n1 the fixed_ordering of the state before, f1 it is put together from the states after the
+-- With branches: rows of kind i, the forward extremities. A row of kind m follows that of kind r: n1 the fixed_ordering of the state before, f1 it is put together from the states after the
 -- prev events. p_own_type, p_own_key: null where the event is no state event.
 create function fn.event_context(p_room bytea, p_event bytea, p_sender bytea, p_prev bytea[], p_auth bytea[], p_types bytea[],
                               p_keys bytea[], p_with_branches boolean, p_own_type bytea, p_own_key bytea)
@@ -88,6 +88,11 @@ begin
   return query select * from fn.context_rows(p_room, p_event, p_prev, p_auth, p_types, p_keys, v_before.state_group, v_before.merged,
                                           r.state_group);
   if p_with_branches and not v_extends then
+    if cardinality(r.extremities) <= 1000 then
+      return query
+      select 'i'::"char", x.id, null::bytea, null::bytea, x.place, null::bigint, null::bigint, null::boolean, null::boolean, null::boolean
+      from unnest(r.extremities) with ordinality as x(id, place) order by x.place;
+    end if;
     return query select * from fn.branch_rows(p_room, p_prev, r.extremities, p_auth, p_own_type, p_own_key, p_types, p_keys,
                                            v_before.state_group, v_before.merged, r.state_group);
   end if;
