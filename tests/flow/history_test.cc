@@ -24,8 +24,6 @@ using posternctl::Number;
 using posternctl::Text;
 using testing::HasSubstr;
 
-/// The row whose room's server ACL is set after the leave's template was given: the leave stands beside it.
-
 class History : public testing::Test {
  protected:
   static void SetUpTestSuite() { scene_ = std::make_unique<Scene>(); }
