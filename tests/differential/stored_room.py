@@ -33,8 +33,12 @@ class StoredRoom:
     def resolved_state(self):
         """The same, by the reference: from the create event on, each event added to the resolution over its prev events; then the
         resolution over the forward extremities. Also how many resolutions that took."""
-        stored = [Pdu(self.version, json.loads(text)) for (text,) in
-                  self.stack.rows(f"select convert_from(pdu, 'UTF8') from events where {self.is_here} order by stream_ordering")]
+        # In one statement: a dummy event may be stored between two.
+        rows = self.stack.rows("select convert_from(e.pdu, 'UTF8'), (e.event_id = any (o.extremities))::integer "
+                               "from rooms o join events e using (room_id) "
+                               f"where o.{self.is_here} order by e.stream_ordering")
+        stored = [Pdu(self.version, json.loads(text)) for text, _ in rows]
+        extremities = [event.id for event, (_, is_extremity) in zip(stored, rows) if is_extremity == "1"]
         events = {event.id: event for event in stored}
         after, resolutions = {}, 0
 
@@ -52,4 +56,4 @@ class StoredRoom:
             if event.key is not None:
                 state[event.key] = event.id
             after[event.id] = state
-        return over(self.extremities()), resolutions
+        return over(extremities), resolutions
