@@ -253,6 +253,8 @@ TEST_P(CitedEvents, NameTheCreateEventBeforeV12AndNeverSince) {
     cited.push_back({room_.state().create(), false});
     EXPECT_EQ(Check(cited).rule, "auth rule 3.2");
     EXPECT_EQ(CheckCitedEvents(leave_, Cited(), nullptr).rule, "auth rule 2");
+    const TestRoom other = RoomBuilder("12", "@creator:z.example").Build();
+    EXPECT_EQ(CheckCitedEvents(leave_, Cited(), other.state().create()).rule, "auth rule 2");
   } else {
     std::erase_if(cited, [](const CitedEvent& c) { return c.event->type() == "m.room.create"; });
     EXPECT_EQ(Check(cited).rule, "auth rule 2.4");

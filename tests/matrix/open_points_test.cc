@@ -114,6 +114,8 @@ class Fork {
     return made_.back();
   }
 
+  void Reject(const Event& event) { known_.Add(event, true); }
+
   /// The id of what `key` has after resolving.
   std::string Resolved(const std::vector<RoomState>& states, const StateKey& key) const {
     std::vector<StateMap> maps;
@@ -169,6 +171,44 @@ TEST(PowerEvents, BringWhatTheirChainReachesThroughEventsOutsideTheConflictedSet
   const RoomState agreed = Fork::With(levelled, {&topic});
   EXPECT_EQ(fork.Resolved({Fork::With(agreed, {&ban}), Fork::With(agreed, {&named})}, {"m.room.member", kAnn}),
             named.event_id());
+}
+
+/// The creator takes everybody's level away; Bob joins after that, in both states, and his join is what his earlier
+/// join rules cite. So those are ordered after the levels, whatever their clock says, and do not stand. (The topic
+/// cites the join in both states, so that it is in no auth difference.)
+TEST(PowerEvents, AreOrderedByWhatTheyReachThroughEventsOutsideTheConflictedSet) {
+  Fork fork(RoomBuilder("11")
+                .PowerLevels(R"({"users":{"@creator:a.example":100},"users_default":100})")
+                .JoinRule("public")
+                .Build());
+  const Event& levels = fork.Make(fork.base(), "m.room.power_levels", "", fork.room().creator(),
+                                  R"({"users":{"@creator:a.example":100},"users_default":0})", 50);
+  const RoomState lowered = Fork::With(fork.base(), {&levels});
+  const Event& join = fork.Make(lowered, "m.room.member", kBob, kBob, R"({"membership":"join"})", 60);
+  const RoomState joined = Fork::With(fork.base(), {&join});
+  const Event& rules = fork.Make(joined, "m.room.join_rules", "", kBob, R"({"join_rule":"invite"})", 10);
+  const Event& topic = fork.Make(joined, "m.room.topic", "", kBob, R"({"topic":"all agree"})", 70);
+  const Event* before = fork.base().Find("m.room.join_rules", "");
+  ASSERT_NE(before, nullptr);
+  EXPECT_EQ(fork.Resolved({Fork::With(lowered, {&join, &topic}), Fork::With(joined, {&rules, &topic})},
+                          {"m.room.join_rules", ""}),
+            before->event_id());
+}
+
+/// Bob's name cites levels that would let him set it, but were rejected; without any levels only the creator may.
+TEST(IterativeAuthChecks, DoNotLookAtRejectedAuthEvents) {
+  Fork fork(RoomBuilder("11")
+                .PowerLevels(R"({"users":{"@creator:a.example":100,"@bob:c.example":50}})")
+                .Member(kBob, "join")
+                .Build());
+  RoomState without_levels = fork.base();
+  without_levels.Erase("m.room.power_levels", "");
+  const Event& creators = fork.Make(fork.base(), "m.room.name", "", fork.room().creator(), R"({"name":"ours"})", 5);
+  const Event& bobs = fork.Make(fork.base(), "m.room.name", "", kBob, R"({"name":"Bob's"})", 10);
+  fork.Reject(*fork.base().Find("m.room.power_levels", ""));
+  EXPECT_EQ(fork.Resolved({Fork::With(without_levels, {&creators}), Fork::With(without_levels, {&bobs})},
+                          {"m.room.name", ""}),
+            creators.event_id());
 }
 
 }  // namespace

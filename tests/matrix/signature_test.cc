@@ -290,6 +290,18 @@ TEST_F(EventSignatures, OfOtherAlgorithmsAndPolicyServersDoNotCount) {
   EXPECT_TRUE(Check().ok());
 }
 
+TEST_F(EventSignatures, UnderTheIdOfAnotherAlgorithmDoNotCount) {
+  const SigningKey key = KeyOf('a');
+  Sign(key);
+  Know(key);
+  keys_["a.example"].keys.front().key_id = "rsa:k";
+  JsonObject& by_server = *event_.Find("signatures")->AsObject()->Find("a.example")->AsObject();
+  const Json signature = *by_server.Find(key.key_id());
+  by_server.Erase(key.key_id());
+  by_server.Set("rsa:k", signature);
+  EXPECT_FALSE(Check().ok());
+}
+
 // K07
 TEST_F(EventSignatures, ByKnownBadKeysDoNotCount) {
   Sign(SpecificationsKey());

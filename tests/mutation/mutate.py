@@ -33,7 +33,10 @@ def copy_tree():
         source, copy = ROOT / name, TREE / name
         if source.exists() and not (copy.exists() and copy.read_bytes() == source.read_bytes()):
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, copy)
+            shutil.copy(source, copy)  # with its mode
+    # What a mutation leaves unused is no mistake.
+    flags = TREE / "cmake" / "BuildFlags.cmake"
+    flags.write_text(flags.read_text().replace(" -Werror", ""))
 
 
 def configure():
@@ -48,7 +51,7 @@ def build(targets):
 
 def is_noticed_by(test):
     try:
-        ran = subprocess.run([str(BUILD / "bin" / test), "--gtest_brief=1"], cwd=TREE, capture_output=True, timeout=TEST_SECONDS)
+        ran = subprocess.run([str(BUILD / "bin" / test), "--gtest_brief=1", "--gtest_fail_fast"], cwd=TREE, capture_output=True, timeout=TEST_SECONDS)
     except subprocess.TimeoutExpired:  # it never ends: that is noticed too
         return True
     return ran.returncode != 0
@@ -75,17 +78,18 @@ def fate_of(mutation):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="part of a file's or a mutation's name")
+    parser.add_argument("--only", action="append", metavar="TEXT", help="part of a file's or a mutation's name; may be given often")
     parser.add_argument("--list", action="store_true", help="list the mutations and end")
     chosen = parser.parse_args()
-    mutations = [mutation for mutation in MUTATIONS if chosen.only in mutation.name or chosen.only in mutation.file]
+    mutations = [mutation for mutation in MUTATIONS
+                 if any(text in mutation.name or text in mutation.file for text in chosen.only or [""])]
     if chosen.list or not mutations:
         for mutation in mutations:
             print(f"{mutation.file}: {mutation.name}")
         return 0 if mutations else 2
     # As ./dev has it: what was built in another tree is not built again.
     os.environ.update(CCACHE_SLOPPINESS="pch_defines,time_macros,include_file_mtime,include_file_ctime",
-                      CCACHE_BASEDIR=str(TREE), CCACHE_NOHASHDIR="1")
+                      CCACHE_BASEDIR=str(TREE), CCACHE_NOHASHDIR="1", CCACHE_DEPEND="1", CCACHE_PCH_EXTSUM="1")
     copy_tree()
     configure()
     built = build(TESTS)

@@ -127,7 +127,7 @@ MUTATIONS = [
          ("knocks do not cite join rules", '*membership == "invite" || *membership == "knock"', '*membership == "invite"'),
          ("the voucher is not cited", 'keys.push_back({"m.room.member", *voucher});', ""),
          ("the voucher is cited in every version", '*membership == "join" && rules.restricted_joins', '*membership == "join"'),
-         ("the token is not cited", 'keys.push_back({"m.room.third_party_invite", *token});', ""),
+         ("the token is not cited", 'keys.push_back({"m.room.third_party_invite", *token});', ";"),
          ("version 12 cites create", "if (!rules.room_id_is_create_hash) keys", "keys")),
     *_in("event_graph.cc",
          ("events without prev events", 'prev_events.empty() && event.type() != "m.room.create"', "false"),
