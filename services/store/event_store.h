@@ -55,6 +55,18 @@ class EventStore {
   virtual absl::StatusOr<v1::Neighbourhood> GetNeighbourhood(const rpc::CallContext& call,
                                                              const v1::GetNeighbourhoodRequest& request) = 0;
 
+  /// Telling other servers. Refuse: kInvalidArgument.
+  virtual absl::StatusOr<v1::LeaseDeliveriesResponse> LeaseDeliveries(const rpc::CallContext& call,
+                                                                      const v1::LeaseDeliveriesRequest& request) = 0;
+  virtual absl::StatusOr<v1::ReportDeliveriesResponse> ReportDeliveries(const rpc::CallContext& call,
+                                                                        const v1::ReportDeliveriesRequest& request) = 0;
+  virtual absl::Status EndBackOff(const rpc::CallContext& call, const v1::EndBackOffRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListDestinationsResponse> ListDestinations(const rpc::CallContext& call,
+                                                                        const v1::ListDestinationsRequest& request) = 0;
+  /// Refuses: kNotFound.
+  virtual absl::StatusOr<v1::SettleDestinationResponse> SettleDestination(
+      const rpc::CallContext& call, const v1::SettleDestinationRequest& request) = 0;
+
   /// Keys of other servers.
   virtual absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                                   const v1::GetServerKeysRequest& request) = 0;

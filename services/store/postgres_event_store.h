@@ -52,6 +52,15 @@ class PostgresEventStore final : public EventStore {
                                                          const v1::GetDecisionContextRequest& request) override;
   absl::StatusOr<v1::Neighbourhood> GetNeighbourhood(const rpc::CallContext& call,
                                                      const v1::GetNeighbourhoodRequest& request) override;
+  absl::StatusOr<v1::LeaseDeliveriesResponse> LeaseDeliveries(const rpc::CallContext& call,
+                                                              const v1::LeaseDeliveriesRequest& request) override;
+  absl::StatusOr<v1::ReportDeliveriesResponse> ReportDeliveries(const rpc::CallContext& call,
+                                                                const v1::ReportDeliveriesRequest& request) override;
+  absl::Status EndBackOff(const rpc::CallContext& call, const v1::EndBackOffRequest& request) override;
+  absl::StatusOr<v1::ListDestinationsResponse> ListDestinations(const rpc::CallContext& call,
+                                                                const v1::ListDestinationsRequest& request) override;
+  absl::StatusOr<v1::SettleDestinationResponse> SettleDestination(const rpc::CallContext& call,
+                                                                  const v1::SettleDestinationRequest& request) override;
   absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                           const v1::GetServerKeysRequest& request) override;
   absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) override;

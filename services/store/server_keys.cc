@@ -23,6 +23,7 @@ absl::StatusOr<v1::GetServerKeysResponse> PostgresEventStore::GetServerKeys(cons
     server.set_valid_until_ms(rows->Integer(row, 1));
     server.set_fetched_at_ms(rows->Integer(row, 2));
     server.set_from(rows->Bytes(row, 3));
+    server.set_document(rows->Bytes(row, 7));
     const std::vector<std::string> ids = rows->BytesArray(row, 4);
     const std::vector<std::string> keys = rows->BytesArray(row, 5);
     const auto expired = rows->IntegerArray(row, 6);
@@ -57,7 +58,8 @@ absl::Status PostgresEventStore::PutServerKeys(const rpc::CallContext& call, con
         .BytesArray(ids)
         .BytesArray(keys)
         .IntegerArray(expired)
-        .Integer(options_.remote_servers_limit);
+        .Integer(options_.remote_servers_limit)
+        .Bytes(server.document());
     // Putting the same keys twice changes nothing: it may be repeated like a read.
     const auto rows = Read(call, kPutServerKeys, parameters);
     if (!rows.ok()) return rows.status();

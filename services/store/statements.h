@@ -30,10 +30,30 @@ inline constexpr Statement kCreateRoom{"create_room", "select fn.create_room(" P
 inline constexpr Statement kSeedEvents{"seed_events", "select fn.seed_events(" POSTERN_P24 ")"};
 inline constexpr Statement kEventPdu{"event_pdu", "select pdu from events where room_id = $1 and event_id = $2"};
 
-inline constexpr Statement kPutServerKeys{"put_server_keys", "select fn.put_server_keys(" POSTERN_P8 ")"};
+inline constexpr Statement kLeaseDeliveries{
+    "lease_deliveries",
+    "select destination, transaction_id, failures, failing_since, created_at, room_ids, event_ids, pdus "
+    "from fn.lease_deliveries($1, $2, $3, $4, $5, $6)"};
+inline constexpr Statement kReportDelivery{"report_delivery", "select fn.report_delivery($1, $2, $3, $4, $5, $6)"};
+inline constexpr Statement kEndBackOff{"end_back_off", "select fn.end_back_off($1, $2)"};
+inline constexpr Statement kSettleDestination{
+    "settle_destination",
+    "select fn.settle_destination($1, $2, $3), exists (select from destinations where destination = $1)"};
+/// Destinations after $1.
+inline constexpr Statement kDestinations{
+    "destinations",
+    "select d.destination, coalesce(q.pending, 0), q.oldest, coalesce(k.parked, 0), d.failures, d.failing_since, "
+    "d.last_error, d.next_try, d.delivered_at, case when d.held_until > clock_timestamp() then d.holder end "
+    "from (select * from destinations where destination > $1 order by destination limit 1000) as d "
+    "left join lateral (select count(*) as pending, min(x.created_at) as oldest from deliveries x "
+    "where x.destination = d.destination) as q on true "
+    "left join lateral (select count(*) as parked from parked_deliveries x where x.destination = d.destination) as k "
+    "on true order by d.destination"};
+
+inline constexpr Statement kPutServerKeys{"put_server_keys", "select fn.put_server_keys(" POSTERN_P8 ", $9)"};
 inline constexpr Statement kGetServerKeys{
     "get_server_keys",
-    "select k.server_name, k.valid_until, k.fetched_at, k.source, k.key_ids, k.public_keys, k.expired_at "
+    "select k.server_name, k.valid_until, k.fetched_at, k.source, k.key_ids, k.public_keys, k.expired_at, k.document "
     "from unnest($1::bytea[]) as n(server_name) join server_keys k on k.server_name = n.server_name"};
 
 inline constexpr Statement kRoom{

@@ -17,6 +17,10 @@ using matrix::Refuse;
 constexpr std::size_t kLongestHolder = 100;
 constexpr std::uint32_t kLongestLeaseMs = 60'000;
 constexpr int kMaxCandidates = 1000;
+constexpr int kMaxBusy = 10'000;
+constexpr std::uint32_t kMaxTransactions = 100;
+constexpr int kMaxHeardOf = 1000;
+constexpr std::size_t kLongestError = 1000;
 
 absl::Status Invalid(std::string_view detail) { return Refuse(Reason::kInvalidArgument, detail); }
 
@@ -64,6 +68,30 @@ absl::Status CheckLeaseRequest(const v1::LeaseExtremitiesRequest& request) {
   if (request.milliseconds() > kLongestLeaseMs) return Invalid("a lease of more than a minute");
   if (request.candidates_size() > kMaxCandidates) return Invalid("too many candidates");
   return absl::OkStatus();
+}
+
+absl::Status CheckLeaseRequest(const v1::LeaseDeliveriesRequest& request) {
+  if (request.holder().empty() || request.holder().size() > kLongestHolder) return Invalid("1 to 100 bytes of holder");
+  if (request.milliseconds() > kLongestLeaseMs) return Invalid("a lease of more than a minute");
+  if (request.busy_size() > kMaxBusy) return Invalid("too many busy destinations");
+  if (request.milliseconds() > 0 && (request.most() < 1 || request.most() > kMaxTransactions)) {
+    return Invalid("1 to 100 transactions at most");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckReports(const v1::ReportDeliveriesRequest& request) {
+  if (request.reports_size() > static_cast<int>(kMaxTransactions)) return Invalid("too many reports");
+  for (const v1::DeliveryReport& report : request.reports()) {
+    if (report.destination().empty() || report.transaction_id().empty()) return Invalid("a report of no transaction");
+    if (report.outcome() == v1::DeliveryReport::OUTCOME_UNSPECIFIED) return Invalid("a report without an outcome");
+    if (report.error().size() > kLongestError) return Invalid("an error of more than 1,000 bytes");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBackOffRequest(const v1::EndBackOffRequest& request) {
+  return request.destinations_size() > kMaxHeardOf ? Invalid("too many destinations") : absl::OkStatus();
 }
 
 absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest& request) {

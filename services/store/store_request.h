@@ -36,6 +36,11 @@ absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest
 /// Refuses: kInvalidArgument.
 absl::Status CheckLeaseRequest(const v1::LeaseExtremitiesRequest& request);
 
+/// Refuse: kInvalidArgument.
+absl::Status CheckLeaseRequest(const v1::LeaseDeliveriesRequest& request);
+absl::Status CheckReports(const v1::ReportDeliveriesRequest& request);
+absl::Status CheckBackOffRequest(const v1::EndBackOffRequest& request);
+
 /// An event that is appended as given.
 struct GivenEvent {
   std::string event_id;

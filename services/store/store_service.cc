@@ -143,6 +143,32 @@ StoreService::Reactor* StoreService::PutServerKeys(Call* call, const v1::PutServ
              [=, this](const rpc::CallContext& context) { return store_.PutServerKeys(context, *request); });
 }
 
+StoreService::Reactor* StoreService::LeaseDeliveries(Call* call, const v1::LeaseDeliveriesRequest* request,
+                                                     v1::LeaseDeliveriesResponse* response) {
+  return Read(call, "LeaseDeliveries", request, response, &EventStore::LeaseDeliveries);
+}
+
+StoreService::Reactor* StoreService::ReportDeliveries(Call* call, const v1::ReportDeliveriesRequest* request,
+                                                      v1::ReportDeliveriesResponse* response) {
+  return Read(call, "ReportDeliveries", request, response, &EventStore::ReportDeliveries);
+}
+
+StoreService::Reactor* StoreService::EndBackOff(Call* call, const v1::EndBackOffRequest* request,
+                                                v1::EndBackOffResponse*) {
+  return Run(call, "EndBackOff",
+             [=, this](const rpc::CallContext& context) { return store_.EndBackOff(context, *request); });
+}
+
+StoreService::Reactor* StoreService::ListDestinations(Call* call, const v1::ListDestinationsRequest* request,
+                                                      v1::ListDestinationsResponse* response) {
+  return Read(call, "ListDestinations", request, response, &EventStore::ListDestinations);
+}
+
+StoreService::Reactor* StoreService::SettleDestination(Call* call, const v1::SettleDestinationRequest* request,
+                                                       v1::SettleDestinationResponse* response) {
+  return Read(call, "SettleDestination", request, response, &EventStore::SettleDestination);
+}
+
 StoreService::Reactor* StoreService::GetRoom(Call* call, const v1::GetRoomRequest* request,
                                              v1::RoomDescription* response) {
   return Read(call, "GetRoom", request, response, &EventStore::GetRoom);

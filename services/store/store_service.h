@@ -33,6 +33,11 @@ class StoreService final : public v1::Store::CallbackService {
   Reactor* ListMembers(Call*, const v1::ListMembersRequest*, v1::ListMembersResponse*) override;
   Reactor* GetEvent(Call*, const v1::GetEventRequest*, v1::EventRecord*) override;
   Reactor* ListOutbox(Call*, const v1::ListOutboxRequest*, v1::ListOutboxResponse*) override;
+  Reactor* LeaseDeliveries(Call*, const v1::LeaseDeliveriesRequest*, v1::LeaseDeliveriesResponse*) override;
+  Reactor* ReportDeliveries(Call*, const v1::ReportDeliveriesRequest*, v1::ReportDeliveriesResponse*) override;
+  Reactor* EndBackOff(Call*, const v1::EndBackOffRequest*, v1::EndBackOffResponse*) override;
+  Reactor* ListDestinations(Call*, const v1::ListDestinationsRequest*, v1::ListDestinationsResponse*) override;
+  Reactor* SettleDestination(Call*, const v1::SettleDestinationRequest*, v1::SettleDestinationResponse*) override;
   Reactor* ListDecisions(Call*, const v1::ListDecisionsRequest*, v1::ListDecisionsResponse*) override;
   Reactor* GetDecisionContext(Call*, const v1::GetDecisionContextRequest*, v1::DecisionContext*) override;
   Reactor* GetNeighbourhood(Call*, const v1::GetNeighbourhoodRequest*, v1::Neighbourhood*) override;

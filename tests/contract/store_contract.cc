@@ -749,6 +749,7 @@ TEST_P(StoreContract, KeepsTheKeysOfServers) {
   server.set_valid_until_ms(7);
   server.set_fetched_at_ms(5);
   server.set_from("direct");
+  server.set_document("{}");
   server.add_keys()->set_key_id("ed25519:new");
   server.mutable_keys(0)->set_public_key(std::string("\0\x01\xff", 3));
   server.add_keys()->set_key_id("ed25519:old");
@@ -768,6 +769,11 @@ TEST_P(StoreContract, KeepsTheKeysOfServers) {
   ASSERT_TRUE(Call(&Store::Stub::PutServerKeys, put, done).ok());
   ASSERT_TRUE(Call(&Store::Stub::GetServerKeys, get, got).ok());
   EXPECT_THAT(got.servers(0).keys(), SizeIs(1));
+
+  server.clear_keys();
+  ASSERT_TRUE(Call(&Store::Stub::PutServerKeys, put, done).ok());
+  ASSERT_TRUE(Call(&Store::Stub::GetServerKeys, get, got).ok());
+  EXPECT_THAT(got.servers(), IsEmpty());
 }
 
 }  // namespace postern::contract

@@ -6,10 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "matrix/refusal.h"
 #include "postern/store/v1/store.grpc.pb.h"
 #include "rpc/status_codec.h"
@@ -65,6 +68,22 @@ class DecisionsContract : public StoreContract {
   std::vector<store::v1::Decision> Decisions(store::v1::ListDecisionsRequest request = {});
   grpc::Status ContextOfDecision(const matrix::Event& event, bool refused, store::v1::DecisionContext& context);
   store::v1::Neighbourhood Around(const support::TestRoom& room, const std::vector<std::string>& ids, unsigned hops);
+};
+
+/// What it has to keep to about telling other servers.
+class DeliveriesContract : public StoreContract {
+ protected:
+  /// @ann of b.example and two of c.example are joined, and one of d.example.
+  support::TestRoom MakeRoomOfFour();
+  std::vector<store::v1::OutboundTransaction> Lease(const std::string& holder, std::uint32_t milliseconds = 60'000,
+                                                    const std::vector<std::string>& busy = {}, std::uint32_t most = 100,
+                                                    std::uint32_t most_of_failing = 100);
+  /// The one for d.example among those leased.
+  std::optional<store::v1::OutboundTransaction> LeaseFar(const std::string& holder = "one");
+  /// Returns how many PDUs were parked.
+  std::uint32_t Report(const store::v1::OutboundTransaction& transaction, store::v1::DeliveryReport::Outcome outcome,
+                       absl::Duration later = absl::ZeroDuration(), const std::string& error = "");
+  store::v1::Destination StandingOf(const std::string& name);
 };
 
 /// kNone, or what the status says.

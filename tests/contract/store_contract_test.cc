@@ -53,6 +53,9 @@ std::unique_ptr<ServedStore> StartFake() { return std::make_unique<Fake>(); }
 INSTANTIATE_TEST_SUITE_P(Stores, StoreContract,
                          testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
                          [](const auto& tested) { return tested.param.name; });
+INSTANTIATE_TEST_SUITE_P(Stores, DeliveriesContract,
+                         testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
+                         [](const auto& tested) { return tested.param.name; });
 INSTANTIATE_TEST_SUITE_P(Stores, DecisionsContract,
                          testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
                          [](const auto& tested) { return tested.param.name; });

@@ -387,6 +387,7 @@ void FakeStore::AddToOutbox(const std::string& room_id, const std::string& event
   row.set_event_id(event_id);
   for (const std::string& destination : destinations) row.add_destinations(destination);
   row.set_created_at_ms(absl::ToUnixMillis(absl::Now()));
+  AddDeliveries(room_id, event_id, destinations);
 }
 
 void FakeStore::Append(const std::string& room_id, Room& room, const std::vector<GivenEvent>& events) {

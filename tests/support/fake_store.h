@@ -50,6 +50,15 @@ class FakeStore final : public store::EventStore {
                                                                 const store::v1::GetDecisionContextRequest&) override;
   absl::StatusOr<store::v1::Neighbourhood> GetNeighbourhood(const rpc::CallContext&,
                                                             const store::v1::GetNeighbourhoodRequest&) override;
+  absl::StatusOr<store::v1::LeaseDeliveriesResponse> LeaseDeliveries(
+      const rpc::CallContext& call, const store::v1::LeaseDeliveriesRequest& request) override;
+  absl::StatusOr<store::v1::ReportDeliveriesResponse> ReportDeliveries(
+      const rpc::CallContext& call, const store::v1::ReportDeliveriesRequest& request) override;
+  absl::Status EndBackOff(const rpc::CallContext& call, const store::v1::EndBackOffRequest& request) override;
+  absl::StatusOr<store::v1::ListDestinationsResponse> ListDestinations(
+      const rpc::CallContext& call, const store::v1::ListDestinationsRequest& request) override;
+  absl::StatusOr<store::v1::SettleDestinationResponse> SettleDestination(
+      const rpc::CallContext& call, const store::v1::SettleDestinationRequest& request) override;
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext&,
                                                                  const store::v1::GetServerKeysRequest&) override;
   absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
@@ -98,6 +107,28 @@ class FakeStore final : public store::EventStore {
     absl::Time held_until;
   };
 
+  struct Delivery {
+    std::string room_id;
+    std::string event_id;
+    std::int64_t created_at_ms = 0;
+  };
+  /// A destination, and what waits for it; the columns of PostgreSQL's `destinations`.
+  struct Waiting {
+    std::map<std::int64_t, Delivery> pending;
+    std::vector<Delivery> parked;
+    std::optional<std::int64_t> next_try_ms;
+    std::string holder;
+    absl::Time held_until = absl::InfinitePast();
+    std::uint32_t failures = 0;
+    std::optional<std::int64_t> failing_since_ms;
+    std::string last_error;
+    std::optional<std::int64_t> delivered_at_ms;
+    std::string transaction_id;
+    std::vector<std::int64_t> transaction;
+    std::int64_t singly_until = 0;
+    std::int64_t catch_up_until = 0;
+  };
+
   Room* Find(const std::string& room_id);
   std::optional<StatePlace> StateBefore(Room& room, const std::vector<std::string>& prev, bool extends) const;
   StatePlace Merged(Room& room, const std::set<StatePlace>& places) const;
@@ -138,11 +169,22 @@ class FakeStore final : public store::EventStore {
   void Project(const std::string& room_id, Room& room, const Key& key, const std::string& event_id);
   void Append(const std::string& room_id, Room& room, const std::vector<store::GivenEvent>& events);
   void AddToOutbox(const std::string& room_id, const std::string& event_id, const std::set<std::string>& destinations);
+  void AddDeliveries(const std::string& room_id, const std::string& event_id,
+                     const std::set<std::string>& destinations);
+  /// Returns whether there were any.
+  bool LeaveToDescendants(Waiting& waiting);
+  void FormTransaction(Waiting& waiting);
+  std::optional<store::v1::OutboundTransaction> NextTransaction(const std::string& name, Waiting& waiting);
+  /// Returns how many PDUs were parked.
+  std::uint32_t TakeDown(Waiting& waiting, const store::v1::DeliveryReport& report);
 
   const std::string server_name_;
   std::mutex mutex_;
   std::map<std::string, Room> rooms_;
   std::vector<store::v1::ListOutboxResponse::Row> outbox_;
+  std::map<std::string, Waiting> destinations_;
+  std::int64_t deliveries_ = 0;
+  std::int64_t transactions_ = 0;
   std::map<std::string, store::v1::StoredServerKeys> keys_;
 };
 

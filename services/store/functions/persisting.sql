@@ -242,6 +242,8 @@ begin
     where s.room_id = p_room and s.joined_members > 0 and s.server_name <> p_origin and s.server_name <> p_server;
     insert into outbox (room_id, event_id, stream_ordering, destinations, created_at)
     values (p_room, p_event, v_ordering, v_destinations, p_now);
+    insert into deliveries (destination, room_id, event_id, created_at)
+    select d.name, p_room, p_event, p_now from unnest(v_destinations) as d(name);
 
     update rooms o
     set stream_ordering = v_ordering, accepted_ordering = v_ordering, state_group = v_current, lineages = v_lineages,
