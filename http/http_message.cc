@@ -41,6 +41,19 @@ std::vector<std::string_view> FindHeaders(const Headers& headers, std::string_vi
 
 std::string_view PathOf(std::string_view target) { return target.substr(0, target.find('?')); }
 
+std::optional<std::string> QueryParameter(std::string_view target, std::string_view name) {
+  const std::size_t mark = target.find('?');
+  std::string_view rest = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  while (!rest.empty()) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
+    const std::size_t equals = pair.find('=');
+    if (PercentDecode(pair.substr(0, equals)) != name) continue;
+    return PercentDecode(equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1));
+  }
+  return std::nullopt;
+}
+
 std::optional<std::string> PercentDecode(std::string_view text) {
   std::string decoded;
   decoded.reserve(text.size());

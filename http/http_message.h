@@ -37,6 +37,8 @@ struct Response {
 
 /// The path of a request target (before '?'), still percent-encoded.
 std::string_view PathOf(std::string_view target);
+/// The first value of a query parameter, decoded; nullopt if there is none, or its escapes are broken.
+std::optional<std::string> QueryParameter(std::string_view target, std::string_view name);
 /// Percent-decodes; nullopt for a broken escape. '+' stays '+'.
 std::optional<std::string> PercentDecode(std::string_view text);
 /// Encodes everything but unreserved characters (RFC 3986).

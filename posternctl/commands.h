@@ -40,6 +40,7 @@ void AddKeyCommands(CLI::App& app, CommandLine& line);
 void AddRoomCommands(CLI::App& app, CommandLine& line);
 void AddMemberCommands(CLI::App& app, CommandLine& line);
 void AddEventCommands(CLI::App& app, CommandLine& line);
+void AddOutboxCommands(CLI::App& app, CommandLine& line);
 void AddExplainCommand(CLI::App& app, CommandLine& line);
 void AddReplayCommand(CLI::App& app, CommandLine& line);
 void AddLeaveCommand(CLI::App& app, CommandLine& line);

@@ -1,4 +1,4 @@
-// posternctl event, outbox: what the store keeps of an event, and what is still to be sent.
+// posternctl event: what the store keeps of an event.
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
@@ -47,32 +47,6 @@ int Show(const GlobalOptions& global, const EventOptions& options) {
   return kExitOk;
 }
 
-int Outbox(const GlobalOptions& global, const EventOptions& options) {
-  store::v1::ListOutboxRequest request;
-  request.set_room_id(options.room_id);
-  const auto outbox = CallStore(global, &store::v1::Store::Stub::ListOutbox, request);
-  if (!outbox.ok()) return Fail(outbox.status());
-  JsonArray all;
-  std::vector<std::vector<std::string>> table;
-  for (const auto& row : outbox->rows()) {
-    std::string destinations;
-    for (const auto& name : row.destinations()) destinations += (destinations.empty() ? "" : " ") + Printable(name);
-    table.push_back({TimeText(row.created_at_ms()), Printable(row.room_id()), Printable(row.event_id()), destinations});
-    JsonObject entry;
-    entry.Set("room_id", row.room_id());
-    entry.Set("event_id", row.event_id());
-    entry.Set("destinations", JsonArray(row.destinations().begin(), row.destinations().end()));
-    entry.Set("created_at_ms", std::int64_t{row.created_at_ms()});
-    all.emplace_back(std::move(entry));
-  }
-  if (global.json) {
-    PrintJson(std::move(all));
-  } else {
-    PrintTable({"SINCE", "ROOM", "EVENT", "DESTINATIONS"}, table);
-  }
-  return kExitOk;
-}
-
 }  // namespace
 
 void AddEventCommands(CLI::App& app, CommandLine& line) {
@@ -84,11 +58,6 @@ void AddEventCommands(CLI::App& app, CommandLine& line) {
 
   show->add_option("EVENT_ID", options->event_id, "the event's id; a refused event has one too")->required();
   show->add_option("--room", options->room_id, "in versions 1-2 two rooms may hold one id");
-
-  CLI::App* outbox = app.add_subcommand("outbox", "events that other servers have not had yet, the oldest first");
-  outbox->add_option("ROOM", options->room_id, "of this room only");
-  outbox->footer("\nexample:\n  posternctl outbox");
-  outbox->callback([options, &line] { line.chosen = [options, &line] { return Outbox(line.global, *options); }; });
 }
 
 }  // namespace postern::posternctl

@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
   posternctl::AddRoomCommands(app, line);
   posternctl::AddMemberCommands(app, line);
   posternctl::AddEventCommands(app, line);
+  posternctl::AddOutboxCommands(app, line);
   posternctl::AddExplainCommand(app, line);
   posternctl::AddReplayCommand(app, line);
   posternctl::AddLeaveCommand(app, line);

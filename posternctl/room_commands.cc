@@ -301,6 +301,7 @@ void AddSeed(CLI::App& group, CommandLine& line, const std::shared_ptr<RoomOptio
     std::string remote;
     std::string version = "10";
     std::string membership = "invite";
+    std::vector<std::string> others;
   };
   auto numbers = std::make_shared<Numbers>();
   CLI::App* seed = group.add_subcommand("seed", "TESTS ONLY: rooms full of remote members; prints them as JSON");
@@ -311,6 +312,7 @@ void AddSeed(CLI::App& group, CommandLine& line, const std::shared_ptr<RoomOptio
   seed->add_option("--user-prefix", numbers->prefix, "members are @PREFIX0:REMOTE, @PREFIX1:REMOTE, …")
       ->capture_default_str();
   seed->add_option("--remote", numbers->remote, "their server")->required();
+  seed->add_option("--other", numbers->others, "a further server with a joined member; may be given often");
   seed->add_option("--version", numbers->version, "room version")->capture_default_str();
   seed->add_option("--membership", numbers->membership, "what they are")
       ->check(CLI::IsMember({"invite", "join", "knock"}))
@@ -325,6 +327,7 @@ void AddSeed(CLI::App& group, CommandLine& line, const std::shared_ptr<RoomOptio
     options->seed.set_remote(numbers->remote);
     options->seed.set_room_version(numbers->version);
     options->seed.set_membership(numbers->membership);
+    options->seed.mutable_others()->Add(numbers->others.begin(), numbers->others.end());
     line.chosen = [options, &line] { return Seed(line.global, *options); };
   });
 }

@@ -11,6 +11,8 @@ import stack
 from answers_held import Held, disagreements
 from cluster import Trouble
 from leave_load import Load, Sender
+from propagation import (Destinations, KilledSenders, SendingStack, await_delivery, latencies, mistakes, spelled_share,
+                         stored_order)
 from room_size import BYTES_BAR, READS_BAR, SIZES, RoomSize
 from stack_cost import SERVICES, Cost, Snapshot
 
@@ -176,6 +178,59 @@ class Scenarios:
                             f"median {statistics.median(times) * 1000:.0f} ms, most {max(times) * 1000:.0f} ms", timing=True))
         return Result("start-up", bars, seconds=time.monotonic() - began)
 
+    def propagation(self):
+        """200 other servers in each room, 20 of them dead, 10 slow, 5,000 leaves; the senders are killed ten times."""
+        directory = self.directory / "propagation"
+        running = SendingStack(directory, serves_only=True)
+        try:
+            rooms, users = self.options.rooms, 2 * self.options.rooms
+            kinds = (170, 10, 20) if rooms >= 50 else (17, 1, 2)
+            destinations = Destinations(directory, *kinds)
+            members = running.seed(self.remote, rooms, users, "told", others=destinations.all())
+            senders = KilledSenders(running, self.options.programs, 2, every_seconds=4, most=10)
+            began = time.monotonic()
+            load = Sender(running, self.remote, directory, self.options.in_flight).send(members)
+            await_delivery(running, destinations.live, lambda: senders.killed == 10)
+            seconds = time.monotonic() - began
+            senders.end()
+            left = {name: int(count) for name, count in running.rows(
+                "select convert_from(destination, 'UTF8'), count(*) from deliveries group by 1")}
+            order, _ = stored_order(running, {room for room, _ in members})
+            told = destinations.told()
+        finally:
+            running.end()
+        accepted = load.by_status().get(200, 0)
+        wrong = mistakes(told, order)
+        repeated = sum(heard["repeated"] for heard in told.values())
+        return Result("propagation", load=load, cost=None, seconds=seconds, bars=[
+            Bar("every answer is 200", set(load.by_status()) == {200}, spelled(load.by_status())),
+            Bar("senders were killed ten times", senders.killed == 10, f"{senders.killed} times"),
+            Bar("each live destination was told of each leave, in the order of its room", not wrong,
+                "; ".join(wrong[:3]) or f"{len(told)} of {accepted} each, in {seconds:.0f} s; {repeated} PDUs repeated in all"),
+            Bar("what waits for the dead ones is all there", left == {name: accepted for name in destinations.dead},
+                f"{sum(left.values())} for {len(left)}")])
+
+    def delivery_time(self):
+        """How long after its commit a leave is at each of ten healthy servers."""
+        directory = self.directory / "delivery-time"
+        running = SendingStack(directory, serves_only=False)
+        try:
+            destinations = Destinations(directory, healthy=10)
+            members = running.seed(self.remote, self.options.rooms, self.options.users, "timed", others=destinations.all())
+            sender = Sender(running, self.remote, directory, self.options.in_flight)
+            load = sender.send(sender.take_templates(members))
+            await_delivery(running, destinations.live)
+            order, stored_at = stored_order(running, {room for room, _ in members})
+            told = destinations.told()
+        finally:
+            running.end()
+        waits = latencies(told, destinations.live, stored_at)
+        rate = len(members) / load.seconds
+        return Result("delivery-time", load=load, seconds=load.seconds, bars=[
+            Bar("each was told of each leave, in the order of its room", not mistakes(told, order), f"{len(waits)} PDUs"),
+            Bar("99 % of them within a second of the commit", waits[int(0.99 * len(waits))] < 1000,
+                f"half in {spelled_share(waits, 0.5)}, 99 % in {spelled_share(waits, 0.99)}, at {rate:.0f} leaves a second", timing=True)])
+
     def _start_once(self, running, service):
         port_file = self.directory / f"{service}.ports.json"
         port_file.unlink(missing_ok=True)
@@ -272,4 +327,6 @@ SCENARIOS = {
     "seed": Scenarios.seed,
     "size": Scenarios.size,
     "start-up": Scenarios.start_up,
+    "propagation": Scenarios.propagation,
+    "delivery-time": Scenarios.delivery_time,
 }

@@ -15,11 +15,12 @@ STACK = pathlib.Path(__file__).with_name("stack.py")
 class LoadStack:
     """Started by ./dev up with the switches that a load needs; ended by `end`. `statistics`: `reads` can be asked."""
 
-    def __init__(self, directory, validators=1, statistics=False):
+    def __init__(self, directory, validators=1, statistics=False, gateway_settings=None):
         self.directory = directory
         command = [sys.executable, STACK, "up", "--state-dir", directory, "--server-name", "here.example",
                    "--validators", str(validators), "--allow-private-networks", "--insecure-federation-tls", "--allow-seeding"]
         command += ["--statement-statistics"] if statistics else []
+        command += ["--rate-limits", gateway_settings] if gateway_settings else []
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode != 0:
             raise Trouble(f"the stack did not start:\n{done.stderr}")
@@ -34,10 +35,11 @@ class LoadStack:
         """The command line of a posternctl for this stack; to be run in ROOT."""
         return shlex.split(self.reach["posternctl"]) + [str(argument) for argument in arguments]
 
-    def seed(self, remote, rooms, users, prefix, version="10"):
-        """Rooms full of invited users of `remote`: [(room, user)], room by room."""
+    def seed(self, remote, rooms, users, prefix, version="10", others=()):
+        """Rooms full of invited users of `remote`, with a joined one of each of `others`: [(room, user)], room by room."""
         command = self.posternctl("--timeout", 600, "room", "seed", "--rooms", rooms, "--users-per-room", users,
-                                  "--user-prefix", prefix, "--remote", remote.name, "--version", version)
+                                  "--user-prefix", prefix, "--remote", remote.name, "--version", version,
+                                  *(word for name in others for word in ("--other", name)))
         done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
         if done.returncode != 0:
             raise Trouble(f"posternctl room seed: {done.stderr.strip()}")

@@ -109,9 +109,12 @@ class Launch:
         if not key.exists():
             subprocess.run([self.programs / "posternctl", "key", "generate", "--output", key], check=True,
                            stdout=subprocess.DEVNULL)
+        old_keys = self.directory / "old_verify_keys"
+        old_keys.touch()
         settings = {
             "server_name": self.options.server_name,
             "signing_key_file": str(key),
+            "old_verify_keys_file": str(old_keys),
             "allow_private_networks": self.options.allow_private_networks,
             "insecure_federation_tls": self.options.insecure_federation_tls,
         }

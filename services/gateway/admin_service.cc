@@ -30,7 +30,9 @@ absl::StatusOr<EventIntent> IntentOf(const v1::StateEvent& event) {
   return EventIntent{event.type(), event.state_key(), "", std::move(*content->AsObject())};
 }
 
-void Fill(const matrix::ServerKeys& known, v1::FindServerKeysResponse& response) {
+/// `Said` has valid_until_ms and keys.
+template <typename Said>
+void Fill(const matrix::ServerKeys& known, Said& response) {
   response.set_valid_until_ms(absl::ToUnixMillis(known.valid_until));
   for (const matrix::VerifyKey& key : known.keys) {
     auto* added = response.add_keys();
@@ -38,6 +40,12 @@ void Fill(const matrix::ServerKeys& known, v1::FindServerKeysResponse& response)
     added->set_public_key(key.public_key);
     if (key.expired) added->set_expired_ms(absl::ToUnixMillis(*key.expired));
   }
+}
+
+void Fill(const KnownKeys& known, v1::ShowServerKeysResponse::Holding& holding) {
+  holding.set_from(known.from);
+  holding.set_fetched_at_ms(absl::ToUnixMillis(known.fetched_at));
+  Fill(known.keys, holding);
 }
 
 void Fill(const MintedEvent& event, v1::Minted& minted) {
@@ -56,9 +64,7 @@ absl::StatusOr<std::string> JoinRuleFor(const std::string& membership) {
 
 }  // namespace
 
-AdminService::AdminService(const EventSigner& signer, RoomAuthor& author, KeyRing& key_ring, Clock clock,
-                           rpc::WorkerPool& workers)
-    : signer_(signer), author_(author), key_ring_(key_ring), clock_(std::move(clock)), workers_(workers) {}
+AdminService::AdminService(AdminMeans means, rpc::WorkerPool& workers) : means_(std::move(means)), workers_(workers) {}
 
 template <typename Work>
 grpc::ServerUnaryReactor* AdminService::OnAWorker(grpc::CallbackServerContext* context, Work work) {
@@ -114,6 +120,27 @@ grpc::ServerUnaryReactor* AdminService::FindServerKeys(grpc::CallbackServerConte
   return OnAWorker(context, [=, this](const rpc::CallContext& call) { return FindKeys(call, *request, *response); });
 }
 
+grpc::ServerUnaryReactor* AdminService::ShowServerKeys(grpc::CallbackServerContext* context,
+                                                       const v1::ShowServerKeysRequest* request,
+                                                       v1::ShowServerKeysResponse* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) { return ShowKeys(call, *request, *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::ForgetServerKeys(grpc::CallbackServerContext* context,
+                                                         const v1::ForgetServerKeysRequest* request,
+                                                         v1::ForgetServerKeysResponse*) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) -> absl::Status {
+    const auto server = matrix::ServerName::Parse(request->server_name());
+    return server.ok() ? means_.key_ring.Forget(call, *server) : server.status();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::ReloadSigningKeys(grpc::CallbackServerContext* context,
+                                                          const v1::ReloadSigningKeysRequest*,
+                                                          v1::ReloadSigningKeysResponse* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext&) { return ReloadKeys(*response); });
+}
+
 absl::Status AdminService::MakeRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request,
                                     v1::CreateRoomResponse& response) {
   auto creator = matrix::UserId::Parse(request.creator());
@@ -125,7 +152,7 @@ absl::Status AdminService::MakeRoom(const rpc::CallContext& call, const v1::Crea
     if (!intent.ok()) return intent.status();
     room.state.push_back(std::move(*intent));
   }
-  const auto created = author_.Create(call, room);
+  const auto created = means_.author.Create(call, room);
   if (!created.ok()) return created.status();
   response.set_room_id(created->room_id);
   for (const MintedEvent& event : created->events) Fill(event, *response.add_events());
@@ -140,7 +167,7 @@ absl::Status AdminService::SetMember(const rpc::CallContext& call, const std::st
   EventIntent intent{"m.room.member", user->text(), sender, {}};
   intent.content.Set("membership", membership);
   if (!reason.empty()) intent.content.Set("reason", reason);
-  const auto minted = author_.AddState(call, room_id, std::move(intent));
+  const auto minted = means_.author.AddState(call, room_id, std::move(intent));
   if (!minted.ok()) return minted.status();
   Fill(*minted, response);
   return absl::OkStatus();
@@ -151,7 +178,7 @@ absl::Status AdminService::SetState(const rpc::CallContext& call, const v1::Send
   auto intent = IntentOf(request.event());
   if (!intent.ok()) return intent.status();
   intent->sender = request.sender();
-  const auto minted = author_.AddState(call, request.room_id(), std::move(*intent));
+  const auto minted = means_.author.AddState(call, request.room_id(), std::move(*intent));
   if (!minted.ok()) return minted.status();
   Fill(*minted, response);
   return absl::OkStatus();
@@ -161,20 +188,30 @@ absl::Status AdminService::SeedRooms(const rpc::CallContext& call, const v1::See
                                      v1::SeedResponse& response) {
   auto join_rule = JoinRuleFor(request.membership());
   if (!join_rule.ok()) return join_rule.status();
+  if (request.others_size() > 0) {
+    if (*join_rule == "knock") return Refuse(Reason::kInvalidArgument, "nobody joins a room that wants a knock");
+    join_rule = "public";
+  }
   auto remote = matrix::ServerName::Parse(request.remote());
   if (!remote.ok()) return remote.status();
-  const auto creator = matrix::UserId::Parse(fmt::format("@{}:{}", kSeedCreator, signer_.server_name().text()));
+  const auto creator = matrix::UserId::Parse(fmt::format("@{}:{}", kSeedCreator, means_.signer.server_name().text()));
   if (!creator.ok()) return creator.status();
   if (request.rooms() < 1 || request.users_per_room() < 1 || request.rooms() > kMostSeeded / request.users_per_room()) {
     return Refuse(Reason::kInvalidArgument, fmt::format("1 to {} users in all", kMostSeeded));
   }
-  if (absl::Status status = author_.SeedingAllowed(call); !status.ok()) return status;
-  const SeedPlan plan{request.users_per_room(), request.user_prefix(), std::move(*remote), request.membership()};
+  if (absl::Status status = means_.author.SeedingAllowed(call); !status.ok()) return status;
+  SeedPlan plan{request.users_per_room(), request.user_prefix(), std::move(*remote), request.membership(), {}};
+  for (const std::string& name : request.others()) {
+    auto other = matrix::ServerName::Parse(name);
+    if (!other.ok()) return other.status();
+    if (*other == plan.remote) return Refuse(Reason::kInvalidArgument, "the remote is no other server");
+    plan.others.push_back(std::move(*other));
+  }
   const NewRoom room{.version = request.room_version(), .creator = *creator, .join_rule = *join_rule, .state = {}};
   for (int i = 0; i < request.rooms(); ++i) {
-    const auto created = author_.Create(call, room);
+    const auto created = means_.author.Create(call, room);
     if (!created.ok()) return created.status();
-    auto users = author_.Seed(call, *created, room.version, plan);
+    auto users = means_.author.Seed(call, *created, room.version, plan);
     if (!users.ok()) return users.status();
     auto* out = response.add_rooms();
     out->set_room_id(created->room_id);
@@ -188,14 +225,40 @@ absl::Status AdminService::FindKeys(const rpc::CallContext& call, const v1::Find
                                     v1::FindServerKeysResponse& response) {
   const auto server = matrix::ServerName::Parse(request.server_name());
   if (!server.ok()) return server.status();
-  if (*server == signer_.server_name()) {
-    Fill(signer_.PublicKeys(clock_() + kOwnKeysValid), response);
+  if (*server == means_.signer.server_name()) {
+    Fill(means_.signer.PublicKeys(means_.clock() + kOwnKeysValid), response);
     return absl::OkStatus();
   }
   const KeyQuery query{*server, {request.key_ids().begin(), request.key_ids().end()}, KeyUse::kEvent, kOperator};
-  const auto known = key_ring_.Wait(query, call.deadline);
+  const auto known = means_.key_ring.Wait(query, call.deadline);
   if (!known.ok()) return known.status();
   Fill((*known)->keys, response);
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::ShowKeys(const rpc::CallContext& call, const v1::ShowServerKeysRequest& request,
+                                    v1::ShowServerKeysResponse& response) {
+  const auto server = matrix::ServerName::Parse(request.server_name());
+  if (!server.ok()) return server.status();
+  const KeyStanding standing = means_.key_ring.StandingOf(*server);
+  if (standing.known != nullptr) Fill(*standing.known, *response.mutable_in_memory());
+  response.set_last_error(standing.last_error);
+  if (standing.no_fetch_before > means_.clock()) {
+    response.set_no_fetch_before_ms(absl::ToUnixMillis(standing.no_fetch_before));
+  }
+  store::v1::GetServerKeysRequest stored;
+  stored.add_server_names(server->text());
+  const auto found = means_.store.GetServerKeys(call, stored);
+  if (!found.ok()) return found.status();
+  if (!found->servers().empty()) Fill(*KeysOf(found->servers(0)), *response.mutable_in_store());
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::ReloadKeys(v1::ReloadSigningKeysResponse& response) {
+  auto keys = means_.read_signing_keys();
+  if (!keys.ok()) return keys.status();
+  means_.signer.Rotate(*std::move(keys));
+  response.set_key_id(means_.signer.key_id());
   return absl::OkStatus();
 }
 

@@ -2,19 +2,32 @@
 // loopback port of its own.
 #pragma once
 
+#include <functional>
+
 #include "postern/gateway/v1/admin.grpc.pb.h"
 #include "rpc/call_context.h"
 #include "rpc/worker_pool.h"
 #include "services/gateway/event_signer.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/room_author.h"
+#include "services/gateway/store_client.h"
 
 namespace postern::gateway {
 
+/// What an operator's wishes are carried out with; all outlive the service. The server is that of `signer`.
+struct AdminMeans {
+  EventSigner& signer;
+  RoomAuthor& author;
+  KeyRing& key_ring;
+  StoreClient& store;
+  Clock clock;
+  /// Reads this server's keys from their files again.
+  std::function<absl::StatusOr<SigningKeys>()> read_signing_keys;
+};
+
 class AdminService : public v1::Admin::CallbackService {
  public:
-  /// All outlive the service. The server is that of `signer`.
-  AdminService(const EventSigner& signer, RoomAuthor& author, KeyRing& key_ring, Clock clock, rpc::WorkerPool& workers);
+  AdminService(AdminMeans means, rpc::WorkerPool& workers);
 
   grpc::ServerUnaryReactor* CreateRoom(grpc::CallbackServerContext* context, const v1::CreateRoomRequest* request,
                                        v1::CreateRoomResponse* response) override;
@@ -29,6 +42,15 @@ class AdminService : public v1::Admin::CallbackService {
   grpc::ServerUnaryReactor* FindServerKeys(grpc::CallbackServerContext* context,
                                            const v1::FindServerKeysRequest* request,
                                            v1::FindServerKeysResponse* response) override;
+  grpc::ServerUnaryReactor* ShowServerKeys(grpc::CallbackServerContext* context,
+                                           const v1::ShowServerKeysRequest* request,
+                                           v1::ShowServerKeysResponse* response) override;
+  grpc::ServerUnaryReactor* ForgetServerKeys(grpc::CallbackServerContext* context,
+                                             const v1::ForgetServerKeysRequest* request,
+                                             v1::ForgetServerKeysResponse* response) override;
+  grpc::ServerUnaryReactor* ReloadSigningKeys(grpc::CallbackServerContext* context,
+                                              const v1::ReloadSigningKeysRequest* request,
+                                              v1::ReloadSigningKeysResponse* response) override;
 
  private:
   template <typename Work>
@@ -43,11 +65,11 @@ class AdminService : public v1::Admin::CallbackService {
   absl::Status SeedRooms(const rpc::CallContext& call, const v1::SeedRequest& request, v1::SeedResponse& response);
   absl::Status FindKeys(const rpc::CallContext& call, const v1::FindServerKeysRequest& request,
                         v1::FindServerKeysResponse& response);
+  absl::Status ShowKeys(const rpc::CallContext& call, const v1::ShowServerKeysRequest& request,
+                        v1::ShowServerKeysResponse& response);
+  absl::Status ReloadKeys(v1::ReloadSigningKeysResponse& response);
 
-  const EventSigner& signer_;
-  RoomAuthor& author_;
-  KeyRing& key_ring_;
-  const Clock clock_;
+  const AdminMeans means_;
   rpc::WorkerPool& workers_;
 };
 

@@ -16,6 +16,13 @@ using matrix::Reason;
 using matrix::Refuse;
 
 constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+
+/// As they are written.
+struct SenderSettings {
+  std::vector<std::string> roles;
+  std::int64_t at_once = static_cast<std::int64_t>(SenderOptions().at_once);
+};
+
 using OwnLimits = std::map<std::string, std::map<std::string, std::int64_t>>;
 
 /// rc_federation as Synapse writes it: times in milliseconds.
@@ -60,6 +67,19 @@ absl::Status ReadReach(const std::vector<std::string>& networks, GatewayConfig& 
     if (address.ok() && address->IsIpLiteral()) continue;
     return Refuse(Reason::kInvalidArgument,
                   fmt::format("dns_servers: expected addresses as 192.0.2.53 or [2001:db8::53]:53, not '{}'", server));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadNotaries(const std::vector<std::string>& texts, GatewayConfig& config) {
+  config.notaries.clear();
+  for (const std::string& text : texts) {
+    auto notary = Notary::Parse(text);
+    if (!notary.ok()) return notary.status();
+    if (notary->name.text() == config.server_name) {
+      return Refuse(Reason::kInvalidArgument, "notaries: this server is no notary of its own");
+    }
+    config.notaries.push_back(std::move(*notary));
   }
   return absl::OkStatus();
 }
@@ -110,11 +130,17 @@ void DeclareReach(Settings& settings, GatewayConfig& config, std::vector<std::st
       "DNS servers that are asked for other servers, e.g. 192.0.2.53 or [2001:db8::53]:53; empty: the system's");
 }
 
-void DeclareTrust(Settings& settings, GatewayConfig& config) {
+void DeclareTrust(Settings& settings, GatewayConfig& config, std::vector<std::string>& notaries) {
   settings.Text("signing_key_file", &config.signing_key_file,
                 "this server's keys, a line each: ed25519 a_AbCd <seed>; the first signs, all are published");
   settings.List("old_verify_keys", &config.old_verify_keys,
                 "keys that sign no more: 'ed25519:a_old <base64 public key> <expired_ts in ms>'");
+  settings.Text("old_verify_keys_file", &config.old_verify_keys_file,
+                "a file with more of them, a line each; posternctl key rotate writes it");
+  settings.List(
+      "notaries", &notaries,
+      "servers to ask for keys that their owner does not answer: 'matrix.example ed25519:auto <base64 public key>'");
+  settings.Flag("notaries_first", &config.notaries_first, "ask the notaries before the server itself");
   settings.Text("store", &config.store, "the store's address, or several with commas");
   settings.Text("validator", &config.validator, "the validators' address, or several with commas");
   settings.Flag("plaintext", &config.between_services.plaintext, "no TLS between the services");
@@ -126,6 +152,32 @@ void DeclareTrust(Settings& settings, GatewayConfig& config) {
                 "believe any certificate of another server; for tests");
   settings.Text("federation_ca_file", &config.federation_ca_file,
                 "PEM of further authorities for other servers' certificates");
+}
+
+void DeclareSending(Settings& settings, GatewayConfig& config, SenderSettings& sender) {
+  settings.List("roles", &sender.roles,
+                "what this gateway does: federation (serve other servers), sender (tell them); empty: both");
+  settings.Integer("sender.at_once", &sender.at_once, 2, 1024, "requests to other servers under way at once");
+  settings.Time("sender.request_timeout", &config.sender.request_timeout, absl::Seconds(1), absl::Minutes(10),
+                "how long one of them may take");
+  settings.Time("sender.quick_retry", &config.sender.back_off.quick, absl::Milliseconds(1), absl::Seconds(15),
+                "how long after its first failure a server is tried again");
+  settings.Time("sender.first_retry", &config.sender.back_off.first, absl::Milliseconds(1), absl::Hours(1),
+                "how long after its second; each further failure doubles it");
+  settings.Time("sender.longest_retry", &config.sender.back_off.longest, absl::Seconds(1), absl::Hours(7 * 24),
+                "the longest that a server is left alone");
+}
+
+absl::Status ReadRoles(const SenderSettings& sender, GatewayConfig& config) {
+  config.sender.at_once = static_cast<std::size_t>(sender.at_once);
+  config.serves = config.sends = sender.roles.empty();
+  for (const std::string& role : sender.roles) {
+    if (role != "federation" && role != "sender") {
+      return Refuse(Reason::kInvalidArgument, fmt::format("roles: expected federation or sender, not '{}'", role));
+    }
+    (role == "federation" ? config.serves : config.sends) = true;
+  }
+  return absl::OkStatus();
 }
 
 void DeclareLimits(Settings& settings, GatewayConfig& config, FederationLimits& limits) {
@@ -154,13 +206,17 @@ configuration::Start ReadConfig(int argc, const char* const* argv, GatewayConfig
   Settings settings("postern-gateway", "takes what other Matrix servers ask, authenticates, signs and answers it");
   FederationLimits limits;
   DeclareServing(settings, config);
-  DeclareTrust(settings, config);
-  std::vector<std::string> networks;
+  std::vector<std::string> notaries, networks;
+  DeclareTrust(settings, config, notaries);
   DeclareReach(settings, config, networks);
+  SenderSettings sender;
+  DeclareSending(settings, config, sender);
   DeclareLimits(settings, config, limits);
   settings.Check([&] {
-    const absl::Status status = Check(config);
-    return status.ok() ? ReadReach(networks, config) : status;
+    if (absl::Status status = Check(config); !status.ok()) return status;
+    if (absl::Status status = ReadNotaries(notaries, config); !status.ok()) return status;
+    if (absl::Status status = ReadRoles(sender, config); !status.ok()) return status;
+    return ReadReach(networks, config);
   });
   const configuration::Start start = settings.Read(argc, argv);
   config.rc_federation.limits.window_size = absl::Milliseconds(limits.window_size);

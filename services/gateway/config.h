@@ -10,6 +10,8 @@
 #include "configuration/settings.h"
 #include "http/address_policy.h"
 #include "rpc/transport_security.h"
+#include "services/gateway/federation_sender.h"
+#include "services/gateway/key_source.h"
 #include "services/gateway/rate_limit.h"
 
 namespace postern::gateway {
@@ -25,6 +27,9 @@ struct GatewayConfig {
 
   std::string signing_key_file;
   std::vector<std::string> old_verify_keys;
+  std::string old_verify_keys_file;
+  std::vector<Notary> notaries;
+  bool notaries_first = false;
 
   std::string store = "127.0.0.1:7102";
   std::string validator = "127.0.0.1:7101";
@@ -41,6 +46,11 @@ struct GatewayConfig {
   std::int64_t address_per_second = 500;
   std::int64_t address_burst = 5000;
   std::string client_address_header;
+
+  /// What this gateway does: serve other servers, tell them, or both.
+  bool serves = true;
+  bool sends = true;
+  SenderOptions sender;
 
   bool v1_send_leave = true;
   absl::Duration request_timeout = absl::Seconds(20);

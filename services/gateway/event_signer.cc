@@ -48,11 +48,24 @@ Json PublishedKey(const std::string& public_key) {
 }  // namespace
 
 EventSigner::EventSigner(matrix::ServerName server_name, SigningKeys keys)
-    : server_name_(std::move(server_name)), keys_(std::move(keys)) {}
+    : server_name_(std::move(server_name)), keys_(std::make_shared<const SigningKeys>(std::move(keys))) {}
+
+std::shared_ptr<const SigningKeys> EventSigner::Keys() const {
+  const std::lock_guard lock(mutex_);
+  return keys_;
+}
+
+void EventSigner::Rotate(SigningKeys keys) {
+  auto next = std::make_shared<const SigningKeys>(std::move(keys));
+  const std::lock_guard lock(mutex_);
+  keys_ = std::move(next);
+  ++rotations_;
+}
 
 std::string EventSigner::SignRequestTo(const matrix::ServerName& destination, std::string_view method,
                                        std::string_view uri, const Json* content) const {
-  const matrix::SigningKey& key = keys_.keys_.front();
+  const auto keys = Keys();
+  const matrix::SigningKey& key = keys->keys_.front();
   const matrix::SignedRequest request{.method = method,
                                       .uri = uri,
                                       .origin = server_name_.text(),
@@ -69,7 +82,7 @@ absl::StatusOr<SignedEvent> EventSigner::SignOwnEvent(JsonObject event, const ma
   if (!sender.ok() || !(sender->server() == server_name_)) {
     return Refuse(Reason::kInvalidArgument, fmt::format("the sender is no user of {}", server_name_.text()));
   }
-  matrix::HashAndSignEvent(event, server_name_.text(), keys_.keys_.front(), rules);
+  matrix::HashAndSignEvent(event, server_name_.text(), Keys()->keys_.front(), rules);
   std::string event_id = matrix::ComputeEventId(event, rules);
   return SignedEvent(std::move(event_id), matrix::CanonicalJson(event));
 }
@@ -90,12 +103,12 @@ absl::StatusOr<SignedEvent> EventSigner::Countersign(std::string_view copy, cons
   if (matrix::ComputeEventId(object, rules) != verdict.event_id()) {
     return Refuse(Reason::kInternal, "the verdict is about another event");
   }
-  matrix::SignEvent(object, server_name_.text(), keys_.keys_.front(), rules);
+  matrix::SignEvent(object, server_name_.text(), Keys()->keys_.front(), rules);
   return SignedEvent(verdict.event_id(), matrix::CanonicalJson(object));
 }
 
 std::size_t EventSigner::CountersignedBytes(const JsonObject& event, std::size_t canonical_bytes) const {
-  const std::string& key_id = keys_.keys_.front().key_id();
+  const std::string key_id = Keys()->key_id();
   const std::size_t entry = key_id.size() + kSignatureBase64Bytes + 5;  // "key":"signature"
   const JsonObject* signatures = ObjectIn(event, "signatures");
   if (signatures == nullptr) return canonical_bytes + entry + server_name_.text().size() + 7;
@@ -113,18 +126,20 @@ std::size_t EventSigner::CountersignedBytes(const JsonObject& event, std::size_t
 }
 
 matrix::ServerKeys EventSigner::PublicKeys(absl::Time valid_until) const {
+  const auto keys = Keys();
   matrix::ServerKeys published{server_name_.text(), valid_until, {}};
-  for (const matrix::SigningKey& key : keys_.keys_) {
+  for (const matrix::SigningKey& key : keys->keys_) {
     published.keys.push_back({key.key_id(), key.public_key(), std::nullopt});
   }
-  for (const RetiredKey& key : keys_.retired_) published.keys.push_back({key.key_id, key.public_key, key.expired});
+  for (const RetiredKey& key : keys->retired_) published.keys.push_back({key.key_id, key.public_key, key.expired});
   return published;
 }
 
 std::string EventSigner::KeyDocument(absl::Time valid_until) const {
+  const auto keys = Keys();
   JsonObject current, old, document;
-  for (const matrix::SigningKey& key : keys_.keys_) current.Set(key.key_id(), PublishedKey(key.public_key()));
-  for (const RetiredKey& key : keys_.retired_) {
+  for (const matrix::SigningKey& key : keys->keys_) current.Set(key.key_id(), PublishedKey(key.public_key()));
+  for (const RetiredKey& key : keys->retired_) {
     Json published = PublishedKey(key.public_key);
     published.AsObject()->Set("expired_ts", absl::ToUnixMillis(key.expired));
     old.Set(key.key_id, std::move(published));
@@ -133,8 +148,15 @@ std::string EventSigner::KeyDocument(absl::Time valid_until) const {
   document.Set("valid_until_ts", absl::ToUnixMillis(valid_until));
   document.Set("verify_keys", std::move(current));
   document.Set("old_verify_keys", std::move(old));
-  for (const matrix::SigningKey& key : keys_.keys_) matrix::SignJson(document, server_name_.text(), key);
+  for (const matrix::SigningKey& key : keys->keys_) matrix::SignJson(document, server_name_.text(), key);
   return matrix::CanonicalJson(document);
+}
+
+std::string EventSigner::Notarise(const gateway::KeyDocument& document) const {
+  // Only ReadKeyDocument makes one: it is an object.
+  auto json = matrix::ParseJson(document.text());
+  matrix::SignJson(*json->AsObject(), server_name_.text(), Keys()->keys_.front());
+  return matrix::CanonicalJson(*json->AsObject());
 }
 
 }  // namespace postern::gateway

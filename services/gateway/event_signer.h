@@ -2,6 +2,10 @@
 // bytes it is given.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -12,6 +16,7 @@
 #include "matrix/server_name.h"
 #include "matrix/signature.h"
 #include "postern/matrix/v1/judging.pb.h"
+#include "services/gateway/key_document.h"
 #include "services/gateway/signing_keys.h"
 
 namespace postern::gateway {
@@ -61,9 +66,23 @@ class EventSigner {
   /// What GET /_matrix/key/v2/server answers: every key with every key's signature.
   std::string KeyDocument(absl::Time valid_until) const;
 
+  /// Another server's document with this server's signature as a notary beside its own. Canonical JSON.
+  std::string Notarise(const gateway::KeyDocument& document) const;
+
+  /// From now on signs with `keys` (pitfall K02).
+  void Rotate(SigningKeys keys);
+  /// How often that was done.
+  std::uint64_t rotations() const { return rotations_; }
+  /// The id of the key that signs.
+  std::string key_id() const { return Keys()->key_id(); }
+
  private:
+  std::shared_ptr<const SigningKeys> Keys() const;
+
   const matrix::ServerName server_name_;
-  const SigningKeys keys_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const SigningKeys> keys_;
+  std::atomic<std::uint64_t> rotations_ = 0;
 };
 
 }  // namespace postern::gateway

@@ -1,36 +1,37 @@
 // Requests of this server to others.
 #pragma once
 
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "http/http_client.h"
+#include "http/http_message.h"
 #include "matrix/server_name.h"
-#include "matrix/signature.h"
 
 namespace postern::gateway {
 
 class ServerDiscovery;
 
-/// Where the key ring gets keys that it does not have.
-class KeySource {
- public:
-  virtual ~KeySource() = default;
-  /// What `server` publishes now. Blocks for at most `timeout`. Refuses: kOriginKeyUnavailable.
-  virtual absl::StatusOr<matrix::ServerKeys> FetchKeys(const matrix::ServerName& server, absl::Duration timeout) = 0;
+struct FederationRequest {
+  std::string method = "GET";
+  /// As it is signed and sent.
+  std::string target{};
+  http::Headers headers{};
+  std::string body{};
 };
 
 /// Thread-safe.
-class FederationClient : public KeySource {
+class FederationClient {
  public:
   FederationClient(ServerDiscovery& discovery, http::ClientOptions options);
 
-  absl::StatusOr<matrix::ServerKeys> FetchKeys(const matrix::ServerName& server, absl::Duration timeout) override;
+  /// What `server` answers, wherever it is served. Its endpoints are tried in turn until one answers: a request must be
+  /// one that may be repeated. kUnavailable says why none could.
+  absl::StatusOr<http::Response> Send(const matrix::ServerName& server, const FederationRequest& request,
+                                      absl::Time deadline);
 
  private:
-  /// What `server` answers to a GET of `target`, wherever it is served. Its endpoints are tried in turn until one can
-  /// be spoken to. kUnavailable says why none could.
-  absl::StatusOr<http::Response> Get(const matrix::ServerName& server, std::string_view target, absl::Time deadline);
-
   ServerDiscovery& discovery_;
   http::HttpClient http_;
 };

@@ -20,9 +20,12 @@
 #include "services/gateway/dummy_events.h"
 #include "services/gateway/event_signer.h"
 #include "services/gateway/federation_client.h"
+#include "services/gateway/federation_sender.h"
 #include "services/gateway/http_router.h"
+#include "services/gateway/key_query_route.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/key_route.h"
+#include "services/gateway/key_source.h"
 #include "services/gateway/leave_route.h"
 #include "services/gateway/make_leave_route.h"
 #include "services/gateway/peer_addresses.h"
@@ -49,6 +52,10 @@ constexpr std::string_view kSendLeaveV2 = "/_matrix/federation/v2/send_leave/{}/
 constexpr std::string_view kMakeLeave = "/_matrix/federation/v1/make_leave/{}/{}";
 constexpr std::string_view kVersion = "/_matrix/federation/v1/version";
 constexpr std::string_view kKeys = "/_matrix/key/v2/server";
+constexpr std::string_view kKeyQuery = "/_matrix/key/v2/query";
+constexpr std::string_view kKeyQueryOfOne = "/_matrix/key/v2/query/{}";
+constexpr std::string_view kKeyQueryOfOneKey =
+    "/_matrix/key/v2/query/{}/{}";  // of old servers; the key id is not looked at
 
 struct Peers {
   std::shared_ptr<grpc::Channel> store;
@@ -60,6 +67,27 @@ http::ClientOptions ToOthers(const GatewayConfig& config) {
           .allowed_networks = config.allowed_networks,
           .insecure_tls = config.insecure_federation_tls,
           .ca_file = config.federation_ca_file};
+}
+
+std::vector<std::unique_ptr<KeySource>> SourcesOfKeys(const GatewayConfig& config, FederationClient& federation) {
+  std::vector<std::unique_ptr<KeySource>> sources;
+  for (const Notary& notary : config.notaries) {
+    sources.push_back(std::make_unique<NotaryKeys>(federation, notary, absl::Now));
+  }
+  sources.insert(config.notaries_first ? sources.end() : sources.begin(),
+                 std::make_unique<DirectKeys>(federation, absl::Now));
+  return sources;
+}
+
+absl::StatusOr<SigningKeys> ReadSigningKeys(const GatewayConfig& config) {
+  auto retired = SigningKeys::ReadRetired(config.old_verify_keys_file);
+  if (!retired.ok()) return retired.status();
+  retired->insert(retired->begin(), config.old_verify_keys.begin(), config.old_verify_keys.end());
+  auto keys = SigningKeys::Read(config.signing_key_file, *retired);
+  if (keys.ok() && keys->file_is_exposed()) {
+    telemetry::Log(telemetry::Level::kWarning, "the signing key file can be read by other users of this machine");
+  }
+  return keys;
 }
 
 /// Members are in the order in which they need each other; they end in the reverse one.
@@ -77,9 +105,10 @@ class RunningGateway : public Gateway {
         well_known_(peer_addresses_, ToOthers(config), {}, absl::Now, FairChance(), metrics_),
         discovery_(dns_, peer_addresses_, well_known_, {}, absl::Now, FairChance(), metrics_),
         federation_(discovery_, ToOthers(config)),
+        key_sources_(SourcesOfKeys(config, federation_), absl::Now),
         health_({{"store", peers.store}, {"validator", peers.validator}}),
         fetchers_(kKeyFetchThreads, kKeyFetchQueue),
-        key_ring_(*store_, federation_, fetchers_, absl::Now, metrics_),
+        key_ring_(*store_, key_sources_, fetchers_, absl::Now, metrics_),
         peer_auth_(name, key_ring_, absl::Now),
         addresses_({.per_second = static_cast<double>(config.address_per_second),
                     .burst = static_cast<double>(config.address_burst)},
@@ -88,17 +117,27 @@ class RunningGateway : public Gateway {
         author_(signer_, *store_, *validator_, absl::Now),
         own_author_(signer_, *own_store_, *own_validator_, absl::Now),
         dummy_events_(name, own_author_, *own_store_, alarm_, absl::Now, metrics_),
+        sender_(signer_, federation_, *own_store_, absl::Now, FairChance(), metrics_, config.sender),
         turns_(static_cast<std::size_t>(config.workers - config.workers / 8 - 1)),
         leave_v1_(LeaveApi::kV1, Leaves()),
         leave_v2_(LeaveApi::kV2, Leaves()),
         make_leave_(name, *store_, *validator_, key_ring_, absl::Now),
         key_route_(signer_, absl::Now),
+        key_query_route_(signer_, key_ring_, key_route_, absl::Now),
         workers_(static_cast<std::size_t>(config.workers), static_cast<std::size_t>(config.queue_limit)),
         admin_workers_(kAdminThreads, kAdminQueue),
-        admin_service_(signer_, author_, key_ring_, absl::Now, admin_workers_),
+        admin_service_({.signer = signer_,
+                        .author = author_,
+                        .key_ring = key_ring_,
+                        .store = *store_,
+                        .clock = absl::Now,
+                        .read_signing_keys = [this] { return ReadSigningKeys(config_); }},
+                       admin_workers_),
         router_(Routes(), peer_auth_, config.rate_limits ? &addresses_ : nullptr,
                 config.rate_limits ? &origins_ : nullptr, workers_, absl::Now, metrics_,
-                {.request_timeout = config.request_timeout, .client_address_header = config.client_address_header}) {}
+                {.request_timeout = config.request_timeout,
+                 .client_address_header = config.client_address_header,
+                 .heard_from = [this](const std::string& origin) { sender_.HeardFrom(origin); }}) {}
 
   ~RunningGateway() override { Shutdown(); }
 
@@ -110,6 +149,10 @@ class RunningGateway : public Gateway {
                                             {&admin_service_});
     if (!grpc_host.ok()) return grpc_host.status();
     grpc_host_ = std::move(*grpc_host);
+    if (!config_.serves) {
+      grpc_host_->SetServing(true);
+      return absl::OkStatus();
+    }
     auto listener = http::HttpListener::Start({.listen = config_.listen,
                                                .certificate_file = config_.tls_certificate_file,
                                                .key_file = config_.tls_key_file,
@@ -121,12 +164,20 @@ class RunningGateway : public Gateway {
     return absl::OkStatus();
   }
 
-  int federation_port() const override { return listener_->port(); }
+  void StartSending() {
+    if (config_.sends) sender_.Start();
+  }
+
+  int federation_port() const override { return listener_ == nullptr ? 0 : listener_->port(); }
   int grpc_port() const override { return grpc_host_->port(); }
   int admin_port() const override { return admin_->port(); }
 
   void Reload() override {
-    if (config_.tls_certificate_file.empty()) return;
+    auto keys = ReadSigningKeys(config_);
+    if (keys.ok()) signer_.Rotate(*std::move(keys));
+    telemetry::Log(keys.ok() ? telemetry::Level::kInfo : telemetry::Level::kError, "signing keys read again",
+                   {{"key_id", signer_.key_id()}, {"reason", matrix::DetailOf(keys.status())}});
+    if (config_.tls_certificate_file.empty() || listener_ == nullptr) return;
     const absl::Status status = listener_->ReloadCertificates();
     telemetry::Log(status.ok() ? telemetry::Level::kInfo : telemetry::Level::kError, "certificate read again",
                    {{"reason", matrix::DetailOf(status)}});
@@ -143,6 +194,7 @@ class RunningGateway : public Gateway {
     fetchers_.Drain();
     alarm_.Stop();
     dummy_events_.Drain();
+    sender_.Shutdown();
   }
 
  private:
@@ -156,6 +208,7 @@ class RunningGateway : public Gateway {
             .max_key_waits = static_cast<std::size_t>(std::max<std::int64_t>(1, config_.workers / 4)),
             .committed = [this](const std::string& room_id, std::uint32_t forward_extremities) {
               dummy_events_.Notice(room_id, forward_extremities);
+              sender_.Nudge();
             }};
   }
 
@@ -164,6 +217,9 @@ class RunningGateway : public Gateway {
         {.name = "send_leave_v2", .method = "PUT", .path = kSendLeaveV2, .peer = &leave_v2_},
         {.name = "make_leave", .method = "GET", .path = kMakeLeave, .peer = &make_leave_},
         {.name = "key", .method = "GET", .path = kKeys, .open = &key_route_},
+        {.name = "key_query", .method = "POST", .path = kKeyQuery, .open = &key_query_route_},
+        {.name = "key_query", .method = "GET", .path = kKeyQueryOfOne, .open = &key_query_route_},
+        {.name = "key_query", .method = "GET", .path = kKeyQueryOfOneKey, .open = &key_query_route_},
         {.name = "version", .method = "GET", .path = kVersion, .open = &version_route_},
     };
     if (config_.v1_send_leave) {
@@ -179,7 +235,7 @@ class RunningGateway : public Gateway {
 
   const GatewayConfig config_;
   telemetry::Metrics metrics_;
-  const EventSigner signer_;
+  EventSigner signer_;
   const std::unique_ptr<StoreClient> store_;
   const std::unique_ptr<ValidatorClient> validator_;
   /// For what this gateway does unasked.
@@ -190,6 +246,7 @@ class RunningGateway : public Gateway {
   WellKnown well_known_;
   ServerDiscovery discovery_;
   FederationClient federation_;
+  KeySources key_sources_;
   PeerHealth health_;
   rpc::WorkerPool fetchers_;
   KeyRing key_ring_;
@@ -200,11 +257,13 @@ class RunningGateway : public Gateway {
   RoomAuthor author_;
   RoomAuthor own_author_;
   DummyEvents dummy_events_;
+  FederationSender sender_;
   RoomTurns turns_;
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;
   KeyRoute key_route_;
+  KeyQueryRoute key_query_route_;
   VersionRoute version_route_;
   rpc::WorkerPool workers_;
   rpc::WorkerPool admin_workers_;
@@ -221,11 +280,8 @@ class RunningGateway : public Gateway {
 absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const GatewayConfig& config) {
   auto name = matrix::ServerName::Parse(config.server_name);
   if (!name.ok()) return name.status();
-  auto keys = SigningKeys::Read(config.signing_key_file, config.old_verify_keys);
+  auto keys = ReadSigningKeys(config);
   if (!keys.ok()) return keys.status();
-  if (keys->file_is_exposed()) {
-    telemetry::Log(telemetry::Level::kWarning, "the signing key file can be read by other users of this machine");
-  }
   auto store = rpc::OpenChannel(config.store, config.between_services);
   if (!store.ok()) return store.status();
   auto validator = rpc::OpenChannel(config.validator, config.between_services);
@@ -233,6 +289,7 @@ absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const GatewayConfig& con
   auto gateway =
       std::make_unique<RunningGateway>(config, std::move(*name), std::move(*keys), Peers{*store, *validator});
   if (absl::Status status = gateway->Listen(); !status.ok()) return status;
+  gateway->StartSending();
   return std::unique_ptr<Gateway>(std::move(gateway));
 }
 

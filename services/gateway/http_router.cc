@@ -48,9 +48,16 @@ std::optional<std::vector<std::string>> ArgumentsOf(std::string_view pattern,
   return arguments;
 }
 
+/// For the log: the room, and the event where the path names one.
+void NotePlace(Exchange& exchange) {
+  const auto& path = exchange.path_arguments();
+  exchange.notes().room_id = path[0];
+  if (matrix::IsEventId(path[1])) exchange.notes().event_id = path[1];
+}
+
 /// Row 3. A GET has no content (pitfall X04).
 absl::StatusOr<std::optional<Json>> ContentOf(const http::Request& request) {
-  if (request.method != "PUT") return std::nullopt;
+  if (request.method != "PUT" && request.method != "POST") return std::nullopt;
   if (!request.has_body || request.body.empty()) return Refuse(Reason::kNotJson, "the request has no body");
   auto content = matrix::ParseJson(request.body);
   if (!content.ok()) return content.status();
@@ -151,20 +158,19 @@ void HttpRouter::Serve(const RouteEntry& route, const std::shared_ptr<Exchange>&
   if (absl::Now() >= exchange->call().deadline) {  // it has waited in the queue for too long
     return exchange->Refuse(Refuse(Reason::kOverloaded, "the server is too busy"));
   }
-  if (route.open != nullptr) return exchange->Answer(route.open->Handle(exchange->request()));
-  ServePeer(*route.peer, exchange);
-}
-
-void HttpRouter::ServePeer(PeerRoute& route, const std::shared_ptr<Exchange>& exchange) {
-  const auto& path = exchange->path_arguments();
-  exchange->notes().room_id = path[0];
-  if (matrix::IsEventId(path[1])) exchange->notes().event_id = path[1];
+  if (route.peer != nullptr) NotePlace(*exchange);
   auto content = ContentOf(exchange->request());  // row 3
   if (!content.ok()) return exchange->Refuse(content.status());
+  if (route.open != nullptr) return route.open->Serve(exchange, std::move(*content));
+  ServePeer(*route.peer, exchange, std::move(*content));
+}
+
+void HttpRouter::ServePeer(PeerRoute& route, const std::shared_ptr<Exchange>& exchange, std::optional<Json> content) {
   const auto asking = std::this_thread::get_id();
   peer_auth_.Authenticate(  // row 4
-      exchange, std::move(*content), [this, &route, exchange, asking](absl::StatusOr<AuthenticRequest> request) {
+      exchange, std::move(content), [this, &route, exchange, asking](absl::StatusOr<AuthenticRequest> request) {
         if (!request.ok()) return exchange->Refuse(request.status());
+        options_.heard_from(request->origin().text());
         if (std::this_thread::get_id() == asking) return AwaitTurn(route, std::move(*request));
         auto shared = std::make_shared<AuthenticRequest>(std::move(*request));
         if (!workers_.Post([this, &route, shared] { AwaitTurn(route, std::move(*shared)); })) {

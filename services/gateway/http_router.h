@@ -1,6 +1,7 @@
 // From HTTP to a route: rows 1-5 of "Answers of send_leave".
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,8 @@ struct RouterOptions {
   absl::Duration request_timeout = absl::Seconds(20);
   /// The header in which a trusted proxy names the client; its last entry counts. Empty: the connection's own address.
   std::string client_address_header;
+  /// Told of the origin of every authentic request; must not block.
+  std::function<void(const std::string& origin)> heard_from = [](const std::string&) {};
 };
 
 /// Owns nothing that it is given. Either limiter may be nullptr: no such limit.
@@ -53,7 +56,7 @@ class HttpRouter : public http::RequestHandler {
   Match Find(std::string_view method, std::string_view target) const;
   std::string ClientAddress(const http::Request& request) const;
   void Serve(const RouteEntry& route, const std::shared_ptr<Exchange>& exchange);
-  void ServePeer(PeerRoute& route, const std::shared_ptr<Exchange>& exchange);
+  void ServePeer(PeerRoute& route, const std::shared_ptr<Exchange>& exchange, std::optional<matrix::Json> content);
   void AwaitTurn(PeerRoute& route, AuthenticRequest request);
 
   const std::vector<RouteEntry> routes_;

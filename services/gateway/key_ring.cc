@@ -19,27 +19,15 @@ using matrix::Refuse;
 
 constexpr absl::Duration kFurthestBelief = absl::Hours(7 * 24);
 constexpr absl::Duration kStoreTimeout = absl::Seconds(2);
-
-KnownKeysPtr FromStored(const store::v1::StoredServerKeys& stored) {
-  auto known = std::make_shared<KnownKeys>();
-  known->keys.server_name = stored.server_name();
-  known->keys.valid_until = absl::FromUnixMillis(stored.valid_until_ms());
-  known->fetched_at = absl::FromUnixMillis(stored.fetched_at_ms());
-  for (const auto& key : stored.keys()) {
-    if (matrix::IsKnownBadKey(key.public_key())) continue;
-    std::optional<absl::Time> expired;
-    if (key.has_expired_ms()) expired = absl::FromUnixMillis(key.expired_ms());
-    known->keys.keys.push_back({key.key_id(), key.public_key(), expired});
-  }
-  return known;
-}
+constexpr std::string_view kDirect = "direct";
 
 store::v1::StoredServerKeys ToStored(const KnownKeys& known) {
   store::v1::StoredServerKeys stored;
   stored.set_server_name(known.keys.server_name);
   stored.set_valid_until_ms(absl::ToUnixMillis(known.keys.valid_until));
   stored.set_fetched_at_ms(absl::ToUnixMillis(known.fetched_at));
-  stored.set_from("direct");
+  stored.set_from(known.from);
+  if (known.document) stored.set_document(known.document->text());
   for (const matrix::VerifyKey& key : known.keys.keys) {
     auto* out = stored.add_keys();
     out->set_key_id(key.key_id);
@@ -52,6 +40,25 @@ store::v1::StoredServerKeys ToStored(const KnownKeys& known) {
 rpc::CallContext BackgroundCall(absl::Duration timeout) { return {absl::Now() + timeout, telemetry::NewTrace()}; }
 
 }  // namespace
+
+KnownKeysPtr KeysOf(const store::v1::StoredServerKeys& stored) {
+  auto known = std::make_shared<KnownKeys>();
+  known->keys.server_name = stored.server_name();
+  known->keys.valid_until = absl::FromUnixMillis(stored.valid_until_ms());
+  known->fetched_at = absl::FromUnixMillis(stored.fetched_at_ms());
+  for (const auto& key : stored.keys()) {
+    if (matrix::IsKnownBadKey(key.public_key())) continue;
+    std::optional<absl::Time> expired;
+    if (key.has_expired_ms()) expired = absl::FromUnixMillis(key.expired_ms());
+    known->keys.keys.push_back({key.key_id(), key.public_key(), expired});
+  }
+  known->from = stored.from();
+  const auto server = matrix::ServerName::Parse(stored.server_name());
+  if (server.ok() && !stored.document().empty()) {
+    if (auto proved = ReadKeyDocument(stored.document(), *server); proved.ok()) known->document = proved->document;
+  }
+  return known;
+}
 
 absl::Time KnownKeys::believed_until() const { return std::min(keys.valid_until, fetched_at + kFurthestBelief); }
 
@@ -129,6 +136,9 @@ KeyRing::Entry& KeyRing::Touch(const std::string& server) {
 
 bool KeyRing::Suffices(const Entry& entry, const KeyQuery& query, absl::Time now) const {
   if (entry.known == nullptr) return false;
+  if (query.use == KeyUse::kDocument) {
+    return entry.known->document && entry.known->keys.valid_until >= query.valid_until_at_least;
+  }
   return std::any_of(query.key_ids.begin(), query.key_ids.end(), [&](const std::string& key_id) {
     if (query.use == KeyUse::kRequest) return entry.known->Current(key_id, now) != nullptr;
     const auto& keys = entry.known->keys.keys;
@@ -139,7 +149,10 @@ bool KeyRing::Suffices(const Entry& entry, const KeyQuery& query, absl::Time now
 std::optional<absl::StatusOr<KnownKeysPtr>> KeyRing::AnswerNow(Entry& entry, const KeyQuery& query, absl::Time now) {
   if (Suffices(entry, query, now)) return entry.known;
   if (entry.in_flight || !entry.looked_in_store) return std::nullopt;
-  if (now < entry.no_fetch_before) return Refuse(Reason::kOriginKeyUnavailable, entry.last_error);
+  if (now < entry.no_fetch_before) {
+    if (query.use == KeyUse::kDocument && entry.known != nullptr) return entry.known;
+    return Refuse(Reason::kOriginKeyUnavailable, entry.last_error);
+  }
   const bool fresh = entry.known != nullptr && entry.known->believed_until() >= now;
   // The document is good, the key is not in it: asking again would be no use.
   if (fresh && now < entry.asked_for_unknown + limits_.unknown_key_interval) return entry.known;
@@ -180,7 +193,7 @@ void KeyRing::Fly(const KeyQuery& query) {
     const absl::Time now = clock_();
     ask = !Suffices(entry, query, now) && now >= entry.no_fetch_before;
   }
-  if (ask) AskServer(query);
+  if (ask) AskSource(query);
   Land(query);
 }
 
@@ -194,29 +207,42 @@ void KeyRing::LookInStore(const KeyQuery& query) {
   const auto response = store_.GetServerKeys(BackgroundCall(kStoreTimeout), request);
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_.at(query.server.text());
-  if (!response.ok()) return;  // asked again next time
+  if (!response.ok() || entry.looked_in_store) return;  // asked again next time; or forgotten meanwhile
   entry.looked_in_store = true;
   if (response->servers().empty()) return;
-  entry.known = FromStored(response->servers(0));
+  entry.known = KeysOf(response->servers(0));
   entry.in_store = true;
 }
 
-void KeyRing::AskServer(const KeyQuery& query) {
+bool KeyRing::Take(Entry& entry, FetchedKeys fetched, absl::Time now) {
+  const bool current = fetched.keys.valid_until > now;
+  const bool newer = entry.known == nullptr || fetched.keys.valid_until > entry.known->keys.valid_until;
+  // A notary may hold what the server has given up since; the server itself is believed whatever it said before.
+  if (newer || (current && fetched.from == kDirect)) {
+    entry.known = std::make_shared<KnownKeys>(
+        KnownKeys{std::move(fetched.keys), now, std::move(fetched.from), std::move(fetched.document)});
+    entry.in_store = false;
+  }
+  return current;
+}
+
+void KeyRing::AskSource(const KeyQuery& query) {
   auto fetched = source_.FetchKeys(query.server, limits_.fetch_timeout);
-  metrics_.Count("postern_gateway_key_fetches_total", {{"result", fetched.ok() ? "ok" : "failed"}});
+  metrics_.Count("postern_gateway_key_fetches_total",
+                 {{"result", !fetched.ok() ? "failed" : (fetched->from == kDirect ? "ok" : "by_notary")}});
   const absl::Time now = clock_();
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_.at(query.server.text());
-  if (fetched.ok()) {
-    entry.known = std::make_shared<KnownKeys>(KnownKeys{std::move(*fetched), now});
-    entry.in_store = false;
+  if (fetched.ok() && Take(entry, *std::move(fetched), now)) {
+    entry.last_error.clear();
     entry.backoff = absl::ZeroDuration();
     entry.no_fetch_before = absl::InfinitePast();
     if (!Suffices(entry, query, now)) entry.asked_for_unknown = now;
     return;
   }
   // A failed refresh never replaces what is known (pitfall K05).
-  entry.last_error = std::string(matrix::DetailOf(fetched.status()));
+  entry.last_error = fetched.ok() ? "only keys that are over their time could be had"
+                                  : std::string(matrix::DetailOf(fetched.status()));
   entry.backoff = entry.backoff == absl::ZeroDuration() ? limits_.first_backoff
                                                         : std::min(entry.backoff * 2, limits_.longest_backoff);
   entry.no_fetch_before = now + entry.backoff;
@@ -236,7 +262,8 @@ void KeyRing::Land(const KeyQuery& query) {
     const auto address = flights_by_address_.find(flight.mapped().client_address);
     if (--address->second == 0) flights_by_address_.erase(address);
     for (Waiter& waiter : flight.mapped().waiters) {
-      if (Suffices(entry, waiter.query, now) || !failed) {
+      const bool over_its_time_will_do = waiter.query.use == KeyUse::kDocument && entry.known != nullptr;
+      if (Suffices(entry, waiter.query, now) || over_its_time_will_do || !failed) {
         answers.emplace_back(std::move(waiter.then), entry.known);
       } else {
         const std::string why = entry.last_error.empty() ? "too many keys are being fetched" : entry.last_error;
@@ -261,7 +288,37 @@ void KeyRing::Keep(const matrix::ServerName& server) {
   if (const auto found = entries_.find(server.text()); found != entries_.end()) found->second.in_store = false;
 }
 
+KeyStanding KeyRing::StandingOf(const matrix::ServerName& server) {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(server.text());
+  if (found == entries_.end()) return {nullptr, "", absl::InfinitePast()};
+  return {found->second.known, found->second.last_error, found->second.no_fetch_before};
+}
+
+absl::Status KeyRing::Forget(const rpc::CallContext& call, const matrix::ServerName& server) {
+  store::v1::PutServerKeysRequest request;  // without keys: nothing is known of it
+  request.add_servers()->set_server_name(server.text());
+  const absl::Status status = store_.PutServerKeys(call, request);
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(server.text());
+  if (found == entries_.end()) return status;
+  Entry& entry = found->second;
+  entry.known = nullptr;
+  entry.in_store = false;
+  entry.looked_in_store = status.ok();
+  entry.asked_for_unknown = absl::InfinitePast();
+  entry.no_fetch_before = absl::InfinitePast();
+  entry.backoff = absl::ZeroDuration();
+  entry.last_error.clear();
+  return status;
+}
+
 void KeyRing::Save(const std::string& server, const KnownKeysPtr& known) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(server);
+    if (found != entries_.end() && found->second.known != known) return;  // newer ones came, or it was forgotten
+  }
   store::v1::PutServerKeysRequest request;
   *request.add_servers() = ToStored(*known);
   const absl::Status status = store_.PutServerKeys(BackgroundCall(kStoreTimeout), request);

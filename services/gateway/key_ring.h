@@ -1,4 +1,4 @@
-// Other servers' keys: memory, then the store, then the server itself (pitfalls K03, K05, S09, X07).
+// Other servers' keys: memory, then the store, then the server itself or a notary (pitfalls K03, K05, S09, X07).
 #pragma once
 
 #include <functional>
@@ -18,7 +18,8 @@
 #include "rpc/call_context.h"
 #include "rpc/worker_pool.h"
 #include "services/gateway/clock.h"
-#include "services/gateway/federation_client.h"
+#include "services/gateway/key_document.h"
+#include "services/gateway/key_source.h"
 #include "services/gateway/store_client.h"
 #include "telemetry/metrics.h"
 
@@ -28,6 +29,10 @@ namespace postern::gateway {
 struct KnownKeys {
   matrix::ServerKeys keys;
   absl::Time fetched_at;
+  /// "direct", or the name of the notary they came from.
+  std::string from = "direct";
+  /// What proves them, for passing on.
+  std::optional<KeyDocument> document;
 
   /// Until when requests may be authenticated with them: the document's own time, at most 7 days from when it was
   /// fetched.
@@ -37,19 +42,32 @@ struct KnownKeys {
 };
 using KnownKeysPtr = std::shared_ptr<const KnownKeys>;
 
+/// As the store has them; keys that are known to the world are left out.
+KnownKeysPtr KeysOf(const store::v1::StoredServerKeys& stored);
+
 /// What a key is wanted for.
 enum class KeyUse {
-  kRequest,  // only a current key will do
-  kEvent,    // one of old_verify_keys is as good
+  kRequest,   // only a current key will do
+  kEvent,     // one of old_verify_keys is as good
+  kDocument,  // for passing on: what is over its time is better than nothing (pitfall K05)
 };
 
 struct KeyQuery {
   matrix::ServerName server;
-  /// Any one of these is enough.
+  /// Any one of these is enough. Not looked at for kDocument.
   std::vector<std::string> key_ids;
   KeyUse use = KeyUse::kRequest;
   /// Whose request costs the fetch.
   std::string client_address;
+  /// kDocument: how long the document must hold; if it does not, a newer one is looked for.
+  absl::Time valid_until_at_least = absl::InfinitePast();
+};
+
+/// What an operator wants to know of one server's keys.
+struct KeyStanding {
+  KnownKeysPtr known;          // nullptr: none in memory
+  std::string last_error;      // of the last fetch, if that failed
+  absl::Time no_fetch_before;  // while it lies ahead, nobody is asked
 };
 
 struct KeyRingLimits {
@@ -84,6 +102,12 @@ class KeyRing {
   /// background).
   void Keep(const matrix::ServerName& server);
 
+  /// What is in memory.
+  KeyStanding StandingOf(const matrix::ServerName& server);
+  /// Drops what is known of `server`, failures too, here and in the store: the next request of it costs a fetch.
+  /// Refuses: what the store refuses; then memory is empty all the same (pitfall K06).
+  absl::Status Forget(const rpc::CallContext& call, const matrix::ServerName& server);
+
  private:
   struct Entry {
     KnownKeysPtr known;
@@ -112,7 +136,9 @@ class KeyRing {
   absl::Status Board(Entry& entry, const KeyQuery& query, Then& then, bool& first);
   void Fly(const KeyQuery& query);
   void LookInStore(const KeyQuery& query);
-  void AskServer(const KeyQuery& query);
+  void AskSource(const KeyQuery& query);
+  /// Takes what was fetched, unless what is known is better. Returns whether it can authenticate anything now.
+  bool Take(Entry& entry, FetchedKeys fetched, absl::Time now);
   void Land(const KeyQuery& query);
   void Save(const std::string& server, const KnownKeysPtr& known);
 

@@ -320,6 +320,28 @@ absl::Status RoomAuthor::SeedingAllowed(const rpc::CallContext& call) {
   }
 }
 
+namespace {
+
+struct SeededMember {
+  std::string user;
+  std::string server;
+  std::string membership;
+};
+
+std::vector<SeededMember> MembersOf(const SeedPlan& plan) {
+  std::vector<SeededMember> members;
+  for (const matrix::ServerName& other : plan.others) {
+    members.push_back({fmt::format("@{}other:{}", plan.user_prefix, other.text()), other.text(), "join"});
+  }
+  for (int i = 0; i < plan.users_per_room; ++i) {
+    members.push_back(
+        {fmt::format("@{}{}:{}", plan.user_prefix, i, plan.remote.text()), plan.remote.text(), plan.membership});
+  }
+  return members;
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<std::string>> RoomAuthor::Seed(const rpc::CallContext& call, const CreatedRoom& room,
                                                           std::string_view version, const SeedPlan& plan) {
   const matrix::RoomRules& rules = *matrix::FindRoomRules(version);
@@ -327,14 +349,14 @@ absl::StatusOr<std::vector<std::string>> RoomAuthor::Seed(const rpc::CallContext
   for (const MintedEvent& event : room.events) {
     draft.Append({event.type, event.state_key, "", {}}, event.event_id, event.pdu);
   }
-  const bool invited = plan.membership == "invite";
   const std::string creator = room.events[1].state_key;  // the creator's join is the second event of every room
+  const std::vector<SeededMember> members = MembersOf(plan);
   std::vector<std::string> users;
   store::v1::SeedEventsRequest request;
   request.set_room_id(room.room_id);
-  for (int i = 0; i < plan.users_per_room; ++i) {
-    users.push_back(fmt::format("@{}{}:{}", plan.user_prefix, i, plan.remote.text()));
-    const EventIntent intent = MemberIntent(users.back(), invited ? creator : users.back(), plan.membership);
+  for (const SeededMember& member : members) {
+    const bool invited = member.membership == "invite";
+    const EventIntent intent = MemberIntent(member.user, invited ? creator : member.user, member.membership);
     auto event = BuildEvent(intent, draft.NextPlace(intent, clock_()), rules);
     if (!event.ok()) return event.status();
     MintedEvent minted;
@@ -343,13 +365,14 @@ absl::StatusOr<std::vector<std::string>> RoomAuthor::Seed(const rpc::CallContext
       if (!signed_event.ok()) return signed_event.status();
       minted = {signed_event->event_id(), intent.type, *intent.state_key, signed_event->pdu()};
     } else {
-      minted = HashedOnly(intent, std::move(*event), plan.remote.text(), rules);
+      minted = HashedOnly(intent, std::move(*event), member.server, rules);
     }
     auto* out = request.add_events();
     out->set_event_id(minted.event_id);
     out->set_pdu(minted.pdu);
     draft.Append(intent, minted.event_id, std::move(minted.pdu));
-    if (request.events_size() < kSeedChunk && i + 1 < plan.users_per_room) continue;
+    if (member.server == plan.remote.text()) users.push_back(member.user);
+    if (request.events_size() < kSeedChunk && &member != &members.back()) continue;
     if (absl::Status status = store_.SeedEvents(call, request); !status.ok()) return status;
     request.clear_events();
   }

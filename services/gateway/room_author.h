@@ -42,6 +42,8 @@ struct SeedPlan {
   std::string user_prefix;
   matrix::ServerName remote;
   std::string membership;  // invite, join or knock
+  /// Of each a user is joined.
+  std::vector<matrix::ServerName> others{};
 };
 
 struct CreatedRoom {

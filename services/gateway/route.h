@@ -1,8 +1,13 @@
 // A thing that a peer may ask, once it is known who asks.
 #pragma once
 
+#include <memory>
+#include <optional>
+
 #include "absl/status/statusor.h"
 #include "http/http_message.h"
+#include "matrix/json.h"
+#include "services/gateway/exchange.h"
 #include "services/gateway/peer_auth.h"
 
 namespace postern::gateway {
@@ -15,11 +20,13 @@ class PeerRoute {
   virtual absl::StatusOr<http::Response> Handle(AuthenticRequest request) = 0;
 };
 
-/// A thing that anybody may ask.
+/// A thing that anybody may ask. Runs on a worker, where it must not wait for other servers. Thread-safe.
 class PublicRoute {
  public:
   virtual ~PublicRoute() = default;
-  virtual http::Response Handle(const http::Request& request) = 0;
+  /// Sees to it that `exchange` is answered, now or later. `content` is the JSON object of a request that has a body by
+  /// its method.
+  virtual void Serve(std::shared_ptr<Exchange> exchange, std::optional<matrix::Json> content) = 0;
 };
 
 }  // namespace postern::gateway

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -20,6 +21,11 @@ using matrix::Refuse;
 
 absl::Status LineError(std::size_t line, std::string_view what) {
   return Refuse(Reason::kInvalidArgument, fmt::format("signing key file, line {}: {}", line, what));
+}
+
+bool IsBlankOrComment(const std::string& line) {
+  const auto first = line.find_first_not_of(" \t\r");
+  return first == std::string::npos || line[first] == '#';
 }
 
 absl::StatusOr<matrix::SigningKey> ParseLine(const std::string& line, std::size_t number) {
@@ -56,6 +62,17 @@ absl::StatusOr<RetiredKey> ParseRetired(const std::string& entry) {
 
 }  // namespace
 
+absl::StatusOr<std::vector<std::string>> SigningKeys::ReadRetired(const std::string& file) {
+  std::vector<std::string> retired;
+  if (file.empty()) return retired;
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return Refuse(Reason::kInvalidArgument, fmt::format("old_verify_keys_file '{}' cannot be read", file));
+  for (std::string line; std::getline(in, line);) {
+    if (!IsBlankOrComment(line)) retired.push_back(std::move(line));
+  }
+  return retired;
+}
+
 absl::StatusOr<SigningKeys> SigningKeys::Read(const std::string& file, const std::vector<std::string>& retired) {
   std::ifstream in(file, std::ios::binary);
   std::ostringstream text;
@@ -68,14 +85,19 @@ absl::StatusOr<SigningKeys> SigningKeys::Read(const std::string& file, const std
   return keys;
 }
 
+bool SigningKeys::IsCurrent(const RetiredKey& retired) const {
+  return std::any_of(keys_.begin(), keys_.end(), [&](const matrix::SigningKey& key) {
+    return key.key_id() == retired.key_id && key.public_key() == retired.public_key;
+  });
+}
+
 absl::StatusOr<SigningKeys> SigningKeys::Parse(const std::string& text, const std::vector<std::string>& retired) {
   SigningKeys keys;
   std::set<std::string> seen;
   std::istringstream lines(text);
   std::string line;
   for (std::size_t number = 1; std::getline(lines, line); ++number) {
-    const auto first = line.find_first_not_of(" \t\r");
-    if (first == std::string::npos || line[first] == '#') continue;
+    if (IsBlankOrComment(line)) continue;
     auto key = ParseLine(line, number);
     if (!key.ok()) return key.status();
     if (!seen.insert(key->key_id()).second) return LineError(number, "this key id stands there twice");
@@ -85,6 +107,7 @@ absl::StatusOr<SigningKeys> SigningKeys::Parse(const std::string& text, const st
   for (const std::string& entry : retired) {
     auto key = ParseRetired(entry);
     if (!key.ok()) return key.status();
+    if (keys.IsCurrent(*key)) continue;  // of a rotation that was cut off before it took the key out of use
     if (!seen.insert(key->key_id).second) {
       return Refuse(Reason::kInvalidArgument, fmt::format("old_verify_keys: key id {} is in use twice", key->key_id));
     }

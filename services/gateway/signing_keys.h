@@ -26,6 +26,9 @@ class SigningKeys {
   /// <expired, ms since 1970>` each. Refuses: kInvalidArgument, naming the line, also for keys that are known to the
   /// world (pitfall K07).
   static absl::StatusOr<SigningKeys> Read(const std::string& file, const std::vector<std::string>& retired);
+  /// The entries of a file of retired keys, one a line; empty lines and lines with '#' are skipped. An empty name:
+  /// none. Refuses: kInvalidArgument.
+  static absl::StatusOr<std::vector<std::string>> ReadRetired(const std::string& file);
   /// The same from the text of such a file.
   static absl::StatusOr<SigningKeys> Parse(const std::string& text, const std::vector<std::string>& retired);
 
@@ -36,6 +39,7 @@ class SigningKeys {
  private:
   friend class EventSigner;
   SigningKeys() = default;
+  bool IsCurrent(const RetiredKey& retired) const;
 
   std::vector<matrix::SigningKey> keys_;
   std::vector<RetiredKey> retired_;

@@ -47,6 +47,20 @@ class GrpcStoreClient : public StoreClient {
     return Call(&Stub::SeedEvents, "SeedEvents", kOnce, call, request).status();
   }
 
+  absl::StatusOr<store::v1::LeaseDeliveriesResponse> LeaseDeliveries(
+      const rpc::CallContext& call, const store::v1::LeaseDeliveriesRequest& request) override {
+    return Call(&Stub::LeaseDeliveries, "LeaseDeliveries", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::ReportDeliveriesResponse> ReportDeliveries(
+      const rpc::CallContext& call, const store::v1::ReportDeliveriesRequest& request) override {
+    return Call(&Stub::ReportDeliveries, "ReportDeliveries", kReadAttempts, call, request);
+  }
+
+  absl::Status EndBackOff(const rpc::CallContext& call, const store::v1::EndBackOffRequest& request) override {
+    return Call(&Stub::EndBackOff, "EndBackOff", kReadAttempts, call, request).status();
+  }
+
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
     return Call(&Stub::GetServerKeys, "GetServerKeys", kReadAttempts, call, request);

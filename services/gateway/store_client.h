@@ -38,6 +38,12 @@ class StoreClient {
   virtual absl::Status CreateRoom(const rpc::CallContext& call, const store::v1::CreateRoomRequest& request) = 0;
   /// Refuses: kSeedingOff, kUnknownRoom.
   virtual absl::Status SeedEvents(const rpc::CallContext& call, const store::v1::SeedEventsRequest& request) = 0;
+  /// Each may be repeated. Refuse: kInvalidArgument.
+  virtual absl::StatusOr<store::v1::LeaseDeliveriesResponse> LeaseDeliveries(
+      const rpc::CallContext& call, const store::v1::LeaseDeliveriesRequest& request) = 0;
+  virtual absl::StatusOr<store::v1::ReportDeliveriesResponse> ReportDeliveries(
+      const rpc::CallContext& call, const store::v1::ReportDeliveriesRequest& request) = 0;
+  virtual absl::Status EndBackOff(const rpc::CallContext& call, const store::v1::EndBackOffRequest& request) = 0;
   virtual absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) = 0;
   virtual absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) = 0;

@@ -1,13 +1,16 @@
 // GET /_matrix/federation/v1/version: what this server is.
 #pragma once
 
+#include <memory>
+#include <optional>
+
 #include "services/gateway/route.h"
 
 namespace postern::gateway {
 
 class VersionRoute : public PublicRoute {
  public:
-  http::Response Handle(const http::Request& request) override;
+  void Serve(std::shared_ptr<Exchange> exchange, std::optional<matrix::Json> content) override;
 };
 
 }  // namespace postern::gateway

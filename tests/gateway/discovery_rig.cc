@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "services/gateway/key_source.h"
 
 namespace postern::gateway {
 namespace {
@@ -58,6 +59,10 @@ DiscoveryRig::Parts& DiscoveryRig::parts() {
 
 ServerDiscovery& DiscoveryRig::discovery() { return parts().discovery; }
 FederationClient& DiscoveryRig::client() { return parts().client; }
+
+absl::StatusOr<FetchedKeys> DiscoveryRig::FetchKeys(const matrix::ServerName& server) {
+  return DirectKeys(client(), absl::Now).FetchKeys(server, absl::Seconds(20));
+}
 
 absl::StatusOr<ServerLocation> DiscoveryRig::Locate(const std::string& server, absl::Duration timeout) {
   return discovery().Locate(*matrix::ServerName::Parse(server), absl::Now() + timeout);

@@ -12,6 +12,7 @@
 #include "http/http_client.h"
 #include "services/gateway/dns_resolver.h"
 #include "services/gateway/federation_client.h"
+#include "services/gateway/key_document.h"
 #include "services/gateway/peer_addresses.h"
 #include "services/gateway/server_discovery.h"
 #include "services/gateway/well_known.h"
@@ -41,6 +42,8 @@ class DiscoveryRig {
   /// Made by the first call.
   ServerDiscovery& discovery();
   FederationClient& client();
+  /// What the server says of its keys, asked directly.
+  absl::StatusOr<FetchedKeys> FetchKeys(const matrix::ServerName& server);
 
   absl::StatusOr<ServerLocation> Locate(const std::string& server, absl::Duration timeout = absl::Seconds(20));
   /// The step by which it is located; "" if it is not.

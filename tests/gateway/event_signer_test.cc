@@ -141,9 +141,10 @@ TEST(KeyRoute, PublishesEveryKeySignedByEach) {
       signer, [&] { return now; }, absl::Hours(10));
   const auto us = *matrix::ServerName::Parse(kOurName);
 
-  const std::string first = route.Handle({}).body;
-  const auto keys = ReadKeyDocument(first, us, now);
-  ASSERT_TRUE(keys.ok()) << keys.status();
+  const std::string first = route.Document();
+  const auto fetched = ReadKeyDocument(first, us);
+  ASSERT_TRUE(fetched.ok()) << fetched.status();
+  const matrix::ServerKeys* keys = &fetched->keys;
   EXPECT_EQ(keys->valid_until, start + absl::Hours(10));
   ASSERT_EQ(keys->keys.size(), 3U);  // two that sign, one that did
   EXPECT_EQ(keys->keys.back().expired, absl::FromUnixSeconds(1600000000));
@@ -158,9 +159,49 @@ TEST(KeyRoute, PublishesEveryKeySignedByEach) {
   EXPECT_THAT(known, testing::UnorderedElementsAreArray(published));
 
   now = start + absl::Hours(5) - absl::Seconds(1);
-  EXPECT_EQ(route.Handle({}).body, first);
+  EXPECT_EQ(route.Document(), first);
   now = start + absl::Hours(5);
-  EXPECT_EQ(ReadKeyDocument(route.Handle({}).body, us, now)->valid_until, start + absl::Hours(15));
+  EXPECT_EQ(ReadKeyDocument(route.Document(), us)->keys.valid_until, start + absl::Hours(15));
+}
+
+SigningKeys Keys(char letter, std::string_view version, const std::vector<std::string>& retired = {}) {
+  return *SigningKeys::Parse(
+      "ed25519 " + std::string(version) + " " + matrix::EncodeBase64(std::string(matrix::kSeedBytes, letter)), retired);
+}
+
+TEST(Rotation, IsPublishedAtOnceWithTheOldKey) {
+  EventSigner signer(*matrix::ServerName::Parse(kOurName), Keys('h', "h1"));
+  const absl::Time now = absl::FromUnixSeconds(1700000000);
+  KeyRoute route(signer, [&] { return now; });
+  const std::string before = route.Document();
+  signer.Rotate(Keys('i', "h2", {"ed25519:h1 " + matrix::EncodeBase64(KeyOf('h', "ed25519:h1").public_key()) + " 5"}));
+  const auto after = ReadKeyDocument(route.Document(), signer.server_name());
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(signer.key_id(), "ed25519:h2");
+  ASSERT_EQ(after->keys.keys.size(), 2U);
+  EXPECT_EQ(after->keys.keys[0].key_id, "ed25519:h2");
+  EXPECT_EQ(after->keys.keys[1].key_id, "ed25519:h1");
+  EXPECT_EQ(after->keys.keys[1].expired, absl::FromUnixMillis(5));
+}
+
+TEST(Rotation, FromThenOnTheNewKeySigns) {
+  EventSigner signer(*matrix::ServerName::Parse(kOurName), Keys('h', "h1"));
+  signer.Rotate(Keys('i', "h2"));
+  const auto event = signer.SignOwnEvent(LeaveOf("@bob:here.example"), Rules());
+  ASSERT_TRUE(event.ok()) << event.status();
+  const matrix::JsonObject signed_event = ObjectOrDie(event->pdu());
+  const auto* ours = signed_event.Find("signatures")->AsObject()->Find(kOurName)->AsObject();
+  EXPECT_EQ(ours->size(), 1U);
+  EXPECT_TRUE(ours->Contains("ed25519:h2"));
+}
+
+TEST_F(Signer, NotarisesWhatAServerSaysOfItself) {
+  const auto document =
+      ReadKeyDocument(remote_.KeyDocument(absl::FromUnixSeconds(1700000000)), *matrix::ServerName::Parse(kRemoteName));
+  ASSERT_TRUE(document.ok()) << document.status();
+  const matrix::JsonObject notarised = ObjectOrDie(signer_.Notarise(*document->document));
+  EXPECT_TRUE(matrix::VerifyJson(notarised, kRemoteName, "ed25519:r1", remote_.key().public_key()));
+  EXPECT_TRUE(matrix::VerifyJson(notarised, kOurName, "ed25519:h1", KeyOf('h', "ed25519:h1").public_key()));
 }
 
 }  // namespace

@@ -32,6 +32,17 @@ class EventStoreClient : public StoreClient {
   absl::Status SeedEvents(const rpc::CallContext& call, const store::v1::SeedEventsRequest& request) override {
     return store_.SeedEvents(call, request);
   }
+  absl::StatusOr<store::v1::LeaseDeliveriesResponse> LeaseDeliveries(
+      const rpc::CallContext& call, const store::v1::LeaseDeliveriesRequest& request) override {
+    return store_.LeaseDeliveries(call, request);
+  }
+  absl::StatusOr<store::v1::ReportDeliveriesResponse> ReportDeliveries(
+      const rpc::CallContext& call, const store::v1::ReportDeliveriesRequest& request) override {
+    return store_.ReportDeliveries(call, request);
+  }
+  absl::Status EndBackOff(const rpc::CallContext& call, const store::v1::EndBackOffRequest& request) override {
+    return store_.EndBackOff(call, request);
+  }
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
     return store_.GetServerKeys(call, request);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "matrix/refusal.h"
+#include "services/gateway/key_source.h"
 #include "services/gateway/server_discovery.h"
 #include "tests/gateway/key_endpoint.h"
 
@@ -13,13 +14,13 @@ namespace {
 
 class FederationClientTest : public testing::Test {
  protected:
-  absl::StatusOr<matrix::ServerKeys> Fetch(http::ClientOptions options) {
+  absl::StatusOr<FetchedKeys> Fetch(http::ClientOptions options) {
     const DnsResolver dns({});  // not asked: the endpoint's name is an IP literal
     const PeerAddresses addresses(dns, {.allow_private_networks = options.allow_private_networks});
     WellKnown well_known(addresses, options, {}, absl::Now, FairChance(), metrics_);
     ServerDiscovery discovery(dns, addresses, well_known, {}, absl::Now, FairChance(), metrics_);
     FederationClient client(discovery, std::move(options));
-    return client.FetchKeys(*matrix::ServerName::Parse(endpoint_.name()), absl::Seconds(10));
+    return DirectKeys(client, absl::Now).FetchKeys(*matrix::ServerName::Parse(endpoint_.name()), absl::Seconds(10));
   }
   http::ClientOptions Trusting() const {
     http::ClientOptions options;
@@ -35,7 +36,7 @@ class FederationClientTest : public testing::Test {
 TEST_F(FederationClientTest, FetchesWhatTheServerPublishes) {
   const auto keys = Fetch(Trusting());
   ASSERT_TRUE(keys.ok()) << keys.status();
-  EXPECT_EQ(keys->keys.at(0).key_id, "ed25519:r1");
+  EXPECT_EQ(keys->keys.keys.at(0).key_id, "ed25519:r1");
   EXPECT_EQ(endpoint_.last().target, "/_matrix/key/v2/server");
   EXPECT_EQ(http::FindHeader(endpoint_.last().headers, "Host"), endpoint_.name());
 }

@@ -37,7 +37,7 @@ TEST_P(KeyDocument, IsBelievedOnlyIfItProvesItself) {
     document.Erase("signatures");
     matrix::SignJson(document, kRemoteName, Remote().key());
   }
-  const auto keys = ReadKeyDocument(matrix::CanonicalJson(document), RemoteName(), kNow);
+  const auto keys = ReadKeyDocument(matrix::CanonicalJson(document), RemoteName());
   EXPECT_EQ(matrix::ReasonOf(keys.status()),
             GetParam().believed ? matrix::Reason::kNone : matrix::Reason::kOriginKeyUnavailable);
 }
@@ -54,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(
                     DocumentCase{"OfAnotherServer", [](auto& d) { d.Set("server_name", "else.example"); }},
                     DocumentCase{"WithoutTime", [](auto& d) { d.Erase("valid_until_ts"); }},
                     DocumentCase{"TimeIsText", [](auto& d) { d.Set("valid_until_ts", "soon"); }},
-                    DocumentCase{"Expired", [](auto& d) { d.Set("valid_until_ts", absl::ToUnixMillis(kNow)); }},
+                    DocumentCase{"OverItsTime", [](auto& d) { d.Set("valid_until_ts", 1); }, true, true},
                     DocumentCase{"WithoutKeys", [](auto& d) { d.Set("verify_keys", matrix::JsonObject()); }},
                     DocumentCase{"KeysAreAList", [](auto& d) { d.Set("verify_keys", matrix::JsonArray()); }},
                     DocumentCase{"ChangedAfterSigning", [](auto& d) { d.Set("extra", 1); }, false},
@@ -67,9 +67,29 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(KeyDocumentText, ThatIsNoObjectIsNotBelieved) {
   for (const std::string_view text : {"", "[]", "{", "null"}) {
-    EXPECT_FALSE(ReadKeyDocument(text, RemoteName(), kNow).ok()) << text;
+    EXPECT_FALSE(ReadKeyDocument(text, RemoteName()).ok()) << text;
   }
-  EXPECT_FALSE(ReadKeyDocument(std::string(kMaxKeyDocumentBytes + 1, ' '), RemoteName(), kNow).ok());
+  EXPECT_FALSE(ReadKeyDocument(std::string(kMaxKeyDocumentBytes + 1, ' '), RemoteName()).ok());
+}
+
+TEST(KeyDocumentText, IsKeptWithTheServersOwnSignaturesOnly) {
+  matrix::JsonObject document = Remote().KeyDocument(kNow + absl::Hours(1));
+  const std::string as_published = matrix::CanonicalJson(document);
+  matrix::SignJson(document, "notary.example", KeyOf('n', "ed25519:n1"));
+  document.Set("unsigned", matrix::JsonObject());
+  const auto fetched = ReadKeyDocument(matrix::CanonicalJson(document), RemoteName());
+  ASSERT_TRUE(fetched.ok()) << fetched.status();
+  EXPECT_EQ(fetched->document->text(), as_published);
+}
+
+TEST(KeyDocumentText, IsNotKeptWhereItIsLong) {
+  matrix::JsonObject document = Remote().KeyDocument(kNow + absl::Hours(1));
+  document.Set("filling", std::string(8 * 1024, 'x'));
+  document.Erase("signatures");
+  matrix::SignJson(document, kRemoteName, Remote().key());
+  const auto fetched = ReadKeyDocument(matrix::CanonicalJson(document), RemoteName());
+  ASSERT_TRUE(fetched.ok()) << fetched.status();
+  EXPECT_FALSE(fetched->document);
 }
 
 }  // namespace

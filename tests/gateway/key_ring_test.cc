@@ -7,6 +7,7 @@
 #include <atomic>
 #include <optional>
 
+#include "matrix/canonical_json.h"
 #include "matrix/refusal.h"
 #include "tests/gateway/remote_server.h"
 #include "tests/gateway/scripted_peers.h"
@@ -163,6 +164,83 @@ TEST_F(KeyRingTest, AFailedRefreshKeepsWhatWasKnownForEvents) {
   const auto known = Ask(for_event);
   ASSERT_TRUE(known.ok());
   EXPECT_EQ((*known)->keys.keys.size(), 1U);
+}
+
+FetchedKeys FromNotary(const RemoteServer& server, absl::Time valid_until) {
+  auto fetched = *ReadKeyDocument(server.KeyDocument(valid_until), *matrix::ServerName::Parse(server.name()));
+  fetched.from = "notary.example";
+  return fetched;
+}
+
+TEST_F(KeyRingTest, WhatANotarySaysDoesNotReplaceWhatIsNewer) {
+  ASSERT_TRUE(Has(Ask()));
+  source_.Set(FromNotary(RemoteServer(kRemoteName, 'o', "ed25519:r0"), kStart + absl::Hours(23)));
+  EXPECT_FALSE(Has(Ask(Query(kRemoteName, "ed25519:unknown")), "ed25519:unknown"));
+  EXPECT_EQ(source_.fetches(), 2);
+  EXPECT_TRUE(Has(Ask()));
+  EXPECT_EQ(source_.fetches(), 2);
+}
+
+TEST_F(KeyRingTest, KeysOverTheirTimeServeEventsAndNotariesButNoRequest) {
+  source_.Set(FromNotary(remote_, kStart - absl::Hours(1)));
+  EXPECT_EQ(matrix::ReasonOf(Ask().status()), Reason::kOriginKeyUnavailable);
+  KeyQuery for_event = Query();
+  for_event.use = KeyUse::kEvent;
+  EXPECT_TRUE(Ask(for_event).ok());
+  KeyQuery document = Query();
+  document.use = KeyUse::kDocument;
+  document.valid_until_at_least = kStart;
+  const auto known = Ask(document);
+  ASSERT_TRUE(known.ok()) << known.status();
+  EXPECT_TRUE((*known)->document);
+  EXPECT_EQ(source_.fetches(), 1);  // none of it costs another while it backs off
+}
+
+TEST_F(KeyRingTest, ADocumentThatEndsTooSoonIsFetchedAgain) {
+  source_.Set(FromNotary(remote_, kStart + absl::Hours(1)));
+  ASSERT_TRUE(Has(Ask()));
+  KeyQuery document = Query();
+  document.use = KeyUse::kDocument;
+  document.valid_until_at_least = kStart + absl::Hours(1);
+  EXPECT_TRUE(Ask(document).ok());
+  EXPECT_EQ(source_.fetches(), 1);
+  document.valid_until_at_least = kStart + absl::Hours(2);
+  EXPECT_EQ((*Ask(document))->keys.valid_until, kStart + absl::Hours(1));  // better than nothing
+  EXPECT_EQ(source_.fetches(), 2);
+  EXPECT_TRUE(Ask(document).ok());
+  EXPECT_EQ(source_.fetches(), 2);  // once in five minutes, like an unknown key
+}
+
+TEST_F(KeyRingTest, KeepsTheDocumentAndWhomItCameFrom) {
+  source_.Set(FromNotary(remote_, kStart + absl::Hours(1)));
+  ASSERT_TRUE(Ask().ok());
+  ring_.Keep(Query().server);
+  fetchers_.Drain();
+  const auto stored = store_.keys().at(remote_.name());
+  EXPECT_EQ(stored.from(), "notary.example");
+  EXPECT_EQ(KeysOf(stored)->document->text(), matrix::CanonicalJson(remote_.KeyDocument(kStart + absl::Hours(1))));
+}
+
+TEST_F(KeyRingTest, ForgetsAServerHereAndInTheStore) {
+  ASSERT_TRUE(Has(Ask()));
+  ring_.Keep(Query().server);
+  fetchers_.Drain();
+  ASSERT_EQ(store_.keys().size(), 1U);
+  const rpc::CallContext call{absl::Now() + absl::Seconds(20), telemetry::NewTrace()};
+  EXPECT_TRUE(ring_.Forget(call, Query().server).ok());
+  EXPECT_THAT(store_.keys(), testing::IsEmpty());
+  EXPECT_EQ(ring_.StandingOf(Query().server).known, nullptr);
+}
+
+TEST_F(KeyRingTest, ForgettingEndsABackOff) {
+  source_.Remove(remote_.name());
+  ASSERT_FALSE(Ask().ok());
+  EXPECT_THAT(ring_.StandingOf(Query().server).last_error, testing::HasSubstr("no such server"));
+  EXPECT_GT(ring_.StandingOf(Query().server).no_fetch_before, kStart);
+  source_.Set(remote_.Keys(kStart + absl::Hours(24)));
+  const rpc::CallContext call{absl::Now() + absl::Seconds(20), telemetry::NewTrace()};
+  ASSERT_TRUE(ring_.Forget(call, Query().server).ok());
+  EXPECT_TRUE(Has(Ask()));
 }
 
 class KeyRingCaps : public KeyRingTest {

@@ -59,12 +59,15 @@ LeaveRig::LeaveRig(LeaveRigOptions options)
       leave_v2_(LeaveApi::kV2, Services()),
       make_leave_(*matrix::ServerName::Parse(kOurName), store_, validator_, key_ring_, clock()),
       key_route_(signer_, clock()),
+      key_query_(signer_, key_ring_, key_route_, clock()),
       workers_(options_.workers, options_.queue_limit) {
   source_.Set(remote_.Keys(clock_.now() + absl::Hours(24)));
   std::vector<RouteEntry> routes{
       {"send_leave_v2", "PUT", "/_matrix/federation/v2/send_leave/{}/{}", &leave_v2_, nullptr},
       {"make_leave", "GET", "/_matrix/federation/v1/make_leave/{}/{}", &make_leave_, nullptr},
       {"key", "GET", "/_matrix/key/v2/server", nullptr, &key_route_},
+      {"key_query", "POST", "/_matrix/key/v2/query", nullptr, &key_query_},
+      {"key_query", "GET", "/_matrix/key/v2/query/{}", nullptr, &key_query_},
       {"version", "GET", "/_matrix/federation/v1/version", nullptr, &version_route_}};
   if (options_.v1_send_leave) {
     routes.push_back({"send_leave_v1", "PUT", "/_matrix/federation/v1/send_leave/{}/{}", &leave_v1_, nullptr});

@@ -12,6 +12,7 @@
 
 #include "services/gateway/event_signer.h"
 #include "services/gateway/http_router.h"
+#include "services/gateway/key_query_route.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/key_route.h"
 #include "services/gateway/leave_route.h"
@@ -68,7 +69,7 @@ class LeaveRig {
   LeaveRigOptions options_;
   StandingClock clock_{absl::FromUnixSeconds(1700000000)};
   telemetry::Metrics metrics_;
-  const EventSigner signer_ = TestSigner();
+  EventSigner signer_ = TestSigner();
   const RemoteServer remote_;
   ScriptedStore store_;
   ScriptedValidator validator_;
@@ -93,6 +94,7 @@ class LeaveRig {
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;
   KeyRoute key_route_;
+  KeyQueryRoute key_query_;
   VersionRoute version_route_;
   rpc::WorkerPool workers_;
   std::unique_ptr<HttpRouter> router_;

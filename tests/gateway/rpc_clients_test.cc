@@ -7,6 +7,7 @@
 #include <atomic>
 #include <thread>
 
+#include "matrix/base64.h"
 #include "matrix/refusal.h"
 #include "postern/store/v1/store.grpc.pb.h"
 #include "postern/validator/v1/validator.grpc.pb.h"
@@ -140,8 +141,13 @@ class Admin : public testing::Test {
  protected:
   Admin()
       : author_(rig_.signer_, rig_.store_, rig_.validator_, [this] { return rig_.clock_.now(); }),
-        service_(
-            rig_.signer_, author_, rig_.key_ring_, [this] { return rig_.clock_.now(); }, workers_),
+        service_({.signer = rig_.signer_,
+                  .author = author_,
+                  .key_ring = rig_.key_ring_,
+                  .store = rig_.store_,
+                  .clock = [this] { return rig_.clock_.now(); },
+                  .read_signing_keys = [this] { return SigningKeys::Parse(key_file_, {}); }},
+                 workers_),
         host_(Serve(service_)),
         stub_(v1::Admin::NewStub(Channel(*host_))) {
     rig_.store_.on_create = [](const auto&) { return absl::OkStatus(); };
@@ -160,6 +166,7 @@ class Admin : public testing::Test {
 
   LeaveRig rig_;
   std::atomic<bool> seeding_ = true;
+  std::string key_file_;
   RoomAuthor author_;
   rpc::WorkerPool workers_{2, 16};
   AdminService service_;
@@ -201,6 +208,52 @@ TEST_F(Admin, FindsTheKeysOfServersAndItsOwn) {
   EXPECT_EQ(theirs.keys(0).key_id(), "ed25519:r1");
   EXPECT_GT(theirs.valid_until_ms(), absl::ToUnixMillis(rig_.clock_.now()));
   EXPECT_EQ(find("", none), Reason::kInvalidArgument);
+}
+
+TEST_F(Admin, ShowsWhereAServersKeysAreFromAndForgetsThem) {
+  const auto remote = *matrix::ServerName::Parse(kRemoteName);
+  const KeyQuery query{remote, {"ed25519:r1"}, KeyUse::kRequest, "192.0.2.1"};
+  ASSERT_TRUE(rig_.key_ring_.Wait(query, absl::Now() + absl::Seconds(20)).ok());
+  store::v1::StoredServerKeys stored;
+  stored.set_server_name(std::string(kRemoteName));
+  stored.set_from("notary.example");
+  stored.add_keys()->set_key_id("ed25519:r0");
+  rig_.store_.SetKeys(stored);
+  const auto show = [&] {
+    grpc::ClientContext context;
+    v1::ShowServerKeysRequest request;
+    v1::ShowServerKeysResponse response;
+    request.set_server_name(std::string(kRemoteName));
+    EXPECT_TRUE(stub_->ShowServerKeys(&context, request, &response).ok());
+    return response;
+  };
+  const auto held = show();
+  EXPECT_EQ(held.in_memory().from(), "direct");
+  EXPECT_EQ(held.in_memory().keys(0).key_id(), "ed25519:r1");
+  EXPECT_EQ(held.in_store().from(), "notary.example");
+
+  grpc::ClientContext context;
+  v1::ForgetServerKeysRequest request;
+  v1::ForgetServerKeysResponse response;
+  request.set_server_name(std::string(kRemoteName));
+  ASSERT_TRUE(stub_->ForgetServerKeys(&context, request, &response).ok());
+  EXPECT_FALSE(show().has_in_memory());
+  EXPECT_FALSE(show().has_in_store());
+}
+
+TEST_F(Admin, ReadsItsSigningKeysAgain) {
+  const auto reload = [&](v1::ReloadSigningKeysResponse& response) {
+    grpc::ClientContext context;
+    return ReasonFrom(stub_->ReloadSigningKeys(&context, {}, &response));
+  };
+  v1::ReloadSigningKeysResponse response;
+  key_file_ = "no key";
+  EXPECT_EQ(reload(response), Reason::kInvalidArgument);
+  EXPECT_EQ(rig_.signer_.key_id(), "ed25519:h1");
+  key_file_ = "ed25519 h9 " + matrix::EncodeBase64(std::string(matrix::kSeedBytes, 'z'));
+  EXPECT_EQ(reload(response), Reason::kNone);
+  EXPECT_EQ(response.key_id(), "ed25519:h9");
+  EXPECT_EQ(rig_.signer_.key_id(), "ed25519:h9");
 }
 
 TEST_F(Admin, SaysWhatIsWrong) {

@@ -11,7 +11,7 @@
 
 #include "absl/time/time.h"
 #include "matrix/refusal.h"
-#include "services/gateway/federation_client.h"
+#include "services/gateway/key_source.h"
 #include "services/gateway/store_client.h"
 #include "services/gateway/validator_client.h"
 
@@ -26,6 +26,11 @@ class ScriptedStore : public StoreClient {
       on_lease;
   std::function<absl::Status(const store::v1::CreateRoomRequest&)> on_create;
   std::function<absl::Status(const store::v1::SeedEventsRequest&)> on_seed;
+  std::function<absl::StatusOr<store::v1::LeaseDeliveriesResponse>(const store::v1::LeaseDeliveriesRequest&)>
+      on_lease_deliveries;
+  std::function<absl::StatusOr<store::v1::ReportDeliveriesResponse>(const store::v1::ReportDeliveriesRequest&)>
+      on_report;
+  std::function<absl::Status(const store::v1::EndBackOffRequest&)> on_end_back_off;
   absl::Status on_keys;  // what the two calls about keys answer
 
   absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext&,
@@ -52,6 +57,17 @@ class ScriptedStore : public StoreClient {
   absl::Status SeedEvents(const rpc::CallContext&, const store::v1::SeedEventsRequest& request) override {
     return on_seed ? on_seed(request) : Down();
   }
+  absl::StatusOr<store::v1::LeaseDeliveriesResponse> LeaseDeliveries(
+      const rpc::CallContext&, const store::v1::LeaseDeliveriesRequest& request) override {
+    return on_lease_deliveries ? on_lease_deliveries(request) : Down();
+  }
+  absl::StatusOr<store::v1::ReportDeliveriesResponse> ReportDeliveries(
+      const rpc::CallContext&, const store::v1::ReportDeliveriesRequest& request) override {
+    return on_report ? on_report(request) : Down();
+  }
+  absl::Status EndBackOff(const rpc::CallContext&, const store::v1::EndBackOffRequest& request) override {
+    return on_end_back_off ? on_end_back_off(request) : Down();
+  }
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext&, const store::v1::GetServerKeysRequest& request) override {
     const std::lock_guard lock(mutex_);
@@ -67,7 +83,10 @@ class ScriptedStore : public StoreClient {
     const std::lock_guard lock(mutex_);
     ++key_writes_;
     if (!on_keys.ok()) return on_keys;
-    for (const auto& server : request.servers()) keys_[server.server_name()] = server;
+    for (const auto& server : request.servers()) {
+      keys_[server.server_name()] = server;
+      if (server.keys().empty()) keys_.erase(server.server_name());
+    }
     return absl::OkStatus();
   }
 
@@ -117,7 +136,7 @@ class ScriptedValidator : public ValidatorClient {
 /// Other servers' keys. Closed, it lets those who ask wait until it is opened.
 class ScriptedKeySource : public KeySource {
  public:
-  absl::StatusOr<matrix::ServerKeys> FetchKeys(const matrix::ServerName& server, absl::Duration) override {
+  absl::StatusOr<FetchedKeys> FetchKeys(const matrix::ServerName& server, absl::Duration) override {
     std::unique_lock lock(mutex_);
     ++fetches_;
     ++asking_;
@@ -129,9 +148,10 @@ class ScriptedKeySource : public KeySource {
     return found->second;
   }
 
-  void Set(const matrix::ServerKeys& keys) {
+  void Set(const matrix::ServerKeys& keys) { Set(FetchedKeys{keys, std::nullopt, "direct"}); }
+  void Set(const FetchedKeys& keys) {
     const std::lock_guard lock(mutex_);
-    keys_[keys.server_name] = keys;
+    keys_.insert_or_assign(keys.keys.server_name, keys);
   }
   void Remove(const std::string& server) {
     const std::lock_guard lock(mutex_);
@@ -157,7 +177,7 @@ class ScriptedKeySource : public KeySource {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, matrix::ServerKeys> keys_;
+  std::map<std::string, FetchedKeys> keys_;
   bool open_ = true;
   int asking_ = 0;
   int fetches_ = 0;

@@ -75,7 +75,7 @@ TEST_P(Step, IsFollowedWithItsHostAndItsCertificate) {
   rig_.well_known_limits.https_port = web_.port();
   rig_.limits.federation_port = server_.port();
 
-  const auto keys = rig_.client().FetchKeys(*matrix::ServerName::Parse(name), absl::Seconds(20));
+  const auto keys = rig_.FetchKeys(*matrix::ServerName::Parse(name));
   ASSERT_TRUE(keys.ok()) << keys.status();
   EXPECT_EQ(rig_.StepOf(name), c.step);
   ASSERT_EQ(server_.seen().size(), 1U);
@@ -362,11 +362,11 @@ TEST_F(Discovery, ConnectsToWhatWasCheckedAndNotToALaterAnswer) {
   rig_.dns().SetInTurn("rebound.example", "A", R"([["127.0.0.2"], ["127.0.0.3"]])");
   const std::string name = fmt::format("rebound.example:{}", server.port());
   const auto parsed = *matrix::ServerName::Parse(name);
-  EXPECT_FALSE(rig_.client().FetchKeys(parsed, absl::Seconds(20)).ok());  // a 404
+  EXPECT_FALSE(rig_.FetchKeys(parsed).ok());  // a 404
   EXPECT_EQ(server.seen().size(), 1U);
   EXPECT_THAT(rig_.dns().Asked(), ElementsAre("A rebound.example", "AAAA rebound.example"));
   rig_.Pass(absl::Minutes(2));
-  EXPECT_FALSE(rig_.client().FetchKeys(parsed, absl::Seconds(20)).ok());
+  EXPECT_FALSE(rig_.FetchKeys(parsed).ok());
   EXPECT_THAT(rig_.Locate(name).status().message(), testing::HasSubstr("public"));
   EXPECT_THAT(inner.seen(), IsEmpty());
 }
@@ -379,10 +379,10 @@ TEST_F(Discovery, BelievesNoCertificateForAnotherName) {
   rig_.dns().Set("_matrix._tcp.served.example", "SRV", fmt::format(R"([[1, 1, {}, "target.example"]])", target.port()));
   Open();
   EXPECT_EQ(rig_.StepOf("served.example"), "5");
-  EXPECT_FALSE(rig_.client().FetchKeys(*matrix::ServerName::Parse("served.example"), absl::Seconds(20)).ok());
+  EXPECT_FALSE(rig_.FetchKeys(*matrix::ServerName::Parse("served.example")).ok());
   Delegate(fmt::format("127.0.0.2:{}", target.port()));
   EXPECT_EQ(rig_.StepOf("remote.example"), "3.1");
-  EXPECT_FALSE(rig_.client().FetchKeys(*matrix::ServerName::Parse("remote.example"), absl::Seconds(20)).ok());
+  EXPECT_FALSE(rig_.FetchKeys(*matrix::ServerName::Parse("remote.example")).ok());
   EXPECT_THAT(target.seen(), IsEmpty());
 }
 
@@ -391,7 +391,7 @@ TEST_F(Discovery, BelievesNoCertificateWithoutAnAuthority) {
   Open();
   const std::string name = fmt::format("remote.example:{}", unknown.port());
   EXPECT_EQ(rig_.StepOf(name), "2");
-  EXPECT_FALSE(rig_.client().FetchKeys(*matrix::ServerName::Parse(name), absl::Seconds(20)).ok());
+  EXPECT_FALSE(rig_.FetchKeys(*matrix::ServerName::Parse(name)).ok());
   EXPECT_THAT(unknown.seen(), IsEmpty());
 }
 
@@ -401,7 +401,7 @@ TEST_F(Discovery, DoesNotFollowRedirectsOfAServer) {
   rig_.Trust(server.certificate());
   Open();
   const auto name = *matrix::ServerName::Parse(fmt::format("remote.example:{}", server.port()));
-  EXPECT_FALSE(rig_.client().FetchKeys(name, absl::Seconds(20)).ok());
+  EXPECT_FALSE(rig_.FetchKeys(name).ok());
   EXPECT_EQ(server.seen().size(), 1U);
 }
 

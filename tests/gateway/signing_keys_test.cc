@@ -50,6 +50,23 @@ INSTANTIATE_TEST_SUITE_P(
         BrokenFile{"RetiredIsCurrent", "ed25519 a_one " + Seed('1') + "\n", {"ed25519:a_one " + Seed('0') + " 1000"}}),
     [](const auto& test) { return test.param.name; });
 
+TEST(SigningKeys, AKeyThatIsInUseAndRetiredIsInUse) {
+  const auto key = *matrix::SigningKey::FromSeed("ed25519:a_one", std::string(matrix::kSeedBytes, '1'));
+  const auto keys = SigningKeys::Parse("ed25519 a_one " + Seed('1') + "\n",
+                                       {"ed25519:a_one " + matrix::EncodeBase64(key.public_key()) + " 1000"});
+  ASSERT_TRUE(keys.ok()) << keys.status();
+  EXPECT_EQ(keys->key_id(), "ed25519:a_one");
+}
+
+TEST(SigningKeys, RetiredOnesStandInAFileOfTheirOwn) {
+  const std::string path = testing::TempDir() + "/postern_old_verify_keys";
+  std::ofstream(path) << "# ours\n\ned25519:old AAAA 1000\n";
+  EXPECT_EQ(*SigningKeys::ReadRetired(path), std::vector<std::string>{"ed25519:old AAAA 1000"});
+  std::remove(path.c_str());
+  EXPECT_EQ(matrix::ReasonOf(SigningKeys::ReadRetired(path).status()), matrix::Reason::kInvalidArgument);
+  EXPECT_TRUE(SigningKeys::ReadRetired("")->empty());
+}
+
 TEST(SigningKeys, AFileThatOthersMayReadIsNoticed) {
   const std::string path = testing::TempDir() + "/postern_signing.key";
   std::ofstream(path) << "ed25519 a_one " << Seed('1') << '\n';

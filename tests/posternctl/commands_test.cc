@@ -17,6 +17,7 @@ namespace postern::posternctl {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 grpc::Status RefusedWith(grpc::StatusCode code, matrix::v1::Reason reason, const std::string& detail) {
   matrix::v1::Refusal refusal;
@@ -65,6 +66,30 @@ class FakeAdmin : public gateway::v1::Admin::Service {
         room->add_users(fmt::format("@{}{}:{}", request->user_prefix(), user, request->remote()));
       }
     }
+    return grpc::Status::OK;
+  }
+  grpc::Status ShowServerKeys(grpc::ServerContext*, const gateway::v1::ShowServerKeysRequest* request,
+                              gateway::v1::ShowServerKeysResponse* response) override {
+    if (request->server_name() == "unknown.example") return grpc::Status::OK;
+    auto* held = response->mutable_in_store();
+    held->set_from("notary.example");
+    held->set_valid_until_ms(1700000000000);
+    held->add_keys()->set_key_id("ed25519:a");
+    held->mutable_keys(0)->set_public_key("key");
+    held->add_keys()->set_key_id("ed25519:old");
+    held->mutable_keys(1)->set_expired_ms(1600000000000);
+    response->set_last_error("no route");
+    response->set_no_fetch_before_ms(1700000001000);
+    return grpc::Status::OK;
+  }
+  grpc::Status ForgetServerKeys(grpc::ServerContext*, const gateway::v1::ForgetServerKeysRequest* request,
+                                gateway::v1::ForgetServerKeysResponse*) override {
+    if (request->server_name() == "b.example") return grpc::Status::OK;
+    return RefusedWith(grpc::StatusCode::INVALID_ARGUMENT, matrix::v1::REASON_INVALID_ARGUMENT, "no server name");
+  }
+  grpc::Status ReloadSigningKeys(grpc::ServerContext*, const gateway::v1::ReloadSigningKeysRequest*,
+                                 gateway::v1::ReloadSigningKeysResponse* response) override {
+    response->set_key_id("ed25519:a_2");
     return grpc::Status::OK;
   }
   gateway::v1::CreateRoomRequest created() const {
@@ -122,6 +147,28 @@ class FakeStore : public store::v1::Store::Service {
     auto* row = response->add_rows();
     row->set_event_id("$waits");
     row->add_destinations("third.example");
+    return grpc::Status::OK;
+  }
+  grpc::Status ListDestinations(grpc::ServerContext*, const store::v1::ListDestinationsRequest* request,
+                                store::v1::ListDestinationsResponse* response) override {
+    if (request->after().empty()) {
+      auto* failing = response->add_destinations();
+      failing->set_destination("away.example");
+      failing->set_pending(3);
+      failing->set_parked(1);
+      failing->set_failures(2);
+      failing->set_failing_since_ms(1700000000000);
+      failing->set_last_error("no route \x1b[31m");
+      response->add_destinations()->set_destination("fine.example");
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status SettleDestination(grpc::ServerContext*, const store::v1::SettleDestinationRequest* request,
+                                 store::v1::SettleDestinationResponse* response) override {
+    if (request->destination() != "away.example") {
+      return RefusedWith(grpc::StatusCode::NOT_FOUND, matrix::v1::REASON_NOT_FOUND, "nothing was ever sent to it");
+    }
+    response->set_pdus(request->drop() ? 4 : 3);
     return grpc::Status::OK;
   }
 };
@@ -202,7 +249,7 @@ TEST_F(Commands, ExplainTheSixSteps) {
   EXPECT_EQ(*Member(Member(verdict, "steps").AsArray()->back(), "rule").AsString(), "auth rule 5.5.1");
   EXPECT_THAT(Ctl({"explain", "$e"}).output, HasSubstr("auth rule 5.5.1"));
   EXPECT_EQ(Member(Member(Json({"event", "show", "$e"}), "event"), "signatures").AsObject()->size(), 2U);
-  EXPECT_THAT(Ctl({"outbox"}).output, HasSubstr("third.example"));
+  EXPECT_THAT(Ctl({"outbox", "events"}).output, HasSubstr("third.example"));
 }
 
 TEST_F(Commands, EndWith1WhereTheyAreRefused) {
@@ -235,6 +282,9 @@ TEST_F(Commands, SayWhatTheyDo) {
   for (const std::vector<std::string>& command : {std::vector<std::string>{},
                                                   {"key", "generate"},
                                                   {"key", "serve"},
+                                                  {"key", "show"},
+                                                  {"key", "forget"},
+                                                  {"key", "rotate"},
                                                   {"room", "create"},
                                                   {"room", "invite"},
                                                   {"room", "ban"},
@@ -245,13 +295,91 @@ TEST_F(Commands, SayWhatTheyDo) {
                                                   {"event", "show"},
                                                   {"explain"},
                                                   {"leave"},
-                                                  {"outbox"}}) {
+                                                  {"outbox"},
+                                                  {"outbox", "events"},
+                                                  {"outbox", "retry"},
+                                                  {"outbox", "drop"}}) {
     std::vector<std::string> arguments = command;
     arguments.emplace_back("--help");
     const Ended ended = Ctl(arguments);
     EXPECT_EQ(ended.status, 0);
     EXPECT_THAT(ended.output, HasSubstr("example")) << (command.empty() ? "" : command.back());
   }
+}
+
+TEST_F(Commands, ShowWhereAServersKeysAreFrom) {
+  const Ended shown = Ctl({"key", "show", "b.example"});
+  EXPECT_EQ(shown.status, 0);
+  for (const char* text : {"ed25519:a ", "notary.example", "old, until 2020", "no route", "nobody is asked before"}) {
+    EXPECT_THAT(shown.output, HasSubstr(text));
+  }
+  EXPECT_THAT(Ctl({"--json", "key", "show", "b.example"}).output, HasSubstr(R"("from":"notary.example")"));
+  EXPECT_THAT(Ctl({"key", "show", "unknown.example"}).output, HasSubstr("no keys of unknown.example"));
+  EXPECT_EQ(Ctl({"key", "show"}).status, 2);
+}
+
+TEST_F(Commands, ShowWhatOtherServersHaveNotHadYet) {
+  const Ended shown = Ctl({"outbox"});
+  EXPECT_EQ(shown.status, 0);
+  for (const char* text : {"away.example", "2023-11-14", "no route \\x1b[31m"}) {
+    EXPECT_THAT(shown.output, HasSubstr(text));
+  }
+  EXPECT_THAT(shown.output, Not(HasSubstr("fine.example")));
+  EXPECT_THAT(Ctl({"outbox", "--all"}).output, HasSubstr("fine.example"));
+  EXPECT_THAT(Ctl({"--json", "outbox"}).output, HasSubstr(R"("pending":3)"));
+}
+
+TEST_F(Commands, SettleADestination) {
+  EXPECT_EQ(Ctl({"outbox", "retry", "away.example"}).output, "3 PDUs are tried again now\n");
+  EXPECT_EQ(Ctl({"outbox", "drop", "away.example"}).output, "4 PDUs dropped\n");
+  EXPECT_EQ(Ctl({"outbox", "drop", "unknown.example"}).status, 1);
+}
+
+TEST_F(Commands, ForgetAServersKeys) {
+  EXPECT_EQ(Ctl({"key", "forget", "b.example"}).status, 0);
+  EXPECT_EQ(Ctl({"key", "forget", "a b"}).status, 1);
+}
+
+class Rotation : public Commands {
+ protected:
+  Rotation() { EXPECT_EQ(RunPosternctl({"key", "generate", "--id", "ed25519:a_1", "--output", keys_}).status, 0); }
+  ~Rotation() override { std::filesystem::remove_all(directory_); }
+
+  Ended Rotate(const std::string& id, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"key", "rotate", "--key", keys_, "--old-keys", old_keys_, "--id", id};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Ctl(arguments);
+  }
+
+  static std::filesystem::path NewDirectory() {
+    auto path = std::filesystem::temp_directory_path() / fmt::format("posternctl-rotation-{}", getpid());
+    std::filesystem::create_directory(path);
+    return path;
+  }
+  const std::filesystem::path directory_ = NewDirectory();
+  const std::string keys_ = directory_ / "signing.key";
+  const std::string old_keys_ = directory_ / "old_verify_keys";
+};
+
+TEST_F(Rotation, ReplacesTheFilesAndHasTheGatewayReadThem) {
+  const Ended ended = Rotate("ed25519:a_2");
+  EXPECT_EQ(ended.status, 0) << ended.errors;
+  EXPECT_THAT(RunPosternctl({"key", "show", "--file", keys_}).output, HasSubstr("ed25519:a_2"));
+  EXPECT_EQ(std::filesystem::status(keys_).permissions(), std::filesystem::perms{0600});
+  EXPECT_TRUE(std::filesystem::exists(old_keys_));
+  EXPECT_FALSE(std::filesystem::exists(keys_ + ".new"));
+}
+
+TEST_F(Rotation, SaysWhereTheGatewayReadsOtherFiles) {
+  const Ended ended = Rotate("ed25519:a_3");
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_THAT(ended.errors, HasSubstr("other files"));
+  EXPECT_EQ(Rotate("ed25519:a_4", {"--no-reload"}).status, 0);
+}
+
+TEST_F(Rotation, RefusesAnIdThatIsInUse) {
+  EXPECT_EQ(Rotate("ed25519:a_1").status, 2);
+  EXPECT_FALSE(std::filesystem::exists(old_keys_));
 }
 
 TEST(KeyCommand, NeverWritesOverAFile) {
