@@ -196,6 +196,7 @@ class Scenarios:
             left = {name: int(count) for name, count in running.rows(
                 "select convert_from(destination, 'UTF8'), count(*) from deliveries group by 1")}
             order, _ = stored_order(running, {room for room, _ in members})
+            events = int(running.rows("select count(*) from outbox where cardinality(destinations) > 0")[0][0])  # dummy events too
             told = destinations.told()
         finally:
             running.end()
@@ -207,7 +208,7 @@ class Scenarios:
             Bar("senders were killed ten times", senders.killed == 10, f"{senders.killed} times"),
             Bar("each live destination was told of each leave, in the order of its room", not wrong,
                 "; ".join(wrong[:3]) or f"{len(told)} of {accepted} each, in {seconds:.0f} s; {repeated} PDUs repeated in all"),
-            Bar("what waits for the dead ones is all there", left == {name: accepted for name in destinations.dead},
+            Bar("what waits for the dead ones is all there", left == {name: events for name in destinations.dead},
                 f"{sum(left.values())} for {len(left)}")])
 
     def delivery_time(self):
