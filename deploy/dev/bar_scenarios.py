@@ -1,4 +1,5 @@
 """The scenarios of ./dev bars. Each plays one load, or starts one thing, and says which bars it held."""
+import contextlib
 import dataclasses
 import json
 import os
@@ -182,12 +183,15 @@ class Scenarios:
         """200 other servers in each room, 20 of them dead, 10 slow, 5,000 leaves; the senders are killed ten times."""
         directory = self.directory / "propagation"
         running = SendingStack(directory, serves_only=True)
-        try:
+        with contextlib.ExitStack() as ending:
+            ending.callback(running.end)
             rooms, users = self.options.rooms, 2 * self.options.rooms
             kinds = (170, 10, 20) if rooms >= 50 else (17, 1, 2)
             destinations = Destinations(directory, *kinds)
+            ending.callback(destinations.end)
             members = running.seed(self.remote, rooms, users, "told", others=destinations.all())
             senders = KilledSenders(running, self.options.programs, 2, every_seconds=4, most=10)
+            ending.callback(senders.end)
             began = time.monotonic()
             load = Sender(running, self.remote, directory, self.options.in_flight).send(members)
             await_delivery(running, destinations.live, lambda: senders.killed == 10)
@@ -198,8 +202,6 @@ class Scenarios:
             order, _ = stored_order(running, {room for room, _ in members})
             events = int(running.rows("select count(*) from outbox where cardinality(destinations) > 0")[0][0])  # dummy events too
             told = destinations.told()
-        finally:
-            running.end()
         accepted = load.by_status().get(200, 0)
         wrong = mistakes(told, order)
         repeated = sum(heard["repeated"] for heard in told.values())
@@ -215,16 +217,16 @@ class Scenarios:
         """How long after its commit a leave is at each of ten healthy servers."""
         directory = self.directory / "delivery-time"
         running = SendingStack(directory, serves_only=False)
-        try:
+        with contextlib.ExitStack() as ending:
+            ending.callback(running.end)
             destinations = Destinations(directory, healthy=10)
+            ending.callback(destinations.end)
             members = running.seed(self.remote, self.options.rooms, self.options.users, "timed", others=destinations.all())
             sender = Sender(running, self.remote, directory, self.options.in_flight)
             load = sender.send(sender.take_templates(members))
             await_delivery(running, destinations.live)
             order, stored_at = stored_order(running, {room for room, _ in members})
             told = destinations.told()
-        finally:
-            running.end()
         waits = latencies(told, destinations.live, stored_at)
         rate = len(members) / load.seconds
         return Result("delivery-time", load=load, seconds=load.seconds, bars=[

@@ -36,9 +36,12 @@ class Destinations:
     def all(self):
         return self.live + self.dead
 
-    def told(self):
+    def end(self):
         self.process.terminate()
         self.process.wait()
+
+    def told(self):
+        self.end()
         return {told["name"]: told for told in json.loads(self.report.read_text(encoding="utf-8"))}
 
 
@@ -67,6 +70,8 @@ class KilledSenders:
             self.processes[number] = self._start()
 
     def end(self):
+        if self.done.is_set():
+            return
         self.done.set()
         self.thread.join()
         for process in self.processes:
