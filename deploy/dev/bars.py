@@ -80,16 +80,20 @@ def verdict(bar, options):
     return "slow" if bar.timing and options.answers_only else "FAIL"
 
 
+def answers(load):
+    """How many leaves, and how many of each answer."""
+    if load is None:
+        return "", ""
+    return len(load.answers), " ".join(f"{n}×{code}" for code, n in load.by_status().items())
+
+
 def row(result, options):
     held = "FAIL" if any(verdict(bar, options) == "FAIL" for bar in result.bars) else "OK"
     if result.cost is None:
-        if result.load is not None:
-            answers = " ".join(f"{n}×{code}" for code, n in result.load.by_status().items())
-            return line((result.name, len(result.load.answers), answers, f"{result.seconds:.1f}", *[""] * 10, held))
-        return line((result.name, "", "", f"{result.seconds:.1f}", *[""] * 10, held))
+        return line((result.name, *answers(result.load), f"{result.seconds:.1f}", *[""] * 10, held))
     leaves, cpu, missing = len(result.load.answers), result.cpu_ms(), result.cost.incomplete
     spent = {service: ("≥" if service in missing else "") + f"{ms:.2f}" for service, ms in cpu.items()}
-    return line((result.name, leaves, " ".join(f"{n}×{code}" for code, n in result.load.by_status().items()),
+    return line((result.name, *answers(result.load),
                  f"{result.seconds:.2f}", f"{leaves / result.seconds:.0f}", f"{result.load.milliseconds(0.5):.1f}",
                  f"{result.load.milliseconds(0.99):.1f}", *(spent[service] for service in SERVICES),
                  ("≥" if missing else "") + f"{sum(cpu.values()):.2f}", f"{result.cost.leave_rpcs() / leaves:.2f}",

@@ -176,6 +176,24 @@ MintedEvent HashedOnly(const EventIntent& intent, JsonObject event, const std::s
   return {matrix::ComputeEventId(event, rules), intent.type, *intent.state_key, matrix::CanonicalJson(event)};
 }
 
+struct SeededMember {
+  std::string user;
+  std::string server;
+  std::string membership;
+};
+
+std::vector<SeededMember> MembersOf(const SeedPlan& plan) {
+  std::vector<SeededMember> members;
+  for (const matrix::ServerName& other : plan.others) {
+    members.push_back({fmt::format("@{}other:{}", plan.user_prefix, other.text()), other.text(), "join"});
+  }
+  for (int i = 0; i < plan.users_per_room; ++i) {
+    members.push_back(
+        {fmt::format("@{}{}:{}", plan.user_prefix, i, plan.remote.text()), plan.remote.text(), plan.membership});
+  }
+  return members;
+}
+
 }  // namespace
 
 RoomAuthor::RoomAuthor(const EventSigner& signer, StoreClient& store, ValidatorClient& validator, Clock clock)
@@ -319,28 +337,6 @@ absl::Status RoomAuthor::SeedingAllowed(const rpc::CallContext& call) {
       return status;
   }
 }
-
-namespace {
-
-struct SeededMember {
-  std::string user;
-  std::string server;
-  std::string membership;
-};
-
-std::vector<SeededMember> MembersOf(const SeedPlan& plan) {
-  std::vector<SeededMember> members;
-  for (const matrix::ServerName& other : plan.others) {
-    members.push_back({fmt::format("@{}other:{}", plan.user_prefix, other.text()), other.text(), "join"});
-  }
-  for (int i = 0; i < plan.users_per_room; ++i) {
-    members.push_back(
-        {fmt::format("@{}{}:{}", plan.user_prefix, i, plan.remote.text()), plan.remote.text(), plan.membership});
-  }
-  return members;
-}
-
-}  // namespace
 
 absl::StatusOr<std::vector<std::string>> RoomAuthor::Seed(const rpc::CallContext& call, const CreatedRoom& room,
                                                           std::string_view version, const SeedPlan& plan) {

@@ -6,8 +6,8 @@
 
 #include "matrix/refusal.h"
 #include "services/gateway/key_source.h"
-#include "services/gateway/server_discovery.h"
 #include "tests/gateway/key_endpoint.h"
+#include "tests/gateway/loopback_federation.h"
 
 namespace postern::gateway {
 namespace {
@@ -15,12 +15,9 @@ namespace {
 class FederationClientTest : public testing::Test {
  protected:
   absl::StatusOr<FetchedKeys> Fetch(http::ClientOptions options) {
-    const DnsResolver dns({});  // not asked: the endpoint's name is an IP literal
-    const PeerAddresses addresses(dns, {.allow_private_networks = options.allow_private_networks});
-    WellKnown well_known(addresses, options, {}, absl::Now, FairChance(), metrics_);
-    ServerDiscovery discovery(dns, addresses, well_known, {}, absl::Now, FairChance(), metrics_);
-    FederationClient client(discovery, std::move(options));
-    return DirectKeys(client, absl::Now).FetchKeys(*matrix::ServerName::Parse(endpoint_.name()), absl::Seconds(10));
+    LoopbackFederation federation(std::move(options));
+    return DirectKeys(federation.client(), absl::Now)
+        .FetchKeys(*matrix::ServerName::Parse(endpoint_.name()), absl::Seconds(10));
   }
   http::ClientOptions Trusting() const {
     http::ClientOptions options;
@@ -29,7 +26,6 @@ class FederationClientTest : public testing::Test {
     return options;
   }
 
-  telemetry::Metrics metrics_;
   KeyEndpoint endpoint_;
 };
 

@@ -8,8 +8,8 @@
 #include <deque>
 
 #include "absl/time/clock.h"
-#include "services/gateway/server_discovery.h"
 #include "tests/gateway/key_endpoint.h"
+#include "tests/gateway/loopback_federation.h"
 #include "tests/gateway/scripted_peers.h"
 #include "tests/gateway/test_signer.h"
 
@@ -112,20 +112,15 @@ SenderOptions Hurried() {
 
 class SenderTest : public testing::Test {
  protected:
-  SenderTest() : client_(discovery_, options_) { endpoint_.Answer({.status = 200, .headers = {}, .body = "{}"}); }
+  SenderTest() { endpoint_.Answer({.status = 200, .headers = {}, .body = "{}"}); }
 
   KeyEndpoint endpoint_;
-  const http::ClientOptions options_{.allow_private_networks = true, .ca_file = endpoint_.certificate()};
+  LoopbackFederation federation_{{.allow_private_networks = true, .ca_file = endpoint_.certificate()}};
   telemetry::Metrics metrics_;
-  const DnsResolver dns_{DnsOptions{}};
-  const PeerAddresses addresses_{dns_, {.allow_private_networks = true, .allowed_networks = {}}};
-  WellKnown well_known_{addresses_, options_, {}, absl::Now, FairChance(), metrics_};
-  ServerDiscovery discovery_{dns_, addresses_, well_known_, {}, absl::Now, FairChance(), metrics_};
-  FederationClient client_;
   const EventSigner signer_ = TestSigner();
   ScriptedStore store_;
   Outbox outbox_{store_};
-  FederationSender sender_{signer_, client_, store_, absl::Now, FairChance(), metrics_, Hurried()};
+  FederationSender sender_{signer_, federation_.client(), store_, absl::Now, FairChance(), metrics_, Hurried()};
 };
 
 TEST_F(SenderTest, SendsWhatIsDueAndReportsWhatCameOfIt) {

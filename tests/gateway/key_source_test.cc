@@ -10,8 +10,8 @@
 #include "absl/time/clock.h"
 #include "matrix/base64.h"
 #include "matrix/refusal.h"
-#include "services/gateway/server_discovery.h"
 #include "tests/gateway/key_endpoint.h"
+#include "tests/gateway/loopback_federation.h"
 
 namespace postern::gateway {
 namespace {
@@ -25,8 +25,6 @@ matrix::ServerName Remote() { return *matrix::ServerName::Parse(kRemoteName); }
 
 class NotaryTest : public testing::Test {
  protected:
-  NotaryTest() : client_(discovery_, options_) {}
-
   matrix::SigningKey key() const { return KeyOf('n', "ed25519:n1"); }
   matrix::JsonObject Notarised(absl::Time valid_until, const RemoteServer& server = RemoteServer()) const {
     matrix::JsonObject document = server.KeyDocument(valid_until);
@@ -41,18 +39,13 @@ class NotaryTest : public testing::Test {
     endpoint_.Answer({.status = 200, .headers = {}, .body = matrix::CanonicalJson(answer)});
   }
   absl::StatusOr<FetchedKeys> Ask() {
-    NotaryKeys source(client_, {*matrix::ServerName::Parse(endpoint_.name()), key().key_id(), key().public_key()}, Now);
+    NotaryKeys source(federation_.client(),
+                      {*matrix::ServerName::Parse(endpoint_.name()), key().key_id(), key().public_key()}, Now);
     return source.FetchKeys(Remote(), absl::Seconds(20));
   }
 
   KeyEndpoint endpoint_;
-  const http::ClientOptions options_{.allow_private_networks = true, .ca_file = endpoint_.certificate()};
-  telemetry::Metrics metrics_;
-  const DnsResolver dns_{DnsOptions{}};
-  const PeerAddresses addresses_{dns_, {.allow_private_networks = true, .allowed_networks = {}}};
-  WellKnown well_known_{addresses_, options_, {}, absl::Now, FairChance(), metrics_};
-  ServerDiscovery discovery_{dns_, addresses_, well_known_, {}, absl::Now, FairChance(), metrics_};
-  FederationClient client_;
+  LoopbackFederation federation_{{.allow_private_networks = true, .ca_file = endpoint_.certificate()}};
 };
 
 TEST_F(NotaryTest, IsBelievedWithItsSignatureAndTheServers) {
