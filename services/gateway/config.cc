@@ -170,12 +170,12 @@ void DeclareSending(Settings& settings, GatewayConfig& config, SenderSettings& s
 
 absl::Status ReadRoles(const SenderSettings& sender, GatewayConfig& config) {
   config.sender.at_once = static_cast<std::size_t>(sender.at_once);
-  config.serves = config.sends = sender.roles.empty();
+  config.serves = config.sender.takes = sender.roles.empty();
   for (const std::string& role : sender.roles) {
     if (role != "federation" && role != "sender") {
       return Refuse(Reason::kInvalidArgument, fmt::format("roles: expected federation or sender, not '{}'", role));
     }
-    (role == "federation" ? config.serves : config.sends) = true;
+    (role == "federation" ? config.serves : config.sender.takes) = true;
   }
   return absl::OkStatus();
 }

@@ -47,9 +47,8 @@ struct GatewayConfig {
   std::int64_t address_burst = 5000;
   std::string client_address_header;
 
-  /// What this gateway does: serve other servers, tell them, or both.
+  /// Whether other servers are served; `sender.takes`: whether they are told.
   bool serves = true;
-  bool sends = true;
   SenderOptions sender;
 
   bool v1_send_leave = true;

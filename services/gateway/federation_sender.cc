@@ -105,7 +105,7 @@ void FederationSender::Run() {
   }
 }
 
-bool FederationSender::Poll() { return TellReports() && TellHeardOf() && TakeDue(); }
+bool FederationSender::Poll() { return TellReports() && TellHeardOf() && (!options_.takes || TakeDue()); }
 
 bool FederationSender::TellReports() {
   for (;;) {

@@ -25,6 +25,8 @@
 namespace postern::gateway {
 
 struct SenderOptions {
+  /// False: only tells the store who was heard of, for the senders of other gateways.
+  bool takes = true;
   /// Transactions under way at once; at most half of them to destinations that are failing, so that those never cost
   /// the others their turn.
   std::size_t at_once = 32;

@@ -164,9 +164,7 @@ class RunningGateway : public Gateway {
     return absl::OkStatus();
   }
 
-  void StartSending() {
-    if (config_.sends) sender_.Start();
-  }
+  void StartSending() { sender_.Start(); }
 
   int federation_port() const override { return listener_ == nullptr ? 0 : listener_->port(); }
   int grpc_port() const override { return grpc_host_->port(); }

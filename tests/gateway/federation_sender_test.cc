@@ -64,6 +64,10 @@ class Outbox {
     const int until = rounds_ + more;
     changed_.wait(lock, [&] { return rounds_ >= until; });
   }
+  int rounds() const {
+    const std::lock_guard lock(mutex_);
+    return rounds_;
+  }
   store::v1::LeaseDeliveriesRequest last() const {
     const std::lock_guard lock(mutex_);
     return last_;
@@ -174,6 +178,16 @@ TEST_F(SenderTest, TellsTheStoreWhoWasHeardOfOnceAMinute) {
   sender_.HeardFrom("a.example");
   sender_.HeardFrom("b.example");
   EXPECT_THAT(outbox_.AwaitHeardOf(2), ElementsAre("a.example", "b.example"));
+}
+
+TEST_F(SenderTest, ThatTakesNothingStillTellsWhoWasHeardOf) {
+  SenderOptions options = Hurried();
+  options.takes = false;
+  FederationSender serving_only(signer_, federation_.client(), store_, absl::Now, FairChance(), metrics_, options);
+  serving_only.Start();
+  serving_only.HeardFrom("a.example");
+  EXPECT_THAT(outbox_.AwaitHeardOf(1), ElementsAre("a.example"));
+  EXPECT_EQ(outbox_.rounds(), 0);
 }
 
 TEST_F(SenderTest, ReportsWhatIsUnderWayAndGivesItsDestinationsBackAtTheEnd) {
