@@ -58,13 +58,19 @@ constexpr std::array kRefusals{
     Refusal{Reason::kInvalidArgument, StatusCode::kInvalidArgument, 400, "M_INVALID_PARAM", "invalid_argument"},
     Refusal{Reason::kSeedingOff, StatusCode::kPermissionDenied, 403, "M_FORBIDDEN", "seeding_off"},
     Refusal{Reason::kAlreadyExists, StatusCode::kAlreadyExists, 400, "M_INVALID_PARAM", "already_exists"},
+    Refusal{Reason::kInviteRefused, StatusCode::kFailedPrecondition, 400, "M_INVALID_PARAM", "invite_refused"},
+    Refusal{Reason::kPeerUnavailable, StatusCode::kUnavailable, 503, "M_UNKNOWN", "peer_unavailable"},
+    Refusal{Reason::kUnknownEvent, StatusCode::kNotFound, 404, "M_NOT_FOUND", "unknown_event"},
+    Refusal{Reason::kNotResident, StatusCode::kPermissionDenied, 403, "M_FORBIDDEN", "not_resident"},
+    Refusal{Reason::kBadQuery, StatusCode::kInvalidArgument, 400, "M_INVALID_PARAM", "bad_query"},
+    Refusal{Reason::kAnswerTooLarge, StatusCode::kResourceExhausted, 413, "M_TOO_LARGE", "answer_too_large"},
 };
 
 constexpr bool OneRowPerReasonInOrder() {
   for (std::size_t i = 0; i < kRefusals.size(); ++i) {
     if (static_cast<std::size_t>(kRefusals[i].reason) != i) return false;
   }
-  return kRefusals.back().reason == Reason::kAlreadyExists;
+  return kRefusals.back().reason == Reason::kLast;
 }
 static_assert(OneRowPerReasonInOrder());  // a new Reason without a row does not compile
 

@@ -53,6 +53,13 @@ enum class Reason : std::int32_t {
   kInvalidArgument = 39,
   kSeedingOff = 40,
   kAlreadyExists = 41,
+  kInviteRefused = 42,
+  kPeerUnavailable = 43,
+  kUnknownEvent = 44,
+  kNotResident = 45,
+  kBadQuery = 46,
+  kAnswerTooLarge = 47,
+  kLast = kAnswerTooLarge,
 };
 
 /// One row of the table.

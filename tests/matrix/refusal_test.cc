@@ -19,7 +19,7 @@ TEST(Reason, HasTheNumberAndNameOfTheProto) {
     for (char& c : name) c = static_cast<char>(std::tolower(c));
     EXPECT_EQ(RefusalOf(reason).name, name);
   }
-  EXPECT_EQ(numbers->value_count(), static_cast<int>(Reason::kAlreadyExists) + 1);
+  EXPECT_EQ(numbers->value_count(), static_cast<int>(Reason::kLast) + 1);
 }
 
 TEST(Reason, OfAnUnknownNumberIsInternal) {

@@ -50,7 +50,7 @@ TEST(Rpc, CarriesEveryReason) {
   TellingService service([&next](const CallContext&) { return matrix::Refuse(next, "which \xff check"); });
   const auto server = Serve(service);
   const auto channel = OpenChannel(AddressOf(*server), kPlaintext).value();
-  for (int number = 1; number <= static_cast<int>(Reason::kAlreadyExists); ++number) {
+  for (int number = 1; number <= static_cast<int>(Reason::kLast); ++number) {
     next = static_cast<Reason>(number);
     const absl::Status status = Call(channel);
     EXPECT_EQ(ReasonOf(status), next);
