@@ -194,7 +194,9 @@ HttpClient::~HttpClient() = default;
 
 absl::StatusOr<Response> HttpClient::Send(const ClientRequest& request) {
   if (HasLineBreak(request)) return NoAnswer("a line break in the request");
-  Exchange exchange{impl_->policy, impl_->options.response_limit_bytes, {}, 0, false, false};
+  const std::size_t limit =
+      request.response_limit_bytes > 0 ? request.response_limit_bytes : impl_->options.response_limit_bytes;
+  Exchange exchange{impl_->policy, limit, {}, 0, false, false};
   const List headers = ToList(request);
   const auto resolved = ToResolved(request);
   if (!resolved.ok()) return NoAnswer(matrix::DetailOf(resolved.status()));

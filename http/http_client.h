@@ -38,6 +38,8 @@ struct ClientRequest {
   std::vector<std::string> addresses{};
   /// How much of `timeout` connecting may take, TLS included; zero: all of it.
   absl::Duration connect_timeout{};
+  /// Zero: what ClientOptions says.
+  std::size_t response_limit_bytes = 0;
 };
 
 /// Thread-safe.

@@ -5,21 +5,11 @@
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "services/gateway/key_document.h"
 #include "services/gateway/server_discovery.h"
 
 namespace postern::gateway {
-namespace {
-
-http::ClientOptions Bounded(http::ClientOptions options) {
-  options.response_limit_bytes = kMaxKeyDocumentBytes;
-  return options;
-}
-
-}  // namespace
-
 FederationClient::FederationClient(ServerDiscovery& discovery, http::ClientOptions options)
-    : discovery_(discovery), http_(Bounded(std::move(options))) {}
+    : discovery_(discovery), http_(std::move(options)) {}
 
 absl::StatusOr<http::Response> FederationClient::Send(const matrix::ServerName& server,
                                                       const FederationRequest& request, absl::Time deadline) {
@@ -40,7 +30,8 @@ absl::StatusOr<http::Response> FederationClient::Send(const matrix::ServerName& 
                     .body = request.body,
                     .timeout = left,
                     .addresses = endpoint.addresses,
-                    .connect_timeout = left / still_to_try});
+                    .connect_timeout = left / still_to_try,
+                    .response_limit_bytes = request.response_limit_bytes});
     if (response.ok()) return response;
     why = response.status();
   }

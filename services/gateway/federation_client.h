@@ -19,6 +19,8 @@ struct FederationRequest {
   std::string target{};
   http::Headers headers{};
   std::string body{};
+  /// A longer answer is none.
+  std::size_t response_limit_bytes = 64 * 1024;
 };
 
 /// Thread-safe.
