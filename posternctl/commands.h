@@ -38,6 +38,8 @@ struct CommandLine {
 
 void AddKeyCommands(CLI::App& app, CommandLine& line);
 void AddRoomCommands(CLI::App& app, CommandLine& line);
+/// Within `posternctl room`.
+void AddInviteCommands(CLI::App& room, CommandLine& line);
 void AddMemberCommands(CLI::App& app, CommandLine& line);
 void AddEventCommands(CLI::App& app, CommandLine& line);
 void AddOutboxCommands(CLI::App& app, CommandLine& line);

@@ -10,6 +10,7 @@
 #include "posternctl/commands.h"
 #include "posternctl/connection.h"
 #include "posternctl/input_file.h"
+#include "posternctl/minted_report.h"
 #include "posternctl/report.h"
 
 namespace postern::posternctl {
@@ -65,20 +66,6 @@ absl::Status ReadStateFile(const std::string& path, gateway::v1::CreateRoomReque
   return absl::OkStatus();
 }
 
-int PrintMinted(const GlobalOptions& global, const absl::StatusOr<gateway::v1::Minted>& minted) {
-  if (!minted.ok()) return Fail(minted.status());
-  if (!global.json) {
-    std::cout << Printable(minted->event_id()) << '\n';
-    return kExitOk;
-  }
-  JsonObject event;
-  event.Set("event_id", minted->event_id());
-  event.Set("type", minted->type());
-  event.Set("state_key", minted->state_key());
-  PrintJson(std::move(event));
-  return kExitOk;
-}
-
 int Create(const GlobalOptions& global, const RoomOptions& options) {
   gateway::v1::CreateRoomRequest request;
   request.set_room_version(options.version);
@@ -93,11 +80,7 @@ int Create(const GlobalOptions& global, const RoomOptions& options) {
   JsonArray events;
   std::vector<std::vector<std::string>> rows;
   for (const auto& minted : room->events()) {
-    JsonObject event;
-    event.Set("event_id", minted.event_id());
-    event.Set("type", minted.type());
-    event.Set("state_key", minted.state_key());
-    events.emplace_back(std::move(event));
+    events.emplace_back(MintedJson(minted));
     rows.push_back({minted.type(), Printable(minted.state_key()), minted.event_id()});
   }
   if (global.json) {
@@ -111,15 +94,6 @@ int Create(const GlobalOptions& global, const RoomOptions& options) {
     PrintTable({"TYPE", "STATE KEY", "EVENT"}, rows);
   }
   return kExitOk;
-}
-
-int Invite(const GlobalOptions& global, const RoomOptions& options) {
-  gateway::v1::InviteRequest request;
-  request.set_room_id(options.room_id);
-  request.set_user_id(options.user_id);
-  request.set_sender(options.sender);
-  request.set_reason(options.reason);
-  return PrintMinted(global, CallGateway(global, &Admin::Stub::Invite, request));
 }
 
 int Ban(const GlobalOptions& global, const RoomOptions& options) {
@@ -267,14 +241,6 @@ void AddWriting(CLI::App& group, CommandLine& line, const std::shared_ptr<RoomOp
       "    posternctl room create --creator @ann:here.example --state -");
   create->callback([options, &line] { line.chosen = [options, &line] { return Create(line.global, *options); }; });
 
-  CLI::App* invite = group.add_subcommand("invite", "invite a user; prints the event's id");
-  invite->add_option("ROOM", options->room_id, "the room's id")->required();
-  invite->add_option("USER", options->user_id, "whom")->required();
-  invite->add_option("--reason", options->reason, "shown to the invited");
-  AddSender(*invite, *options);
-  invite->footer("\nexample:\n  posternctl room invite '!room:here.example' @bob:there.example");
-  invite->callback([options, &line] { line.chosen = [options, &line] { return Invite(line.global, *options); }; });
-
   CLI::App* ban = group.add_subcommand("ban", "ban a user; prints the event's id");
   ban->add_option("ROOM", options->room_id, "the room's id")->required();
   ban->add_option("USER", options->user_id, "whom")->required();
@@ -338,6 +304,7 @@ void AddRoomCommands(CLI::App& app, CommandLine& line) {
   auto options = std::make_shared<RoomOptions>();
   CLI::App* group = app.add_subcommand("room", "make rooms, change them, look at them")->require_subcommand(1);
   AddWriting(*group, line, options);
+  AddInviteCommands(*group, line);
   AddSeed(*group, line, options);
 
   CLI::App* show = group->add_subcommand("show", "a room: version, members, servers, extremities, state");

@@ -137,6 +137,8 @@ class Launch:
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items())
         if service == "gateway" and self.options.rate_limits:
             text += pathlib.Path(self.options.rate_limits).read_text(encoding="utf-8")
+        if service == "gateway" and self.options.gateway_settings:
+            text += pathlib.Path(self.options.gateway_settings).read_text(encoding="utf-8")
         config = self.directory / f"{name}.yaml"
         config.write_text(text, encoding="utf-8")
         command = [self.programs / f"postern-{service}", "--config", config]
@@ -259,6 +261,7 @@ def read_options(arguments):
     add("--validators", type=count, default=1, metavar="N", help="how many validators (default: 1)")
     add("--gateways", type=count, default=1, metavar="N", help="how many gateways, each on a port of its own (default: 1)")
     add("--rate-limits", metavar="FILE", type=readable_file, help="YAML with rc_federation and address_limit, as the gateway's own file has them")
+    add("--gateway-settings", metavar="FILE", type=readable_file, help="further lines of YAML for the gateways")
     add("--allow-private-networks", action="store_true", help="TESTS ONLY: let the gateway connect to loopback addresses")
     add("--insecure-federation-tls", action="store_true", help="TESTS ONLY: believe any certificate of another server")
     add("--allow-seeding", action="store_true", help="TESTS ONLY: allow `posternctl room seed`; no rate limits")

@@ -20,6 +20,7 @@ namespace {
 using matrix::Reason;
 
 constexpr std::string_view kKeyPath = "/_matrix/key/v2/server";
+constexpr std::string_view kInvitePath = "/_matrix/federation/v2/invite/";
 
 // Where the certificate's two files are while they are served.
 class PrivateDirectory {
@@ -79,19 +80,37 @@ class HttpsKeyEndpoint : public KeyEndpoint, private http::RequestHandler {
  private:
   std::optional<http::Response> OnHead(const http::Request& head) override {
     // The path may name a key id, as old servers do.
-    if (!http::PathOf(head.target).starts_with(kKeyPath))
-      return Refused(Reason::kUnknownPath, "only keys are served here");
-    if (head.method != "GET") return Refused(Reason::kUnknownMethod, "GET is what works here");
+    const bool keys = http::PathOf(head.target).starts_with(kKeyPath);
+    if (!keys && !IsInvite(head)) return Refused(Reason::kUnknownPath, "keys and invites are served here");
+    if (head.method != (keys ? "GET" : "PUT")) return Refused(Reason::kUnknownMethod, "not by this method");
     return std::nullopt;
   }
 
-  void OnRequest(http::Request /*request*/, http::Respond respond) override {
+  void OnRequest(http::Request request, http::Respond respond) override {
+    if (IsInvite(request)) return respond(SignedInvite(request.body));
     ++requests_;
     respond({.status = 200, .headers = {}, .body = matrix::CanonicalJson(identity_.KeyDocument(absl::Now()))});
   }
 
   http::Response OnRefused(const absl::Status& why) override {
     return Refused(matrix::ReasonOf(why), matrix::DetailOf(why));
+  }
+
+  static bool IsInvite(const http::Request& request) { return request.target.starts_with(kInvitePath); }
+
+  http::Response SignedInvite(std::string_view body) const {
+    auto json = matrix::ParseJson(body);
+    matrix::JsonObject* content = json.ok() ? json->AsObject() : nullptr;
+    matrix::Json* event = content == nullptr ? nullptr : content->Find("event");
+    const matrix::Json* version = content == nullptr ? nullptr : content->Find("room_version");
+    const bool reads = event != nullptr && event->AsObject() != nullptr && version != nullptr && version->AsString();
+    const matrix::RoomRules* rules = reads ? matrix::FindRoomRules(*version->AsString()) : nullptr;
+    if (rules == nullptr)
+      return Refused(Reason::kBadJson, "the body is no invite to a room of a version that is known");
+    matrix::SignEvent(*event->AsObject(), identity_.name(), identity_.key(), *rules);
+    matrix::JsonObject answer;
+    answer.Set("event", std::move(*event));
+    return {.status = 200, .headers = {}, .body = matrix::CanonicalJson(answer)};
   }
 
   const ServerIdentity& identity_;

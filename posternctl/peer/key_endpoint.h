@@ -1,4 +1,4 @@
-// The HTTPS endpoint at which a played homeserver publishes its keys.
+// The HTTPS endpoint at which a played homeserver publishes its keys and signs invites of its users.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,8 @@
 
 namespace postern::peer {
 
-/// Serves GET /_matrix/key/v2/server under a certificate of its own signing; anything else is 404 M_UNRECOGNIZED.
+/// Serves GET /_matrix/key/v2/server, and PUT /_matrix/federation/v2/invite/{roomId}/{eventId}, which it signs for
+/// whoever asks: it plays. Under a certificate of its own signing; anything else is 404 M_UNRECOGNIZED.
 class KeyEndpoint {
  public:
   /// `listen` is an address with a port, "127.0.0.1:0". `identity` outlives the endpoint. Refuses: kInvalidArgument,
@@ -18,7 +19,7 @@ class KeyEndpoint {
   virtual ~KeyEndpoint() = default;
 
   virtual int port() const = 0;
-  /// How many times the document was asked for.
+  /// How many times the key document was asked for.
   virtual int requests() const = 0;
 };
 

@@ -62,6 +62,16 @@ absl::StatusOr<std::string> JoinRuleFor(const std::string& membership) {
   return Refuse(Reason::kInvalidArgument, "membership is one of invite, join, knock");
 }
 
+absl::StatusOr<EventIntent> IntentFor(const std::string& user_id, const std::string& sender, const std::string& reason,
+                                      std::string_view membership) {
+  const auto user = matrix::UserId::Parse(user_id);
+  if (!user.ok()) return user.status();
+  EventIntent intent{"m.room.member", user->text(), sender, {}};
+  intent.content.Set("membership", membership);
+  if (!reason.empty()) intent.content.Set("reason", reason);
+  return intent;
+}
+
 }  // namespace
 
 AdminService::AdminService(AdminMeans means, rpc::WorkerPool& workers) : means_(std::move(means)), workers_(workers) {}
@@ -90,10 +100,12 @@ grpc::ServerUnaryReactor* AdminService::CreateRoom(grpc::CallbackServerContext* 
 
 grpc::ServerUnaryReactor* AdminService::Invite(grpc::CallbackServerContext* context, const v1::InviteRequest* request,
                                                v1::Minted* response) {
-  return OnAWorker(context, [=, this](const rpc::CallContext& call) {
-    return SetMember(call, request->room_id(), request->user_id(), request->sender(), request->reason(), "invite",
-                     *response);
-  });
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) { return SendInvite(call, *request, *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::WithdrawInvite(grpc::CallbackServerContext* context,
+                                                       const v1::WithdrawInviteRequest* request, v1::Minted* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) { return Withdraw(call, *request, *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::Ban(grpc::CallbackServerContext* context, const v1::BanRequest* request,
@@ -162,12 +174,37 @@ absl::Status AdminService::MakeRoom(const rpc::CallContext& call, const v1::Crea
 absl::Status AdminService::SetMember(const rpc::CallContext& call, const std::string& room_id,
                                      const std::string& user_id, const std::string& sender, const std::string& reason,
                                      std::string_view membership, v1::Minted& response) {
-  const auto user = matrix::UserId::Parse(user_id);
+  auto intent = IntentFor(user_id, sender, reason, membership);
+  if (!intent.ok()) return intent.status();
+  const auto minted = means_.author.AddState(call, room_id, *std::move(intent));
+  if (!minted.ok()) return minted.status();
+  Fill(*minted, response);
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::SendInvite(const rpc::CallContext& call, const v1::InviteRequest& request,
+                                      v1::Minted& response) {
+  const auto user = matrix::UserId::Parse(request.user_id());
   if (!user.ok()) return user.status();
-  EventIntent intent{"m.room.member", user->text(), sender, {}};
-  intent.content.Set("membership", membership);
-  if (!reason.empty()) intent.content.Set("reason", reason);
-  const auto minted = means_.author.AddState(call, room_id, std::move(intent));
+  if (user->server() == means_.signer.server_name()) {
+    return SetMember(call, request.room_id(), request.user_id(), request.sender(), request.reason(), "invite",
+                     response);
+  }
+  auto intent = IntentFor(request.user_id(), request.sender(), request.reason(), "invite");
+  if (!intent.ok()) return intent.status();
+  const auto minted =
+      means_.author.Invite(call, request.room_id(), *std::move(intent),
+                           [&](const OutboundInvite& invite) { return means_.sign_invite(call, invite); });
+  if (!minted.ok()) return minted.status();
+  Fill(*minted, response);
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::Withdraw(const rpc::CallContext& call, const v1::WithdrawInviteRequest& request,
+                                    v1::Minted& response) {
+  const auto user = matrix::UserId::Parse(request.user_id());
+  if (!user.ok()) return user.status();
+  const auto minted = means_.author.Withdraw(call, request.room_id(), *user, request.sender(), request.reason());
   if (!minted.ok()) return minted.status();
   Fill(*minted, response);
   return absl::OkStatus();

@@ -20,6 +20,8 @@ struct AdminMeans {
   RoomAuthor& author;
   KeyRing& key_ring;
   StoreClient& store;
+  /// Has the invited user's server sign: InviteHandshake::SignedByBoth.
+  std::function<absl::StatusOr<std::string>(const rpc::CallContext& call, const OutboundInvite& invite)> sign_invite;
   Clock clock;
   /// Reads this server's keys from their files again.
   std::function<absl::StatusOr<SigningKeys>()> read_signing_keys;
@@ -33,6 +35,8 @@ class AdminService : public v1::Admin::CallbackService {
                                        v1::CreateRoomResponse* response) override;
   grpc::ServerUnaryReactor* Invite(grpc::CallbackServerContext* context, const v1::InviteRequest* request,
                                    v1::Minted* response) override;
+  grpc::ServerUnaryReactor* WithdrawInvite(grpc::CallbackServerContext* context,
+                                           const v1::WithdrawInviteRequest* request, v1::Minted* response) override;
   grpc::ServerUnaryReactor* Ban(grpc::CallbackServerContext* context, const v1::BanRequest* request,
                                 v1::Minted* response) override;
   grpc::ServerUnaryReactor* SendState(grpc::CallbackServerContext* context, const v1::SendStateRequest* request,
@@ -61,6 +65,8 @@ class AdminService : public v1::Admin::CallbackService {
   absl::Status SetMember(const rpc::CallContext& call, const std::string& room_id, const std::string& user_id,
                          const std::string& sender, const std::string& reason, std::string_view membership,
                          v1::Minted& response);
+  absl::Status SendInvite(const rpc::CallContext& call, const v1::InviteRequest& request, v1::Minted& response);
+  absl::Status Withdraw(const rpc::CallContext& call, const v1::WithdrawInviteRequest& request, v1::Minted& response);
   absl::Status SetState(const rpc::CallContext& call, const v1::SendStateRequest& request, v1::Minted& response);
   absl::Status SeedRooms(const rpc::CallContext& call, const v1::SeedRequest& request, v1::SeedResponse& response);
   absl::Status FindKeys(const rpc::CallContext& call, const v1::FindServerKeysRequest& request,

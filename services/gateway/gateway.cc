@@ -22,6 +22,7 @@
 #include "services/gateway/federation_client.h"
 #include "services/gateway/federation_sender.h"
 #include "services/gateway/http_router.h"
+#include "services/gateway/invite_handshake.h"
 #include "services/gateway/key_query_route.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/key_route.h"
@@ -44,7 +45,7 @@ namespace {
 
 constexpr std::size_t kKeyFetchThreads = 16;
 constexpr std::size_t kKeyFetchQueue = 1024;
-constexpr std::size_t kAdminThreads = 2;
+constexpr std::size_t kAdminThreads = 8;  // an invite waits for another server
 constexpr std::size_t kAdminQueue = 64;
 constexpr std::size_t kBodyLimitBytes = 96 * 1024;  // 64 KiB, and slack for white space and escapes
 constexpr std::string_view kSendLeaveV1 = "/_matrix/federation/v1/send_leave/{}/{}";
@@ -115,6 +116,7 @@ class RunningGateway : public Gateway {
                    metrics_),
         origins_(config.rc_federation, absl::Now, alarm_, metrics_),
         author_(signer_, *store_, *validator_, absl::Now),
+        invites_(signer_, *store_, federation_, key_ring_, absl::Now),
         own_author_(signer_, *own_store_, *own_validator_, absl::Now),
         dummy_events_(name, own_author_, *own_store_, alarm_, absl::Now, metrics_),
         sender_(signer_, federation_, *own_store_, absl::Now, FairChance(), metrics_, config.sender),
@@ -126,13 +128,16 @@ class RunningGateway : public Gateway {
         key_query_route_(signer_, key_ring_, key_route_, absl::Now),
         workers_(static_cast<std::size_t>(config.workers), static_cast<std::size_t>(config.queue_limit)),
         admin_workers_(kAdminThreads, kAdminQueue),
-        admin_service_({.signer = signer_,
-                        .author = author_,
-                        .key_ring = key_ring_,
-                        .store = *store_,
-                        .clock = absl::Now,
-                        .read_signing_keys = [this] { return ReadSigningKeys(config_); }},
-                       admin_workers_),
+        admin_service_(
+            {.signer = signer_,
+             .author = author_,
+             .key_ring = key_ring_,
+             .store = *store_,
+             .sign_invite = [this](const rpc::CallContext& call,
+                                   const OutboundInvite& invite) { return invites_.SignedByBoth(call, invite); },
+             .clock = absl::Now,
+             .read_signing_keys = [this] { return ReadSigningKeys(config_); }},
+            admin_workers_),
         router_(Routes(), peer_auth_, config.rate_limits ? &addresses_ : nullptr,
                 config.rate_limits ? &origins_ : nullptr, workers_, absl::Now, metrics_,
                 {.request_timeout = config.request_timeout,
@@ -253,6 +258,7 @@ class RunningGateway : public Gateway {
   ThreadAlarm alarm_;
   OriginLimiter origins_;
   RoomAuthor author_;
+  InviteHandshake invites_;
   RoomAuthor own_author_;
   DummyEvents dummy_events_;
   FederationSender sender_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "matrix/base64.h"
@@ -10,6 +11,7 @@
 #include "matrix/content_hash.h"
 #include "matrix/event_id.h"
 #include "matrix/refusal.h"
+#include "services/gateway/invite_handshake.h"
 #include "services/gateway/room_access.h"
 #include "services/gateway/room_draft.h"
 
@@ -176,6 +178,47 @@ MintedEvent HashedOnly(const EventIntent& intent, JsonObject event, const std::s
   return {matrix::ComputeEventId(event, rules), intent.type, *intent.state_key, matrix::CanonicalJson(event)};
 }
 
+const JsonObject* ObjectOf(const absl::StatusOr<Json>& json) { return json.ok() ? json->AsObject() : nullptr; }
+
+std::optional<std::string> SenderOfStored(const matrix::v1::StoredEvent* event) {
+  const auto json = matrix::ParseJson(event == nullptr ? "" : event->pdu());
+  const JsonObject* object = ObjectOf(json);
+  const Json* sender = object == nullptr ? nullptr : object->Find("sender");
+  if (sender == nullptr || sender->AsString() == nullptr) return std::nullopt;
+  return *sender->AsString();
+}
+
+/// "" where the event has none.
+std::string MembershipOf(const matrix::v1::StoredEvent& event) {
+  const auto json = matrix::ParseJson(event.pdu());
+  const JsonObject* object = ObjectOf(json);
+  const Json* content = object == nullptr ? nullptr : object->Find("content");
+  const Json* membership =
+      content == nullptr || content->AsObject() == nullptr ? nullptr : content->AsObject()->Find("membership");
+  return membership == nullptr || membership->AsString() == nullptr ? "" : *membership->AsString();
+}
+
+/// The server of a user whose invite or knock somebody else ends: it need not be in the room, and would show the invite
+/// for ever (pitfall L17).
+std::optional<std::string> ServerToTell(const matrix::v1::JudgingContext& room, const EventIntent& intent) {
+  if (intent.type != "m.room.member" || !intent.state_key || *intent.state_key == intent.sender) return std::nullopt;
+  const matrix::v1::StoredEvent* before = CurrentStateEvent(room, intent.type, *intent.state_key);
+  if (before == nullptr) return std::nullopt;
+  const std::string membership = MembershipOf(*before);
+  const auto user = matrix::UserId::Parse(*intent.state_key);
+  const bool asked_in = membership == "invite" || membership == "knock";
+  const auto* becomes = intent.content.Find("membership");
+  const bool ends = becomes != nullptr && (*becomes == Json("leave") || *becomes == Json("ban"));
+  if (!asked_in || !ends || !user.ok()) return std::nullopt;
+  return user->server().text();
+}
+
+MintedEvent Described(const SignedEvent& event, const EventIntent& intent, std::string pdu,
+                      const store::v1::PersistEventResponse& persisted) {
+  return {event.event_id(), intent.type, intent.state_key.value_or(""), std::move(pdu),
+          persisted.stored().forward_extremities()};
+}
+
 struct SeededMember {
   std::string user;
   std::string server;
@@ -237,26 +280,72 @@ absl::StatusOr<CreatedRoom> RoomAuthor::Create(const rpc::CallContext& call, con
   return CreatedRoom{draft.room_id(), draft.events()};
 }
 
+absl::StatusOr<std::string> RoomAuthor::SenderOf(const rpc::CallContext& call, const std::string& room_id,
+                                                 const EventIntent& intent) {
+  if (!intent.sender.empty()) return intent.sender;
+  const auto context = store_.GetTemplateContext(call, ContextRequestFor(room_id, intent));
+  if (!context.ok()) return context.status();
+  const auto creator = SenderOfStored(CurrentStateEvent(context->judging(), "m.room.create", ""));
+  if (!creator) return Refuse(Reason::kInternal, "the room has no creator");
+  return *creator;
+}
+
 absl::StatusOr<MintedEvent> RoomAuthor::AddState(const rpc::CallContext& call, const std::string& room_id,
                                                  EventIntent intent) {
-  if (intent.sender.empty()) {
-    const auto context = store_.GetTemplateContext(call, ContextRequestFor(room_id, intent));
-    if (!context.ok()) return context.status();
-    const matrix::v1::StoredEvent* create = CurrentStateEvent(context->judging(), "m.room.create", "");
-    const auto json = matrix::ParseJson(create == nullptr ? "" : create->pdu());
-    const Json* sender = json.ok() && json->AsObject() != nullptr ? json->AsObject()->Find("sender") : nullptr;
-    if (sender == nullptr || sender->AsString() == nullptr) return Refuse(Reason::kInternal, "the room has no creator");
-    intent.sender = *sender->AsString();
-  }
+  auto sender = SenderOf(call, room_id, intent);
+  if (!sender.ok()) return sender.status();
+  intent.sender = *std::move(sender);
   return Add(call, room_id, intent);
+}
+
+absl::StatusOr<MintedEvent> RoomAuthor::Withdraw(const rpc::CallContext& call, const std::string& room_id,
+                                                 const matrix::UserId& user, const std::string& sender,
+                                                 const std::string& reason) {
+  EventIntent intent = MemberIntent(user.text(), sender, "leave");
+  if (!reason.empty()) intent.content.Set("reason", reason);
+  const auto context = store_.GetTemplateContext(call, ContextRequestFor(room_id, intent));
+  if (!context.ok()) return context.status();
+  const matrix::v1::StoredEvent* invite = CurrentStateEvent(context->judging(), "m.room.member", user.text());
+  if (invite == nullptr || MembershipOf(*invite) != "invite") {
+    return Refuse(Reason::kNotAMember, fmt::format("{} is not invited to the room", user.text()));
+  }
+  const auto inviter = matrix::UserId::Parse(SenderOfStored(invite).value_or(""));
+  if (sender.empty() && inviter.ok() && inviter->server() == signer_.server_name()) intent.sender = inviter->text();
+  return AddState(call, room_id, std::move(intent));
+}
+
+absl::StatusOr<MintedEvent> RoomAuthor::Invite(const rpc::CallContext& call, const std::string& room_id,
+                                               EventIntent intent, const Countersign& sign) {
+  const auto invited = matrix::UserId::Parse(*intent.state_key);
+  if (!invited.ok()) return invited.status();
+  auto sender = SenderOf(call, room_id, intent);
+  if (!sender.ok()) return sender.status();
+  intent.sender = *std::move(sender);
+  const auto inviter = matrix::UserId::Parse(intent.sender);
+  if (!inviter.ok()) return inviter.status();
+  auto minted = Mint(call, room_id, intent);
+  if (!minted.ok()) return minted.status();
+  auto pdu = sign({minted->event, room_id, *inviter, *invited, *minted->rules});
+  if (!pdu.ok()) return pdu.status();
+  minted->write.set_pdu(*std::move(pdu));
+  // Another one would have to be signed again: this one is judged again where the room has changed.
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    const auto persisted = Store(call, *minted);
+    if (!persisted.ok()) return persisted.status();
+    if (persisted->has_stored()) return Described(minted->event, intent, minted->write.pdu(), *persisted);
+    if (absl::Status status = JudgeBesideBranches(call, intent, clock_(), minted->write); !status.ok()) return status;
+  }
+  return Refuse(Reason::kRoomBusy, "the room kept changing");
 }
 
 absl::StatusOr<MintedEvent> RoomAuthor::Add(const rpc::CallContext& call, const std::string& room_id,
                                             const EventIntent& intent) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    bool lost_a_race = false;
-    auto minted = AddOnce(call, room_id, intent, lost_a_race);
-    if (!lost_a_race) return minted;
+    const auto minted = Mint(call, room_id, intent);
+    if (!minted.ok()) return minted.status();
+    const auto persisted = Store(call, *minted);
+    if (!persisted.ok()) return persisted.status();
+    if (persisted->has_stored()) return Described(minted->event, intent, minted->event.pdu(), *persisted);
   }
   return Refuse(Reason::kRoomBusy, "the room kept changing");
 }
@@ -291,8 +380,8 @@ absl::Status RoomAuthor::JudgeBesideBranches(const rpc::CallContext& call, const
   return absl::OkStatus();
 }
 
-absl::StatusOr<MintedEvent> RoomAuthor::AddOnce(const rpc::CallContext& call, const std::string& room_id,
-                                                const EventIntent& intent, bool& lost_a_race) {
+absl::StatusOr<RoomAuthor::Unstored> RoomAuthor::Mint(const rpc::CallContext& call, const std::string& room_id,
+                                                      const EventIntent& intent) {
   const auto read = ContextRequestFor(room_id, intent);
   const auto context = store_.GetTemplateContext(call, read);
   if (!context.ok()) return context.status();
@@ -315,14 +404,16 @@ absl::StatusOr<MintedEvent> RoomAuthor::AddOnce(const rpc::CallContext& call, co
   *write.mutable_verdict() = AcceptedVerdict(intent, *minted, *allowed, read, now);
   write.set_token(context->token());
   write.set_origin(signer_.server_name().text());
+  if (const auto server = ServerToTell(context->judging(), intent)) write.add_also_tell(*server);
   if (!context->judging().extends_all_extremities()) {
     if (absl::Status status = JudgeBesideBranches(call, intent, now, write); !status.ok()) return status;
   }
-  const auto persisted = store_.PersistEvent(call, write);
-  if (!persisted.ok()) return persisted.status();
-  lost_a_race = !persisted->has_stored();
-  return MintedEvent{minted->event_id(), intent.type, intent.state_key.value_or(""), minted->pdu(),
-                     persisted->stored().forward_extremities()};
+  return Unstored{*std::move(minted), *rules, std::move(write)};
+}
+
+absl::StatusOr<store::v1::PersistEventResponse> RoomAuthor::Store(const rpc::CallContext& call,
+                                                                  const Unstored& minted) {
+  return store_.PersistEvent(call, minted.write);
 }
 
 absl::Status RoomAuthor::SeedingAllowed(const rpc::CallContext& call) {

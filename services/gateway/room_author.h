@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,8 @@
 #include "services/gateway/validator_client.h"
 
 namespace postern::gateway {
+
+struct OutboundInvite;
 
 /// An event that is in its room, or about to be.
 struct MintedEvent {
@@ -64,6 +67,19 @@ class RoomAuthor {
   /// of this server), kNotAuthorised with the rule, kRoomBusy.
   absl::StatusOr<MintedEvent> AddState(const rpc::CallContext& call, const std::string& room_id, EventIntent intent);
 
+  /// Adds the invite `intent` once `sign` has had the invited user's server sign it: what it gives is stored, however
+  /// the room has changed meanwhile, if it is still allowed. Refuses besides: what `sign` refuses; then nothing is
+  /// stored.
+  using Countersign = std::function<absl::StatusOr<std::string>(const OutboundInvite& invite)>;
+  absl::StatusOr<MintedEvent> Invite(const rpc::CallContext& call, const std::string& room_id, EventIntent intent,
+                                     const Countersign& sign);
+
+  /// Takes the invite of `user` back, as the user who invited if it is one of this server; `sender` not empty: as that
+  /// one. Refuses: kNotAMember where there is no such invite; else as AddState.
+  absl::StatusOr<MintedEvent> Withdraw(const rpc::CallContext& call, const std::string& room_id,
+                                       const matrix::UserId& user, const std::string& sender,
+                                       const std::string& reason);
+
   /// Adds one event of any kind. Refuses: kUnknownRoom, kNotAuthorised with the rule, kStateUnresolved, kRoomBusy.
   absl::StatusOr<MintedEvent> Add(const rpc::CallContext& call, const std::string& room_id, const EventIntent& intent);
 
@@ -76,8 +92,17 @@ class RoomAuthor {
   absl::Status SeedingAllowed(const rpc::CallContext& call);
 
  private:
-  absl::StatusOr<MintedEvent> AddOnce(const rpc::CallContext& call, const std::string& room_id,
-                                      const EventIntent& intent, bool& lost_a_race);
+  /// An event of ours before it is stored.
+  struct Unstored {
+    SignedEvent event;
+    const matrix::RoomRules* rules;
+    store::v1::PersistEventRequest write;
+  };
+  absl::StatusOr<Unstored> Mint(const rpc::CallContext& call, const std::string& room_id, const EventIntent& intent);
+  absl::StatusOr<store::v1::PersistEventResponse> Store(const rpc::CallContext& call, const Unstored& minted);
+  /// `intent.sender`, or the creator of the room.
+  absl::StatusOr<std::string> SenderOf(const rpc::CallContext& call, const std::string& room_id,
+                                       const EventIntent& intent);
   /// The verdict on an event of ours that does not extend all extremities, by the six steps, with all branches where it
   /// takes them, as on anybody else's: `write` gets it, with the context it was judged on. Refuses: kNotAuthorised,
   /// kStateUnresolved.

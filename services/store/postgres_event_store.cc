@@ -261,7 +261,8 @@ absl::StatusOr<Parameters> PostgresEventStore::PersistParameters(const rpc::Call
       .Integer(checked.token.fixed)
       .Integer(checked.token.now)
       .Integer(options_.refusals_limit)
-      .Integer(options_.remote_servers_limit);
+      .Integer(options_.remote_servers_limit)
+      .BytesArray(Strings(request.also_tell()));
   return parameters;
 }
 

@@ -23,7 +23,7 @@ inline constexpr int kMaxDepthColumn = 10;
 inline constexpr Statement kPersistEvent{
     "persist_event", "select result, stored_outcome, stored_reason, extremities from fn.persist_event(" POSTERN_P24
                      ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, "
-                     "$40, $41, $42, $43, $44, $45, $46, $47, $48)"};
+                     "$40, $41, $42, $43, $44, $45, $46, $47, $48, $49)"};
 inline constexpr Statement kLeaseExtremities{
     "lease_extremities", "select granted, extremities, joined_users from fn.lease_extremities($1, $2, $3, $4, $5)"};
 inline constexpr Statement kCreateRoom{"create_room", "select fn.create_room(" POSTERN_P24 ", $25, $26)"};

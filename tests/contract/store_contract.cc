@@ -682,6 +682,16 @@ TEST_P(StoreContract, WritesWhatATemplateNeeds) {
   EXPECT_EQ(EntryOf(Room(room).state(), "m.room.topic", ""), topic.event_id());
 }
 
+TEST_P(StoreContract, AlsoTellsServersThatAreNotInTheRoomWhereItIsAskedTo) {
+  const TestRoom room = MakeRoom();
+  const Event leave = room.Leave("@bob:c.example");
+  v1::PersistEventRequest request = PersistRequestFor(leave, ContextOf(leave));
+  for (const char* server : {"invited.example", "d.example", "c.example", "a.example"}) request.add_also_tell(server);
+  ASSERT_TRUE(Persist(request).has_stored());
+  // Each once; neither its origin nor this server.
+  EXPECT_THAT(Outbox(room).rows().rbegin()->destinations(), ElementsAre("d.example", "invited.example"));
+}
+
 TEST_P(StoreContract, SeedsAtTheTipOnly) {
   TestRoom room = MakeRoom();
   v1::SeedEventsRequest request;

@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "matrix/canonical_json.h"
 #include "matrix/event.h"
 #include "matrix/refusal.h"
+#include "services/gateway/invite_handshake.h"
 #include "services/gateway/room_author.h"
 #include "tests/gateway/leave_rig.h"
 
@@ -141,6 +143,105 @@ TEST_F(AuthorOnce, AddsStateAfterTheTipsAndAgainWhenSomeoneWasFaster) {
   const auto event = *matrix::Event::Parse(write.pdu(), rig.rules());
   EXPECT_EQ(event.sender(), kCreator);  // nobody was named: the room's creator
   EXPECT_EQ(event.prev_events(), std::vector<std::string>{rig.room_.events().back().event_id});
+}
+
+/// A room in which Ann is what she is, by whom, and whom the write of her next membership names as `also_tell`.
+class AuthorOfMembers : public AuthorOnce {
+ protected:
+  void Play(std::string_view membership) {
+    rig_ = std::make_unique<LeaveRig>(LeaveRigOptions{.membership = std::string(membership)});
+    author_of_room_ = std::make_unique<RoomAuthor>(rig_->signer_, rig_->store_, rig_->validator_,
+                                                   [this] { return rig_->clock_.now(); });
+  }
+  absl::StatusOr<MintedEvent> Set(std::string_view membership) {
+    EventIntent intent{"m.room.member", std::string(kAnn), std::string(kCreator), {}};
+    intent.content.Set("membership", membership);
+    return author_of_room_->AddState(call_, rig_->room_.room_id(), std::move(intent));
+  }
+  absl::StatusOr<MintedEvent> Withdraw(const std::string& sender = "") {
+    return author_of_room_->Withdraw(call_, rig_->room_.room_id(), *matrix::UserId::Parse(kAnn), sender, "closed");
+  }
+
+  std::unique_ptr<LeaveRig> rig_;
+  std::unique_ptr<RoomAuthor> author_of_room_;
+};
+
+TEST_F(AuthorOfMembers, TellsTheServerOfAUserWhoseInviteOrKnockEnds) {
+  const struct {
+    const char* before;
+    const char* after;
+    bool told;
+  } rows[] = {{"invite", "leave", true},  {"invite", "ban", true},  {"knock", "leave", true},
+              {"knock", "invite", false}, {"join", "leave", false}, {"invite", "invite", false},
+              {"leave", "ban", false}};
+  for (const auto& row : rows) {
+    Play(row.before);
+    ASSERT_TRUE(Set(row.after).ok()) << row.before << " " << row.after;
+    const auto also = rig_->store_.persists().back().also_tell();
+    EXPECT_EQ(std::vector<std::string>(also.begin(), also.end()),
+              row.told ? std::vector<std::string>{std::string(kRemoteName)} : std::vector<std::string>{})
+        << row.before << " " << row.after;
+  }
+}
+
+TEST_F(AuthorOfMembers, TakesAnInviteBackAsTheOneWhoInvited) {
+  Play("invite");
+  const auto minted = Withdraw();
+  ASSERT_TRUE(minted.ok()) << minted.status();
+  const auto event = *matrix::Event::Parse(rig_->store_.persists().back().pdu(), rig_->rules());
+  EXPECT_EQ(event.sender(), kCreator);
+  EXPECT_EQ(event.membership(), "leave");
+  EXPECT_EQ(*event.content().Find("reason"), matrix::Json("closed"));
+  // A server that is not in the room believes it for that (pitfall L17).
+  EXPECT_THAT(event.auth_events(), testing::Contains(rig_->room_.events().back().event_id));
+}
+
+TEST_F(AuthorOfMembers, TakesBackNothingButAnInvite) {
+  for (const char* membership : {"join", "knock", "ban", "leave", ""}) {
+    Play(membership);
+    EXPECT_EQ(matrix::ReasonOf(Withdraw().status()), Reason::kNotAMember) << membership;
+    EXPECT_TRUE(rig_->store_.persists().empty());
+  }
+}
+
+TEST_F(AuthorOfMembers, StoresTheInviteThatWasSignedEvenIfTheRoomHasChangedMeanwhile) {
+  Play("leave");
+  int persists = 0;
+  rig_->store_.on_persist = [&](const store::v1::PersistEventRequest& request) {
+    store::v1::PersistEventResponse response;
+    if (++persists == 1) {
+      *response.mutable_fresh_context() = rig_->context_;
+    } else {
+      response.mutable_stored()->set_outcome(request.verdict().outcome());
+    }
+    return response;
+  };
+  EventIntent intent{"m.room.member", std::string(kAnn), "", ObjectOrDie(R"({"membership":"invite"})")};
+  int asked = 0;
+  const auto minted = author_of_room_->Invite(call_, rig_->room_.room_id(), intent, [&](const OutboundInvite& invite) {
+    ++asked;
+    EXPECT_EQ(invite.invited.text(), kAnn);
+    auto event = ObjectOrDie(invite.event.pdu());
+    matrix::SignEvent(event, rig_->remote_.name(), rig_->remote_.key(), invite.rules);
+    return absl::StatusOr<std::string>(matrix::CanonicalJson(event));
+  });
+  ASSERT_TRUE(minted.ok()) << minted.status();
+  EXPECT_EQ(asked, 1);
+  const auto writes = rig_->store_.persists();
+  ASSERT_EQ(writes.size(), 2U);
+  EXPECT_EQ(writes[0].pdu(), writes[1].pdu());
+  EXPECT_TRUE(ObjectOrDie(writes[1].pdu()).Find("signatures")->AsObject()->Contains(kRemoteName));
+  EXPECT_EQ(rig_->validated_, 1);
+}
+
+TEST_F(AuthorOfMembers, StoresNothingWhereTheOtherServerDoesNotSign) {
+  Play("leave");
+  EventIntent intent{"m.room.member", std::string(kAnn), "", ObjectOrDie(R"({"membership":"invite"})")};
+  const auto minted = author_of_room_->Invite(call_, rig_->room_.room_id(), intent, [](const OutboundInvite&) {
+    return absl::StatusOr<std::string>(matrix::Refuse(Reason::kInviteRefused, "no"));
+  });
+  EXPECT_EQ(matrix::ReasonOf(minted.status()), Reason::kInviteRefused);
+  EXPECT_TRUE(rig_->store_.persists().empty());
 }
 
 TEST_F(AuthorOnce, TellsWhetherSeedingIsAllowed) {

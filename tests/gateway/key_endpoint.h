@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,7 +32,9 @@ class KeyEndpoint : public http::RequestHandler {
     auto listener = http::HttpListener::Start(options, *this);
     EXPECT_TRUE(listener.ok()) << listener.status();
     listener_ = std::move(*listener);
-    response_.body = matrix::CanonicalJson(RemoteServer(name()).KeyDocument(absl::Now() + absl::Hours(1)));
+    Answer({.status = 200,
+            .headers = {},
+            .body = matrix::CanonicalJson(RemoteServer(name()).KeyDocument(absl::Now() + absl::Hours(1)))});
   }
   ~KeyEndpoint() override {
     listener_->Shutdown(absl::Now() + absl::Seconds(5));
@@ -43,7 +46,11 @@ class KeyEndpoint : public http::RequestHandler {
   const std::string& certificate() const { return certificate_; }
   void Answer(http::Response response) {
     const std::lock_guard lock(mutex_);
-    response_ = std::move(response);
+    answer_ = [response = std::move(response)](const http::Request&) { return response; };
+  }
+  void AnswerBy(std::function<http::Response(const http::Request&)> answer) {
+    const std::lock_guard lock(mutex_);
+    answer_ = std::move(answer);
   }
   http::Request last() const {
     const std::lock_guard lock(mutex_);
@@ -54,7 +61,7 @@ class KeyEndpoint : public http::RequestHandler {
   void OnRequest(http::Request request, http::Respond respond) override {
     const std::lock_guard lock(mutex_);
     last_ = std::move(request);
-    respond(response_);
+    respond(answer_(last_));
   }
   http::Response OnRefused(const absl::Status&) override { return {.status = 500, .headers = {}, .body = {}}; }
 
@@ -62,7 +69,7 @@ class KeyEndpoint : public http::RequestHandler {
   const std::string certificate_ = testing::TempDir() + "/postern_endpoint_" + std::to_string(getpid()) + ".crt";
   const std::string key_ = testing::TempDir() + "/postern_endpoint_" + std::to_string(getpid()) + ".key";
   mutable std::mutex mutex_;
-  http::Response response_;
+  std::function<http::Response(const http::Request&)> answer_;
   http::Request last_;
   std::unique_ptr<http::HttpListener> listener_;
 };

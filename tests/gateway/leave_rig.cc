@@ -50,7 +50,8 @@ RoomDraft MakeRoom(const std::string& version, std::string_view member, std::str
 
 LeaveRig::LeaveRig(LeaveRigOptions options)
     : options_(std::move(options)),
-      room_(MakeRoom(options_.version, kAnn, "invite", signer_, options_.create_content, options_.acl_content)),
+      room_(MakeRoom(options_.version, kAnn, options_.membership, signer_, options_.create_content,
+                     options_.acl_content)),
       key_ring_(store_, source_, fetchers_, clock(), metrics_),
       peer_auth_(*matrix::ServerName::Parse(kOurName), key_ring_, clock()),
       addresses_(options_.address_limits, metrics_),

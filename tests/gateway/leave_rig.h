@@ -36,6 +36,8 @@ RoomDraft MakeRoom(const std::string& version, std::string_view member, std::str
 
 struct LeaveRigOptions {
   std::string version = "10";
+  /// Ann's.
+  std::string membership = "invite";
   std::string create_content = "{}";
   std::string acl_content = {};
   AddressLimits address_limits = {};

@@ -15,6 +15,7 @@
 #include "rpc/server_host.h"
 #include "rpc/status_codec.h"
 #include "services/gateway/admin_service.h"
+#include "services/gateway/invite_handshake.h"
 #include "services/gateway/peer_health.h"
 #include "tests/gateway/leave_rig.h"
 
@@ -145,6 +146,11 @@ class Admin : public testing::Test {
                   .author = author_,
                   .key_ring = rig_.key_ring_,
                   .store = rig_.store_,
+                  .sign_invite =
+                      [this](const auto&, const OutboundInvite& invite) {
+                        ++signatures_asked_;
+                        return absl::StatusOr<std::string>(invite.event.pdu());
+                      },
                   .clock = [this] { return rig_.clock_.now(); },
                   .read_signing_keys = [this] { return SigningKeys::Parse(key_file_, {}); }},
                  workers_),
@@ -166,6 +172,7 @@ class Admin : public testing::Test {
 
   LeaveRig rig_;
   std::atomic<bool> seeding_ = true;
+  std::atomic<int> signatures_asked_ = 0;
   std::string key_file_;
   RoomAuthor author_;
   rpc::WorkerPool workers_{2, 16};
@@ -300,6 +307,33 @@ TEST_F(Admin, InvitesBansAndSetsState) {
   EXPECT_EQ(minted.type(), "m.room.topic");
   ASSERT_EQ(rig_.store_.persists().size(), 3U);
   EXPECT_THAT(rig_.store_.persists()[0].pdu(), testing::HasSubstr(R"("reason":"come in")"));
+}
+
+TEST_F(Admin, AsksTheInvitedUsersServerUnlessItIsThisOne) {
+  const auto invite = [&](const std::string& user) {
+    grpc::ClientContext context;
+    v1::InviteRequest request;
+    v1::Minted minted;
+    request.set_room_id(rig_.room_.room_id());
+    request.set_user_id(user);
+    return ReasonFrom(stub_->Invite(&context, request, &minted));
+  };
+  EXPECT_EQ(invite("@new:else.example"), Reason::kNone);
+  EXPECT_EQ(signatures_asked_, 1);
+  EXPECT_EQ(invite("@new:" + std::string(kOurName)), Reason::kNone);
+  EXPECT_EQ(signatures_asked_, 1);
+  EXPECT_EQ(invite("new"), Reason::kInvalidArgument);
+}
+
+TEST_F(Admin, TakesInvitesBack) {
+  grpc::ClientContext context;
+  v1::WithdrawInviteRequest request;
+  v1::Minted minted;
+  request.set_room_id(rig_.room_.room_id());
+  request.set_user_id(std::string(kAnn));
+  ASSERT_TRUE(stub_->WithdrawInvite(&context, request, &minted).ok());
+  EXPECT_EQ(minted.state_key(), kAnn);
+  EXPECT_EQ(rig_.store_.persists().back().also_tell(0), kRemoteName);
 }
 
 TEST_F(Admin, SeedsWhereTheStoreLetsIt) {

@@ -46,6 +46,15 @@ class FakeAdmin : public gateway::v1::Admin::Service {
     minted->set_state_key(request->user_id());
     return grpc::Status::OK;
   }
+  grpc::Status WithdrawInvite(grpc::ServerContext*, const gateway::v1::WithdrawInviteRequest* request,
+                              gateway::v1::Minted* minted) override {
+    if (request->user_id() == "@answered:there") {
+      return RefusedWith(grpc::StatusCode::FAILED_PRECONDITION, matrix::v1::REASON_NOT_A_MEMBER, "not invited");
+    }
+    minted->set_event_id("$withdrawn" + request->reason());
+    minted->set_state_key(request->user_id());
+    return grpc::Status::OK;
+  }
   grpc::Status Ban(grpc::ServerContext*, const gateway::v1::BanRequest*, gateway::v1::Minted*) override {
     return RefusedWith(grpc::StatusCode::PERMISSION_DENIED, matrix::v1::REASON_NOT_AUTHORISED,
                        "auth rule 5.6: no power");
@@ -114,6 +123,17 @@ class FakeStore : public store::v1::Store::Service {
     member->set_membership("leave");
     member->set_event_id("$leave");
     member->set_reason(std::string("a\0\x1b[31mb", 8));
+    return grpc::Status::OK;
+  }
+  grpc::Status ListMembers(grpc::ServerContext*, const store::v1::ListMembersRequest* request,
+                           store::v1::ListMembersResponse* response) override {
+    if (!request->after().empty()) return grpc::Status::OK;
+    for (const auto& [user, membership] :
+         {std::pair("@ann:here", "join"), {"@answered:there", "invite"}, {"@bob:there", "invite"}}) {
+      auto* member = response->add_members();
+      member->set_user_id(user);
+      member->set_membership(membership);
+    }
     return grpc::Status::OK;
   }
   grpc::Status ListRooms(grpc::ServerContext*, const store::v1::ListRoomsRequest* request,
@@ -207,6 +227,14 @@ TEST_F(Commands, PrintTheIdOfWhatTheyMint) {
   EXPECT_EQ(*Member(Json({"room", "invite", "!r:here", "@bob:there"}), "event_id").AsString(), "$invite");
 }
 
+TEST_F(Commands, TakeInvitesBackOneByOneOrAll) {
+  EXPECT_EQ(Ctl({"room", "withdraw", "!r:here", "@bob:there"}).output, "$withdrawn\n");
+  EXPECT_EQ(Ctl({"room", "withdraw", "!r:here", "@answered:there"}).status, 1);
+  EXPECT_EQ(Ctl({"room", "withdraw", "!r:here", "--all", "--reason", "!"}).output, "@bob:there $withdrawn!\n");
+  EXPECT_EQ(Ctl({"room", "withdraw", "!r:here"}).status, 2);
+  EXPECT_EQ(Ctl({"room", "withdraw", "!r:here", "@bob:there", "--all"}).status, 2);
+}
+
 TEST_F(Commands, TakeAnEmptyStateKeyAndJson) {
   EXPECT_EQ(Ctl({"room", "state", "!r:here", "m.room.topic", "", R"({"topic" : "[x, y]"})"}).output,
             "$m.room.topic||{\"topic\":\"[x, y]\"}\n");
@@ -287,6 +315,7 @@ TEST_F(Commands, SayWhatTheyDo) {
                                                   {"key", "rotate"},
                                                   {"room", "create"},
                                                   {"room", "invite"},
+                                                  {"room", "withdraw"},
                                                   {"room", "ban"},
                                                   {"room", "state"},
                                                   {"room", "seed"},

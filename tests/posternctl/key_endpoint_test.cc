@@ -40,6 +40,23 @@ TEST_F(KeyEndpointTest, ServesTheSignedDocumentOverTls) {
   EXPECT_EQ(endpoint_->requests(), 1);
 }
 
+TEST_F(KeyEndpointTest, SignsInvites) {
+  const std::string url = fmt::format("https://127.0.0.1:{}/_matrix/federation/v2/invite/!r:h/$e", endpoint_->port());
+  const auto put = [&](const char* body) { return client_.Send({.method = "PUT", .url = url, .body = body}); };
+  const auto signed_invite =
+      put(R"({"room_version":"10","event":{"type":"m.room.member","content":{"membership":"invite"}}})");
+  ASSERT_TRUE(signed_invite.ok()) << signed_invite.status();
+  EXPECT_EQ(signed_invite->status, 200);
+  const auto answer = matrix::ParseJson(signed_invite->body);
+  ASSERT_TRUE(answer.ok());
+  EXPECT_TRUE(matrix::VerifyJson(*answer->AsObject()->Find("event")->AsObject(), identity_.name(),
+                                 identity_.key().key_id(), identity_.key().public_key()));
+  for (const char* nonsense :
+       {"[]", "{}", R"({"room_version":"99","event":{}})", R"({"room_version":"10","event":1})"}) {
+    EXPECT_EQ(put(nonsense)->status, 400) << nonsense;
+  }
+}
+
 TEST_F(KeyEndpointTest, ServesNothingElse) {
   EXPECT_EQ(Get("/_matrix/federation/v1/version").status, 404);
   EXPECT_EQ(Get("/_matrix/key/v2/server", "DELETE").status, 405);

@@ -335,7 +335,9 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   room.events.emplace(verdict.event_id(), std::move(event));
   if (!accepted) return;
 
-  std::set<std::string> destinations;
+  std::set<std::string> destinations(request.also_tell().begin(), request.also_tell().end());
+  destinations.erase(server_name_);
+  destinations.erase(request.origin());
   for (const auto& [server, joined] : JoinedByServer(room.members)) {
     if (server != server_name_ && server != request.origin()) destinations.insert(server);
   }

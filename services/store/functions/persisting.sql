@@ -101,7 +101,7 @@ create function fn.persist_event(
   p_read_types bytea[], p_read_keys bytea[], p_commutes boolean,
   p_before_types bytea[], p_before_keys bytea[], p_before_ids bytea[],
   t_ordering bigint, t_before bigint, t_merged boolean, t_fixed bigint, t_now bigint,
-  p_refusals_limit integer, p_servers_limit integer, p_in_doubt boolean,
+  p_refusals_limit integer, p_servers_limit integer, p_also_tell bytea[], p_in_doubt boolean,
   out result integer, out stored_outcome integer, out stored_reason integer, out extremities integer)
 language plpgsql as $$
 declare
@@ -238,8 +238,11 @@ begin
 
   if p_outcome = 1 then
     select coalesce(array_agg(s.server_name order by s.server_name), '{}') into v_destinations
-    from room_servers s
-    where s.room_id = p_room and s.joined_members > 0 and s.server_name <> p_origin and s.server_name <> p_server;
+    from (
+      select j.server_name from room_servers j where j.room_id = p_room and j.joined_members > 0
+      union
+      select unnest(p_also_tell)) as s
+    where s.server_name <> p_origin and s.server_name <> p_server;
     insert into outbox (room_id, event_id, stream_ordering, destinations, created_at)
     values (p_room, p_event, v_ordering, v_destinations, p_now);
     insert into deliveries (destination, room_id, event_id, created_at)
