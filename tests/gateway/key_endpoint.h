@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "http/http_listener.h"
@@ -45,6 +46,16 @@ class KeyEndpoint : public http::RequestHandler {
     const std::lock_guard lock(mutex_);
     response_ = std::move(response);
   }
+  /// Requests that come are answered only once Release is called.
+  void Hold() {
+    const std::lock_guard lock(mutex_);
+    held_.emplace();
+  }
+  void Release() {
+    const std::lock_guard lock(mutex_);
+    for (const http::Respond& respond : *held_) respond(response_);
+    held_.reset();
+  }
   http::Request last() const {
     const std::lock_guard lock(mutex_);
     return last_;
@@ -54,7 +65,7 @@ class KeyEndpoint : public http::RequestHandler {
   void OnRequest(http::Request request, http::Respond respond) override {
     const std::lock_guard lock(mutex_);
     last_ = std::move(request);
-    respond(response_);
+    held_ ? held_->push_back(std::move(respond)) : respond(response_);
   }
   http::Response OnRefused(const absl::Status&) override { return {.status = 500, .headers = {}, .body = {}}; }
 
@@ -64,6 +75,7 @@ class KeyEndpoint : public http::RequestHandler {
   mutable std::mutex mutex_;
   http::Response response_;
   http::Request last_;
+  std::optional<std::vector<http::Respond>> held_;
   std::unique_ptr<http::HttpListener> listener_;
 };
 
