@@ -189,6 +189,13 @@ absl::Status FakeStore::EndBackOff(const rpc::CallContext&, const v1::EndBackOff
   return absl::OkStatus();
 }
 
+void FakeStore::LetFailFor(absl::Duration time) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [name, waiting] : destinations_) {
+    if (waiting.failing_since_ms) *waiting.failing_since_ms -= absl::ToInt64Milliseconds(time);
+  }
+}
+
 absl::StatusOr<v1::ListDestinationsResponse> FakeStore::ListDestinations(const rpc::CallContext&,
                                                                          const v1::ListDestinationsRequest& request) {
   const std::lock_guard lock(mutex_);

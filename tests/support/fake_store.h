@@ -63,6 +63,9 @@ class FakeStore final : public store::EventStore {
                                                                  const store::v1::GetServerKeysRequest&) override;
   absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
 
+  /// As if the destinations that fail had done so for that much longer.
+  void LetFailFor(absl::Duration time);
+
  private:
   using Key = matrix::StateKey;
   using State = matrix::StateMap;
