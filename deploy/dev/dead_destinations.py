@@ -3,7 +3,6 @@ import dataclasses
 import json
 import pathlib
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ class DeadNames:
     def __init__(self, count):
         self.port = socket.socket()
         self.port.bind(("127.0.0.1", 0))
-        hosts = [f"d{number}.dead.test" for number in range(count)]
+        hosts = [f"0d{number}.dead.test" for number in range(count)]
         self.names = [f"{host}:{self.port.getsockname()[1]}" for host in hosts]
         self.process = subprocess.Popen([sys.executable, "-B", PLAYED_DNS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.dns = f"127.0.0.1:{self.process.stdout.readline().strip()}"
@@ -43,11 +42,12 @@ class Standing:
     """Of the sender and its destinations, at one moment."""
     resident_mb: float
     threads: int
-    in_back_off: int
+    failing: int
+    held_off: int
     failures: int
 
     def spelled(self):
-        return f"{self.resident_mb:.1f} MB, {self.threads} threads, {self.in_back_off} in back-off, {self.failures} failures"
+        return f"{self.resident_mb:.1f} MB, {self.threads} threads, {self.failing} in back-off ({self.held_off} of them not due yet), {self.failures} failures"
 
 
 class DeadDestinations:
@@ -61,9 +61,9 @@ class DeadDestinations:
     def standing(self):
         status = dict(line.split(":", 1) for line in
                       pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines())
-        counted = self.running.rows("select count(*) filter (where next_try > extract(epoch from now()) * 1000), "
+        counted = self.running.rows("select count(*), count(*) filter (where next_try > extract(epoch from now()) * 1000), "
                                     "coalesce(sum(failures), 0) from destinations where failures > 0")[0]
-        return Standing(int(status["VmRSS"].split()[0]) / 1024, int(status["Threads"]), int(counted[0]), int(counted[1]))
+        return Standing(int(status["VmRSS"].split()[0]) / 1024, int(status["Threads"]), *(int(count) for count in counted))
 
     def await_start(self):
         """Until it has connections to the store: threads come with them, and stay."""
@@ -83,21 +83,17 @@ class DeadDestinations:
                 raise Trouble(f"after {FIRST_ROUND_SECONDS} s only {failed} of {len(self.names)} had been tried")
             time.sleep(0.5)
 
-    def leave_now_and_then(self, sender, members, seconds):
-        """Sends `members`, one every two seconds, for so long at most; returns those that were sent and the standing now and then."""
-        began, sent, standings = time.monotonic(), [], []
+    @staticmethod
+    def leave_now_and_then(sender, members, seconds):
+        """Sends `members`, one every two seconds, for so long at most; returns the answers."""
+        began, answers = time.monotonic(), []
         while members and time.monotonic() - began < seconds:
-            sent.append(sender.send([members.pop(0)]).answers[0])
-            standings.append(self.standing())
+            answers += sender.send([members.pop(0)]).answers
             time.sleep(LEAVE_EVERY_SECONDS)
-        return sent, standings
+        return answers
 
     def waiting(self):
         """{name: PDUs that wait for it} of the dead ones."""
         rows = self.running.rows("select convert_from(destination, 'UTF8'), count(*) from deliveries group by 1")
         dead = set(self.names)
         return {name: int(count) for name, count in rows if name in dead}
-
-
-def median_back_off(standings):
-    return statistics.median(standing.in_back_off for standing in standings)
