@@ -11,6 +11,7 @@ import time
 import stack
 from answers_held import Held, disagreements
 from cluster import Trouble
+from dead_destinations import DeadDestinations, DeadNames
 from leave_load import Load, Sender
 from propagation import (Destinations, KilledSenders, SendingStack, await_delivery, latencies, mistakes, spelled_share,
                          stored_order)
@@ -22,6 +23,8 @@ RPCS_A_LEAVE = 3
 SEED_BAR_SECONDS = 30.0
 START_BAR_SECONDS = 1.0
 STARTS = 5
+DEAD_GROWTH_BAR_MB = 10.0
+DEAD_SECONDS = 60
 WARMING_LEAVES = 32
 
 
@@ -234,6 +237,52 @@ class Scenarios:
             Bar("99 % of them within a second of the commit", waits[int(0.99 * len(waits))] < 1000,
                 f"half in {spelled_share(waits, 0.5)}, 99 % in {spelled_share(waits, 0.99)}, at {rate:.0f} leaves a second", timing=True)])
 
+    def dead_destinations(self):
+        """A room with 10,000 other servers that refuse every connection, beside ten healthy ones, and a leave now and then."""
+        directory = self.directory / "dead-destinations"
+        with contextlib.ExitStack() as ending:
+            dead = DeadNames(10_000 if self.options.rooms >= 50 else 1_000)
+            ending.callback(dead.end)
+            running = SendingStack(directory, serves_only=True,
+                                   more=f"  first_retry: 5s\n  longest_retry: 60s\ndns_servers: ['{dead.dns}']\n")
+            ending.callback(running.end)
+            destinations = Destinations(directory, healthy=10)
+            ending.callback(destinations.end)
+            members = running.seed(self.remote, 1, 100, "dead", others=destinations.live + dead.names)
+            senders = KilledSenders(running, self.options.programs, 1, every_seconds=1, most=0)
+            ending.callback(senders.end)
+            sender = Sender(running, self.remote, directory, in_flight=1)
+            played = DeadDestinations(running, senders.processes[0], dead.names)
+            played.await_start()
+            sender.send(running.seed(self.remote, 1, 1, "known", others=destinations.live))  # from here on nobody is a stranger to them
+            await_delivery(running, destinations.live)
+            began, at_start = time.monotonic(), played.standing()
+            answers = sender.send([members.pop(0)]).answers
+            first_round = played.await_first_round()
+            after_first, first = played.standing(), answers[0].user
+            answers += played.leave_now_and_then(sender, members, DEAD_SECONDS)
+            await_delivery(running, destinations.live)
+            at_end, seconds = played.standing(), time.monotonic() - began
+            senders.end()
+            order, stored_at = stored_order(running, {answers[0].room})
+            events = int(running.rows(f"select count(*) from outbox where cardinality(destinations) > {len(dead.names)}")[0][0])
+            waiting, told = played.waiting(), destinations.told()
+        at_once, later = (sorted(at - stored_at[room, user] for heard in told.values() for room, user, at in heard["told"]
+                                 if (room, user) in stored_at and (user == first) == begins) for begins in (True, False))
+        growth = at_end.resident_mb - after_first.resident_mb
+        return Result("dead-destinations", seconds=seconds, bars=[
+            Bar("every answer is 200", {answer.status for answer in answers} == {200}, f"{len(answers)} leaves"),
+            Bar(f"the sender grows by less than {DEAD_GROWTH_BAR_MB:.0f} MB after the first round", growth < DEAD_GROWTH_BAR_MB,
+                f"at the start {at_start.spelled()}; after the first round of {first_round:.0f} s {after_first.spelled()}; "
+                f"at the end {at_end.spelled()}"),
+            Bar("each healthy server was told of each leave, in order", not mistakes(told, order),
+                f"{len(at_once) + len(later)} PDUs"),
+            Bar("within a second of the commit", later[-1] < 1000,
+                f"half in {spelled_share(later, 0.5)}, all in {later[-1]:.0f} ms; of the leave before any dead one had been tried "
+                f"all in {at_once[-1]:.0f} ms", timing=True),
+            Bar("what waits for the dead ones is all there", waiting == {name: events for name in dead.names},
+                f"{sum(waiting.values())} for {len(waiting)}")])
+
     def _start_once(self, running, service):
         port_file = self.directory / f"{service}.ports.json"
         port_file.unlink(missing_ok=True)
@@ -332,4 +381,5 @@ SCENARIOS = {
     "start-up": Scenarios.start_up,
     "propagation": Scenarios.propagation,
     "delivery-time": Scenarios.delivery_time,
+    "dead-destinations": Scenarios.dead_destinations,
 }

@@ -125,13 +125,13 @@ def latencies(told, names, stored_at):
 
 
 class SendingStack(LoadStack):
-    """`serves_only`: its own gateway tells nobody."""
+    """`serves_only`: its own gateway tells nobody. `more`: further lines of settings, those of senders first."""
 
-    def __init__(self, directory, serves_only):
+    def __init__(self, directory, serves_only, more=""):
         directory.mkdir(parents=True, exist_ok=True)
         settings = directory / "gateway-settings.yaml"
         settings.write_text("rate_limits: false\n" + ("roles: [federation]\n" if serves_only else "") +
-                            "sender:\n  quick_retry: 1s\n", encoding="utf-8")
+                            "sender:\n  quick_retry: 1s\n" + more, encoding="utf-8")
         super().__init__(directory, gateway_settings=settings)
 
 

@@ -95,11 +95,18 @@ matrix::JsonObject ServerIdentity::KeyDocument(absl::Time now) const {
     entry.Set("key", matrix::EncodeBase64(key.public_key()));
     verify_keys.Set(key.key_id(), std::move(entry));
   }
+  matrix::JsonObject old_verify_keys;
+  for (const auto& key : old_keys_) {
+    matrix::JsonObject entry;
+    entry.Set("key", matrix::EncodeBase64(key.public_key));
+    entry.Set("expired_ts", absl::ToUnixMillis(key.expired.value_or(absl::UnixEpoch())));
+    old_verify_keys.Set(key.key_id, std::move(entry));
+  }
   matrix::JsonObject document;
   document.Set("server_name", name());
   document.Set("valid_until_ts", absl::ToUnixMillis(now + validity_));
   document.Set("verify_keys", std::move(verify_keys));
-  document.Set("old_verify_keys", matrix::JsonObject());
+  document.Set("old_verify_keys", std::move(old_verify_keys));
   for (const auto& key : keys_) matrix::SignJson(document, name(), key);
   return document;
 }

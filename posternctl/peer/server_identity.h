@@ -31,10 +31,10 @@ absl::StatusOr<std::vector<matrix::SigningKey>> ReadKeyFile(const std::string& p
 class ServerIdentity {
  public:
   /// `keys` is not empty; the first signs, all are published. `validity` of the document: for played mistakes also a
-  /// negative one.
+  /// negative one. `old_keys`: published as such, each with the time from which on it is none.
   ServerIdentity(matrix::ServerName name, std::vector<matrix::SigningKey> keys,
-                 absl::Duration validity = absl::Hours(24))
-      : name_(std::move(name)), keys_(std::move(keys)), validity_(validity) {}
+                 absl::Duration validity = absl::Hours(24), std::vector<matrix::VerifyKey> old_keys = {})
+      : name_(std::move(name)), keys_(std::move(keys)), validity_(validity), old_keys_(std::move(old_keys)) {}
 
   const std::string& name() const { return name_.text(); }
   const matrix::ServerName& server_name() const { return name_; }
@@ -47,6 +47,7 @@ class ServerIdentity {
   matrix::ServerName name_;
   std::vector<matrix::SigningKey> keys_;
   absl::Duration validity_;
+  std::vector<matrix::VerifyKey> old_keys_;
 };
 
 }  // namespace postern::peer

@@ -166,6 +166,8 @@ void DeclareSending(Settings& settings, GatewayConfig& config, SenderSettings& s
                 "how long after its second; each further failure doubles it");
   settings.Time("sender.longest_retry", &config.sender.back_off.longest, absl::Seconds(1), absl::Hours(7 * 24),
                 "the longest that a server is left alone");
+  settings.Time("sender.lease", &config.sender.lease, absl::Seconds(1), absl::Minutes(1),
+                "how long a server stays with a gateway that is not heard of any more");
 }
 
 absl::Status ReadRoles(const SenderSettings& sender, GatewayConfig& config) {

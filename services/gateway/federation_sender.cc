@@ -149,8 +149,9 @@ bool FederationSender::TakeDue() {
       request.add_busy(destination);
       failing += was_failing ? 1 : 0;
     }
-    if (busy_.size() >= options_.at_once) return true;  // asked again when one of them is done
-    request.set_most(static_cast<std::uint32_t>(std::min(options_.at_once - busy_.size(), kMostLeased)));
+    // With none to spare it is asked all the same: that keeps those that it has.
+    const std::size_t spare = options_.at_once - std::min(options_.at_once, busy_.size());
+    request.set_most(static_cast<std::uint32_t>(std::min(spare, kMostLeased)));
     request.set_most_of_failing(static_cast<std::uint32_t>(std::max(options_.at_once / 2, failing) - failing));
   }
   auto due = store_.LeaseDeliveries(Call(), request);
@@ -172,7 +173,7 @@ bool FederationSender::TakeDue() {
 void FederationSender::Send(const OutboundTransaction& transaction) {
   const absl::Time begun = absl::Now();
   const auto destination = matrix::ServerName::Parse(transaction.destination());
-  const auto request = RequestOf(transaction, signer_, clock_());
+  const auto request = RequestOf(transaction, signer_);
   const auto response = request.ok() ? client_.Send(*destination, *request, begun + options_.request_timeout)
                                      : absl::StatusOr<http::Response>(request.status());
   constexpr std::uint32_t kParts = 1000;

@@ -74,7 +74,7 @@ void Fail(DeliveryReport& report, std::string_view why, absl::Time next_try) {
 }  // namespace
 
 absl::StatusOr<FederationRequest> RequestOf(const store::v1::OutboundTransaction& transaction,
-                                            const EventSigner& signer, absl::Time now) {
+                                            const EventSigner& signer) {
   const auto destination = matrix::ServerName::Parse(transaction.destination());
   if (!destination.ok()) return Refuse(Reason::kInternal, "the destination is no server name");
   matrix::JsonArray pdus;
@@ -85,7 +85,7 @@ absl::StatusOr<FederationRequest> RequestOf(const store::v1::OutboundTransaction
   }
   JsonObject body;
   body.Set("origin", signer.server_name().text());
-  body.Set("origin_server_ts", absl::ToUnixMillis(now));
+  body.Set("origin_server_ts", transaction.oldest_ms());
   body.Set("pdus", std::move(pdus));
   const Json content(std::move(body));
   FederationRequest request;

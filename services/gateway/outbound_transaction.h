@@ -14,10 +14,10 @@
 
 namespace postern::gateway {
 
-/// The signed request. Its target is the same for the same transaction id, so that a repeat is known for one (pitfall
-/// O02). Refuses: kInternal for a destination or a PDU that does not read.
+/// The signed request: the same for the same transaction, whichever sender makes it and when, so that a repeat is known
+/// for one (pitfall O02). Refuses: kInternal for a destination or a PDU that does not read.
 absl::StatusOr<FederationRequest> RequestOf(const store::v1::OutboundTransaction& transaction,
-                                            const EventSigner& signer, absl::Time now);
+                                            const EventSigner& signer);
 
 /// What a destination said of one PDU that it took note of, but did not accept.
 struct PduError {

@@ -74,9 +74,7 @@ absl::Status CheckLeaseRequest(const v1::LeaseDeliveriesRequest& request) {
   if (request.holder().empty() || request.holder().size() > kLongestHolder) return Invalid("1 to 100 bytes of holder");
   if (request.milliseconds() > kLongestLeaseMs) return Invalid("a lease of more than a minute");
   if (request.busy_size() > kMaxBusy) return Invalid("too many busy destinations");
-  if (request.milliseconds() > 0 && (request.most() < 1 || request.most() > kMaxTransactions)) {
-    return Invalid("1 to 100 transactions at most");
-  }
+  if (request.most() > kMaxTransactions) return Invalid("more than 100 transactions");
   return absl::OkStatus();
 }
 

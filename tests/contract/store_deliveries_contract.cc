@@ -25,6 +25,12 @@ std::vector<std::string> IdsOf(const std::optional<v1::OutboundTransaction>& tra
   return transaction ? contract::IdsOf(transaction->pdus()) : std::vector<std::string>{};
 }
 
+std::vector<std::string> NamesOf(const std::vector<v1::OutboundTransaction>& transactions) {
+  std::vector<std::string> names;
+  for (const v1::OutboundTransaction& transaction : transactions) names.push_back(transaction.destination());
+  return names;
+}
+
 }  // namespace
 
 TestRoom DeliveriesContract::MakeRoomOfFour() {
@@ -172,6 +178,14 @@ TEST_P(DeliveriesContract, WhatIsUnderWayIsNotGivenAgain) {
   EXPECT_THAT(Lease("one", kMinute, {}, 1), SizeIs(1));
 }
 
+TEST_P(DeliveriesContract, WhoCanTakeNoMoreKeepsWhatHeHas) {
+  const TestRoom room = MakeRoomOfFour();
+  Judge(room.Leave("@ann:b.example"));
+  ASSERT_THAT(Lease("one", 1), SizeIs(2));
+  EXPECT_THAT(Lease("one", kMinute, {}, 0), IsEmpty());
+  EXPECT_THAT(Lease("two"), IsEmpty());
+}
+
 TEST_P(DeliveriesContract, AFailureHoldsADestinationOffUntilItsTime) {
   const TestRoom room = MakeRoomOfFour();
   Judge(room.Leave("@ann:b.example"));
@@ -217,7 +231,34 @@ TEST_P(DeliveriesContract, ThoseThatFailComeLastAndAreFew) {
   const auto again = Lease("one");
   ASSERT_THAT(again, SizeIs(2));
   EXPECT_EQ(again[1].destination(), "c.example");
-  EXPECT_THAT(Lease("one", kMinute, {}, 100, 0), SizeIs(1));
+  EXPECT_THAT(NamesOf(Lease("one", kMinute, {}, 100, 1)), ElementsAre(kFar));
+}
+
+TEST_P(DeliveriesContract, WhoHasTakenSomethingBeforeComesFirstAndStrangersAreAsFewAsThoseThatFail) {
+  const TestRoom room = RoomBuilder("10")
+                            .Member("@ann:b.example", "join")
+                            .Member("@abe:b.example", "join")
+                            .Member("@bob:c.example", "join")
+                            .Member("@cat:d.example", "join")
+                            .Member("@dan:e.example", "join")
+                            .Build();
+  Create(room);
+  Judge(room.Leave("@ann:b.example"));
+  Report(*LeaseFar(), v1::DeliveryReport::OUTCOME_DELIVERED);
+  Judge(room.Leave("@abe:b.example"));
+  EXPECT_THAT(NamesOf(Lease("one", kMinute, {}, 100, 0)), ElementsAre(kFar));
+  const auto names = NamesOf(Lease("one", kMinute, {}, 100, 1));
+  ASSERT_THAT(names, ElementsAre(kFar, testing::AnyOf("c.example", "e.example")));
+  EXPECT_THAT(Lease("one", kMinute, names, 100, 1), IsEmpty()) << "what is under way counts";
+  EXPECT_THAT(Lease("one", kMinute, names, 100, 2), SizeIs(1));
+}
+
+TEST_P(DeliveriesContract, NobodyHasADestinationThatIsHeldOff) {
+  const TestRoom room = MakeRoomOfFour();
+  Judge(room.Leave("@ann:b.example"));
+  Report(*LeaseFar("one"), v1::DeliveryReport::OUTCOME_FAILED, -absl::Seconds(1));
+  EXPECT_EQ(StandingOf(kFar).holder(), "");
+  EXPECT_TRUE(LeaseFar("two")) << "whoever asks first";
 }
 
 TEST_P(DeliveriesContract, WhatIsRefusedIsSentAloneThenParkedAndTheRestGoesOn) {
@@ -282,8 +323,6 @@ TEST_P(DeliveriesContract, RefusesWhatCannotBeMeant) {
   lease.set_most(1);
   EXPECT_EQ(ReasonOf(Call(&Store::Stub::LeaseDeliveries, lease, leased)), Reason::kInvalidArgument);
   lease.set_holder("one");
-  lease.set_most(0);
-  EXPECT_EQ(ReasonOf(Call(&Store::Stub::LeaseDeliveries, lease, leased)), Reason::kInvalidArgument);
   lease.set_most(101);
   EXPECT_EQ(ReasonOf(Call(&Store::Stub::LeaseDeliveries, lease, leased)), Reason::kInvalidArgument);
   lease.set_most(1);

@@ -63,6 +63,7 @@ std::string ErrcodeOf(const http::Response& response) {
 
 PlayedHomeserver::PlayedHomeserver(const RunningStack& stack, absl::Duration validity)
     : to_{.url = stack.gateway().federation, .server_name = stack.server_name()},
+      validity_(validity),
       client_({.allow_private_networks = true}) {
   // The name holds the port, so the port comes first.
   for (int attempt = 0; attempt < kPortAttempts && endpoint_ == nullptr; ++attempt) {
@@ -75,6 +76,18 @@ PlayedHomeserver::PlayedHomeserver(const RunningStack& stack, absl::Duration val
     if (endpoint.ok()) endpoint_ = *std::move(endpoint);
   }
   Must("a key endpoint", endpoint_ != nullptr);
+}
+
+void PlayedHomeserver::Rotate(absl::Time expired) {
+  const int port = endpoint_->port();
+  TakeOffline();
+  identity_before_ = std::move(identity_);
+  std::vector<matrix::SigningKey> keys;
+  keys.push_back(NewKey());
+  identity_ = std::make_unique<peer::ServerIdentity>(
+      identity_before_->server_name(), std::move(keys), validity_,
+      std::vector<matrix::VerifyKey>{{key_before().key_id(), key_before().public_key(), expired}});
+  endpoint_ = Must("a key endpoint", peer::KeyEndpoint::Start(*identity_, fmt::format("127.0.0.1:{}", port)));
 }
 
 std::string PlayedHomeserver::User(std::string_view localpart) const {

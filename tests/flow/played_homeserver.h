@@ -19,7 +19,7 @@
 
 namespace postern::flow {
 
-/// Thread-safe but for TakeOffline. Calls throw where there is no HTTP answer at all.
+/// Thread-safe but for TakeOffline and Rotate. Calls throw where there is no HTTP answer at all.
 class PlayedHomeserver {
  public:
   /// Named localhost:PORT, at a port of its own; talks to the first gateway of `stack`, which outlives it.
@@ -47,11 +47,19 @@ class PlayedHomeserver {
   http::Response Send(const http::Request& request, const std::string& gateway_url = "") const;
   absl::StatusOr<http::Response> TrySend(const http::Request& request, const std::string& gateway_url = "") const;
 
+  /// Signs with a new key from here on; the one before is an old key, good for events from before `expired`.
+  void Rotate(absl::Time expired);
+  const matrix::SigningKey& key_before() const { return identity_before_->key(); }
+  /// How often its key document has been asked for since it was made, or since Rotate.
+  int key_requests() const { return endpoint_->requests(); }
+
   /// From here on nobody can ask for its keys.
   void TakeOffline() { endpoint_.reset(); }
 
  private:
   const peer::Destination to_;
+  const absl::Duration validity_;
+  std::unique_ptr<peer::ServerIdentity> identity_before_;
   std::unique_ptr<peer::ServerIdentity> identity_;
   std::unique_ptr<peer::KeyEndpoint> endpoint_;
   mutable http::HttpClient client_;

@@ -68,7 +68,7 @@ void RoomOperator::SetState(const std::string& room_id, std::string_view type, s
 }
 
 SeededRoom RoomOperator::Seed(std::string_view version, const std::string& remote, std::string_view membership,
-                              int users) const {
+                              int users, const std::vector<std::string>& others) const {
   gateway::v1::SeedRequest request;
   request.set_rooms(1);
   request.set_users_per_room(users);
@@ -76,6 +76,7 @@ SeededRoom RoomOperator::Seed(std::string_view version, const std::string& remot
   request.set_remote(remote);
   request.set_room_version(std::string(version));
   request.set_membership(std::string(membership));
+  request.mutable_others()->Add(others.begin(), others.end());
   const auto response = Call(*admin_, &Admin::Stub::Seed, request);
   Must("one seeded room", response.rooms_size() == 1);
   return {response.rooms(0).room_id(), {response.rooms(0).users().begin(), response.rooms(0).users().end()}};

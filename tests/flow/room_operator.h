@@ -35,7 +35,9 @@ class RoomOperator {
   void Ban(const std::string& room_id, const std::string& user_id) const;
   /// Under the empty state key.
   void SetState(const std::string& room_id, std::string_view type, std::string_view content) const;
-  SeededRoom Seed(std::string_view version, const std::string& remote, std::string_view membership, int users) const;
+  /// `others`: further servers, of each of which a user is joined.
+  SeededRoom Seed(std::string_view version, const std::string& remote, std::string_view membership, int users,
+                  const std::vector<std::string>& others = {}) const;
 
  private:
   std::string boss_;

@@ -151,7 +151,8 @@ RunningStack::RunningStack(const StackOptions& options) {
   Must("a temporary directory", mkdtemp(directory.data()) != nullptr);
   directory_ = directory;
   std::string command = DevCommand("up", directory_) + fmt::format(" --gateways {}", options.gateways) +
-                        " --allow-private-networks --insecure-federation-tls --allow-seeding";
+                        " --allow-private-networks --allow-seeding" +
+                        (options.insecure_federation_tls ? " --insecure-federation-tls" : "");
   if (!options.gateway_settings.empty()) {
     const std::string file = directory_ + "/gateway.yaml";
     std::ofstream(file) << options.gateway_settings;

@@ -17,6 +17,8 @@ struct StackOptions {
   int gateways = 1;
   /// Lines of YAML for the gateways, which limit nothing without any.
   std::string gateway_settings = {};
+  /// Whether the gateways believe any certificate of another server.
+  bool insecure_federation_tls = true;
 };
 
 /// One process of a service.
@@ -42,6 +44,8 @@ class RunningStack {
 
   const std::string& server_name() const { return server_name_; }
   const std::string& dsn() const { return dsn_; }
+  /// Where its signing keys are: signing.key and old_verify_keys.
+  std::string state_directory() const { return directory_ + "/state"; }
   const ServiceProcess& gateway(std::size_t number = 0) const { return services_.at("gateway").at(number); }
   const ServiceProcess& validator() const { return services_.at("validator").front(); }
   const ServiceProcess& store() const { return services_.at("store").front(); }

@@ -172,6 +172,21 @@ TEST_F(SenderTest, AsksForNoMoreThanItCanSend) {
   EXPECT_EQ(outbox_.last().milliseconds(), 30'000U);
 }
 
+TEST_F(SenderTest, KeepsWhatItHasWhileItCanSendNoMore) {
+  endpoint_.Hold();
+  SenderOptions options = Hurried();
+  options.at_once = 1;
+  FederationSender of_one(signer_, federation_.client(), store_, absl::Now, FairChance(), metrics_, options);
+  outbox_.Queue(endpoint_.name(), "t1");
+  of_one.Start();
+  outbox_.AwaitRounds(3);
+  EXPECT_EQ(outbox_.last().most(), 0U);
+  EXPECT_THAT(outbox_.last().busy(), ElementsAre(endpoint_.name()));
+  EXPECT_EQ(outbox_.last().milliseconds(), 30'000U);
+  endpoint_.Release();
+  EXPECT_EQ(outbox_.AwaitReports(1)[0].transaction_id(), "t1");
+}
+
 TEST_F(SenderTest, TellsTheStoreWhoWasHeardOfOnceAMinute) {
   sender_.Start();
   sender_.HeardFrom("a.example");

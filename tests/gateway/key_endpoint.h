@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "http/http_listener.h"
@@ -52,6 +53,16 @@ class KeyEndpoint : public http::RequestHandler {
     const std::lock_guard lock(mutex_);
     answer_ = std::move(answer);
   }
+  /// Requests that come are answered only once Release is called.
+  void Hold() {
+    const std::lock_guard lock(mutex_);
+    held_.emplace();
+  }
+  void Release() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [request, respond] : *held_) respond(answer_(request));
+    held_.reset();
+  }
   http::Request last() const {
     const std::lock_guard lock(mutex_);
     return last_;
@@ -61,7 +72,11 @@ class KeyEndpoint : public http::RequestHandler {
   void OnRequest(http::Request request, http::Respond respond) override {
     const std::lock_guard lock(mutex_);
     last_ = std::move(request);
-    respond(answer_(last_));
+    if (held_) {
+      held_->emplace_back(last_, std::move(respond));
+    } else {
+      respond(answer_(last_));
+    }
   }
   http::Response OnRefused(const absl::Status&) override { return {.status = 500, .headers = {}, .body = {}}; }
 
@@ -71,6 +86,7 @@ class KeyEndpoint : public http::RequestHandler {
   mutable std::mutex mutex_;
   std::function<http::Response(const http::Request&)> answer_;
   http::Request last_;
+  std::optional<std::vector<std::pair<http::Request, http::Respond>>> held_;
   std::unique_ptr<http::HttpListener> listener_;
 };
 

@@ -19,6 +19,7 @@ store::v1::OutboundTransaction Transaction(std::uint32_t failures = 0) {
   transaction.set_destination(std::string(kRemoteName));
   transaction.set_transaction_id("a/b");
   transaction.set_failures(failures);
+  transaction.set_oldest_ms(1700000000000);
   auto& pdu = *transaction.add_pdus();
   pdu.set_event_id("$one");
   pdu.set_pdu(R"({"type":"m.room.member"})");
@@ -27,7 +28,7 @@ store::v1::OutboundTransaction Transaction(std::uint32_t failures = 0) {
 
 TEST(OutboundTransaction, IsARequestThatTheDestinationCanCheck) {
   const EventSigner signer = TestSigner();
-  const auto request = RequestOf(Transaction(), signer, kNow);
+  const auto request = RequestOf(Transaction(), signer);
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_EQ(request->method, "PUT");
   EXPECT_EQ(request->target, "/_matrix/federation/v1/send/a%2Fb");

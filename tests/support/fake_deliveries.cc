@@ -114,13 +114,16 @@ absl::StatusOr<v1::LeaseDeliveriesResponse> FakeStore::LeaseDeliveries(const rpc
   v1::LeaseDeliveriesResponse response;
   if (request.milliseconds() == 0) return response;
   std::ranges::sort(due, [](const auto& a, const auto& b) {
-    return std::pair(a.second->failures > 0, *a.second->next_try_ms) <
-           std::pair(b.second->failures > 0, *b.second->next_try_ms);
+    return std::pair(TurnOf(*a.second), *a.second->next_try_ms) < std::pair(TurnOf(*b.second), *b.second->next_try_ms);
   });
   std::uint32_t failing = 0;
+  for (const std::string& name : busy) {
+    const auto found = destinations_.find(name);
+    failing += found != destinations_.end() && TurnOf(found->second) == 1 ? 1 : 0;
+  }
   for (auto& [name, waiting] : due) {
     if (response.transactions_size() >= static_cast<int>(request.most())) break;
-    if (waiting->failures > 0 && ++failing > request.most_of_failing()) break;
+    if (TurnOf(*waiting) > 0 && ++failing > request.most_of_failing()) break;
     auto transaction = NextTransaction(name, *waiting);
     if (!transaction) continue;
     waiting->holder = request.holder();
@@ -130,6 +133,11 @@ absl::StatusOr<v1::LeaseDeliveriesResponse> FakeStore::LeaseDeliveries(const rpc
   return response;
 }
 
+int FakeStore::TurnOf(const Waiting& waiting) {
+  if (waiting.failures > 0) return 2;
+  return waiting.delivered_at_ms ? 0 : 1;
+}
+
 std::uint32_t FakeStore::TakeDown(Waiting& waiting, const v1::DeliveryReport& report) {
   const auto over = [&] {
     waiting.transaction.clear();
@@ -137,6 +145,7 @@ std::uint32_t FakeStore::TakeDown(Waiting& waiting, const v1::DeliveryReport& re
     waiting.next_try_ms = NowMs();
   };
   waiting.last_error = report.error();
+  waiting.holder.clear();
   switch (report.outcome()) {
     case v1::DeliveryReport::OUTCOME_DELIVERED:
       for (const std::int64_t number : waiting.transaction) waiting.pending.erase(number);
@@ -187,6 +196,13 @@ absl::Status FakeStore::EndBackOff(const rpc::CallContext&, const v1::EndBackOff
     if (found->second.next_try_ms) found->second.next_try_ms = std::min(*found->second.next_try_ms, NowMs());
   }
   return absl::OkStatus();
+}
+
+void FakeStore::LetFailFor(absl::Duration time) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [name, waiting] : destinations_) {
+    if (waiting.failing_since_ms) *waiting.failing_since_ms -= absl::ToInt64Milliseconds(time);
+  }
 }
 
 absl::StatusOr<v1::ListDestinationsResponse> FakeStore::ListDestinations(const rpc::CallContext&,

@@ -63,6 +63,9 @@ class FakeStore final : public store::EventStore {
                                                                  const store::v1::GetServerKeysRequest&) override;
   absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
 
+  /// As if the destinations that fail had done so for that much longer.
+  void LetFailFor(absl::Duration time);
+
  private:
   using Key = matrix::StateKey;
   using State = matrix::StateMap;
@@ -176,6 +179,8 @@ class FakeStore final : public store::EventStore {
   void FormTransaction(Waiting& waiting);
   std::optional<store::v1::OutboundTransaction> NextTransaction(const std::string& name, Waiting& waiting);
   /// Returns how many PDUs were parked.
+  /// 0: has taken something before; 1: nothing is known of it yet; 2: fails.
+  static int TurnOf(const Waiting& waiting);
   std::uint32_t TakeDown(Waiting& waiting, const store::v1::DeliveryReport& report);
 
   const std::string server_name_;

@@ -95,15 +95,16 @@ create type fn.outbound_transaction as (
   destination bytea, transaction_id bytea, failures integer, failing_since bigint, created_at bigint,
   room_ids bytea[], event_ids bytea[], pdus bytea[]);
 
--- Destinations that something waits for and that nobody else has, each with its next transaction; those that fail last, and at most
--- p_most_failing of them. 0 milliseconds: p_holder gives back all that it has.
+-- Destinations that something waits for and that nobody else has, each with its next transaction: those that have taken something before,
+-- then those that nothing is known of yet, then those that fail. Of the last two, who may be dead, at most p_most_failing; what is under
+-- way to one that nothing is known of counts among them. 0 milliseconds: p_holder gives back all that it has.
 create function fn.lease_deliveries(p_holder bytea, p_milliseconds integer, p_now bigint, p_busy bytea[], p_most integer,
                                     p_most_failing integer) returns setof fn.outbound_transaction
 language plpgsql as $$
 declare
   d destinations;
   v_time constant interval := p_milliseconds * interval '1 millisecond';
-  v_failing boolean;
+  v_turn integer;
   v_left integer;
 begin
   if p_milliseconds = 0 then
@@ -114,16 +115,20 @@ begin
   update destinations x set held_until = clock_timestamp() + v_time
   where x.destination in (select y.destination from destinations y
                           where y.holder = p_holder and y.held_until < clock_timestamp() + v_time / 2 for update skip locked);
-  foreach v_failing in array array[false, true] loop
-    v_left := case when v_failing then least(p_most, p_most_failing) else p_most end;
+  p_most_failing := p_most_failing - (
+    select count(*) from destinations x where x.destination = any (p_busy) and x.failures = 0 and x.delivered_at is null)::integer;
+  foreach v_turn in array array[0, 1, 2] loop
+    v_left := case when v_turn > 0 then greatest(least(p_most, p_most_failing), 0) else p_most end;
     for d in
       select * from destinations x
-      where x.next_try <= p_now and (x.failures > 0) = v_failing and x.destination <> all (p_busy)
+      where (case when x.failures > 0 then 2 when x.delivered_at is null then 1 else 0 end) = v_turn
+        and x.next_try <= p_now and x.destination <> all (p_busy)
         and (x.holder is null or x.holder = p_holder or x.held_until < clock_timestamp())
       order by x.next_try limit v_left for update skip locked
     loop
       if fn.take_destination(d, p_holder, clock_timestamp() + v_time, p_now) is not null then
         p_most := p_most - 1;
+        p_most_failing := p_most_failing - (v_turn > 0)::integer;
         return query
           select d.destination, x.transaction_id, d.failures, d.failing_since, min(q.created_at), array_agg(q.room_id order by q.number),
                  array_agg(q.event_id order by q.number), array_agg(e.pdu order by q.number)
@@ -137,7 +142,8 @@ begin
   end loop;
 end $$;
 
--- What came of a transaction: 1 delivered, 2 failed, 3 refused, 4 put off. One that is no longer under way is not looked at.
+-- What came of a transaction: 1 delivered, 2 failed, 3 refused, 4 put off. One that is no longer under way is not looked at. Nobody has
+-- the destination any more: whoever sends takes care of what is under way, not of the thousands that are being held off.
 create function fn.report_delivery(p_destination bytea, p_transaction_id bytea, p_outcome integer, p_error bytea, p_next_try bigint,
                                    p_now bigint) returns integer
 language plpgsql as $$
@@ -152,7 +158,7 @@ begin
   if p_outcome = 1 then
     delete from deliveries x where x.destination = p_destination and x.number = any (d.transaction);
     update destinations x
-    set transaction_id = null, transaction = '{}', next_try = p_now, failures = 0, failing_since = null, last_error = null,
+    set transaction_id = null, transaction = '{}', holder = null, next_try = p_now, failures = 0, failing_since = null, last_error = null,
         delivered_at = p_now
     where x.destination = p_destination;
   elsif p_outcome = 3 and cardinality(d.transaction) = 1 then
@@ -162,17 +168,17 @@ begin
     get diagnostics v_parked = row_count;
     delete from parked_deliveries k where k.destination = p_destination and k.number in (
       select o.number from parked_deliveries o where o.destination = p_destination order by o.number desc offset 1000);
-    update destinations x set transaction_id = null, transaction = '{}', next_try = p_now, last_error = p_error
+    update destinations x set transaction_id = null, transaction = '{}', holder = null, next_try = p_now, last_error = p_error
     where x.destination = p_destination;
   elsif p_outcome = 3 then
     update destinations x
-    set transaction_id = null, transaction = '{}', next_try = p_now, last_error = p_error,
+    set transaction_id = null, transaction = '{}', holder = null, next_try = p_now, last_error = p_error,
         singly_until = d.transaction[cardinality(d.transaction)]
     where x.destination = p_destination;
   else
     update destinations x
     set failures = x.failures + (p_outcome = 2)::integer, failing_since = coalesce(x.failing_since, p_now), last_error = p_error,
-        next_try = p_next_try
+        holder = null, next_try = p_next_try
     where x.destination = p_destination;
   end if;
   return v_parked;
