@@ -1,81 +1,21 @@
-// How much one peer may ask: a token bucket per client address (row 2), and Synapse's rc_federation per origin (row 5).
+// How much one other server may ask (row 5): Synapse's rc_federation.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <string_view>
-#include <thread>
-#include <unordered_map>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "services/gateway/key_ring.h"
+#include "services/gateway/alarm.h"
+#include "services/gateway/clock.h"
 #include "telemetry/metrics.h"
 
 namespace postern::gateway {
-
-struct AddressLimits {
-  double per_second = 500;
-  double burst = 5000;
-  std::size_t max_addresses = 50000;
-};
-
-/// A token bucket for each client address; an IPv6 /64 counts as one. Thread-safe, never blocks.
-class AddressLimiter {
- public:
-  AddressLimiter(AddressLimits limits, telemetry::Metrics& metrics);
-
-  /// Refuses: kAddressLimited, with when to come back.
-  absl::Status Admit(std::string_view address, absl::Time now);
-
-  std::size_t size() const;
-
- private:
-  struct Bucket {
-    double tokens;
-    absl::Time filled_at;
-    std::list<std::string>::iterator age;
-  };
-
-  const AddressLimits limits_;
-  telemetry::Metrics& metrics_;
-  mutable std::mutex mutex_;
-  std::unordered_map<std::string, Bucket> buckets_;
-  std::list<std::string> by_age_;  // the longest unused first
-};
-
-/// Runs things later, on a thread of its own. A test has one that it moves by hand.
-class Alarm {
- public:
-  virtual ~Alarm() = default;
-  /// `work` must not block. Not run if the alarm goes before.
-  virtual void At(absl::Time when, std::function<void()> work) = 0;
-};
-
-class ThreadAlarm : public Alarm {
- public:
-  ThreadAlarm();
-  ~ThreadAlarm() override;
-  void At(absl::Time when, std::function<void()> work) override;
-  /// Runs nothing more, and drops what is due and what comes.
-  void Stop();
-
- private:
-  void Run();
-
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::multimap<absl::Time, std::function<void()>> due_;
-  bool stopping_ = false;
-  std::thread thread_;
-};
 
 /// Synapse's names and meanings: of the requests that an origin makes in `window_size`, those beyond `sleep_limit` wait
 /// for `sleep_delay` first; at most `concurrent` are worked on at once, the others queue; where more than
