@@ -70,6 +70,15 @@ TEST_F(OriginLimiterTest, WorksOnSoManyAtOnceAndQueuesTheRest) {
   turns_.clear();
 }
 
+TEST_F(OriginLimiterTest, NeverHasAllTheThreadsOfTheGateway) {
+  options_.limits = {.sleep_limit = 1000, .reject_limit = 1000, .concurrent = 1000};
+  options_.max_working = 7;
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(Enter("a.example"), Reason::kNone);
+  EXPECT_EQ(begun(), 7U);
+  while (!turns_.empty()) EndOne();
+  EXPECT_EQ(begun(), 20U);
+}
+
 TEST_F(OriginLimiterTest, DelaysWhatIsBeyondTheSleepLimit) {
   options_.limits.concurrent = 100;
   for (int i = 0; i < 4; ++i) EXPECT_EQ(Enter("a.example"), Reason::kNone);
