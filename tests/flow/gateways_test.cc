@@ -1,0 +1,117 @@
+// Several gateways as one server: what is set through one of them binds on the others, and limits hold over all of them
+// (pitfalls R02, R03, R06).
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "absl/time/clock.h"
+#include "tests/flow/leave_attempt.h"
+#include "tests/flow/must.h"
+
+namespace postern::flow {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(30);
+constexpr int kLimit = 20;
+// The window outlasts the test. Whoever is beyond the limit is let wait for a moment only, and counted.
+constexpr const char* kSettings = R"(
+rc_federation: {window_size: 3600000, sleep_limit: 20, sleep_delay: 1, reject_limit: 100, concurrent: 64}
+)";
+
+class SeveralGateways : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    scene_ = std::make_unique<Scene>(StackOptions{.gateways = 2, .gateway_settings = kSettings});
+  }
+  static void TearDownTestSuite() { scene_.reset(); }
+
+  static const std::string& Other() { return scene_->stack.gateway(1).federation; }
+  static http::Response MakeLeave(const LeaveAttempt& attempt, const std::string& gateway) {
+    const std::string target =
+        peer::MakeLeaveTarget({.room_id = attempt.room_id, .user_id = attempt.user, .reason = ""});
+    return attempt.remote.Send(attempt.remote.Request("GET", target, nullptr), gateway);
+  }
+  static void SetAcl(const LeaveAttempt& attempt, std::string_view content) {
+    scene_->room_operator.SetState(attempt.room_id, "m.room.server_acl", content);
+  }
+
+  static std::unique_ptr<Scene> scene_;
+};
+std::unique_ptr<Scene> SeveralGateways::scene_;
+
+// What is set goes through the first gateway's admin port.
+TEST_F(SeveralGateways, R06_AnAclBindsOnTheOtherGatewayByItsNextRequest) {
+  for (const char* version : {"10", "12"}) {
+    SCOPED_TRACE(version);
+    LeaveAttempt attempt(*scene_, scene_->remote, *matrix::FindRoomRules(version));
+    const http::Request leave = attempt.Build();
+    SetAcl(attempt, R"({"allow":["*"],"deny":["LOCALHOST"]})");
+    ExpectRefused(attempt.remote.Send(leave, Other()), 403, "M_FORBIDDEN");
+    ExpectRefused(MakeLeave(attempt, Other()), 403, "M_FORBIDDEN");
+    SetAcl(attempt, R"({"allow":["*"]})");
+    EXPECT_EQ(MakeLeave(attempt, Other()).status, 200);
+    SetAcl(attempt, R"({"allow":["*.example"]})");
+    ExpectRefused(MakeLeave(attempt, Other()), 403, "M_FORBIDDEN");
+    ExpectRefused(attempt.remote.Send(leave, Other()), 403, "M_FORBIDDEN");
+    SetAcl(attempt, R"({"allow":["local*"],"deny":["*.example"]})");
+    const http::Response response = attempt.remote.Send(leave, Other());
+    EXPECT_EQ(response.status, 200) << response.body;
+    ExpectStored(attempt);
+  }
+}
+
+TEST_F(SeveralGateways, R03_ARoomThatDoesNotFederateIsShutOnBoth) {
+  LeaveAttempt attempt(*scene_, scene_->remote, *matrix::FindRoomRules("10"));
+  const http::Request elsewhere = attempt.Build();
+  attempt.room = scene_->room_operator.CreateRoom("10", R"({"m.federate":false})");
+  attempt.room_id = attempt.room.room_id;
+  attempt.event.Set("room_id", attempt.room_id);
+  attempt.event.Erase("hashes");
+  attempt.event.Erase("signatures");
+  attempt.completed = false;
+  const http::Request leave = attempt.Build();
+  for (const ServiceProcess& gateway : scene_->stack.gateways()) {
+    ExpectRefused(MakeLeave(attempt, gateway.federation), 403, "M_FORBIDDEN");
+    ExpectRefused(attempt.remote.Send(leave, gateway.federation), 403, "M_FORBIDDEN");
+  }
+  EXPECT_EQ(attempt.remote.Send(elsewhere, Other()).status, 200) << "the server itself is welcome";
+}
+
+/// Until the gateway has told the others of what it has had so far.
+void AwaitExchange(const Scene& scene, std::size_t gateway) {
+  const auto exchanges = [&] {
+    return GatewayCounter(
+        scene,
+        R"(postern_gateway_rpc_seconds_count{caller="background",method="ShareRates",outcome="none",peer="store"})",
+        gateway);
+  };
+  const std::int64_t before = exchanges();
+  const absl::Time deadline = absl::Now() + kPatience;
+  // The first that is counted from now on may have begun before.
+  while (exchanges() < before + 2 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(20));
+  Must("an exchange with the store", exchanges() >= before + 2);
+}
+
+TEST_F(SeveralGateways, R02_WhatOneHasLetThroughCountsOnTheOther) {
+  const PlayedHomeserver busy(scene_->stack);
+  const std::string target = peer::MakeLeaveTarget(
+      {.room_id = "!nowhere:" + scene_->stack.server_name(), .user_id = busy.User("ann"), .reason = ""});
+  const http::Request request = busy.Request("GET", target, nullptr);
+  const auto ask = [&](std::size_t gateway) {
+    for (int i = 0; i < kLimit; ++i) {
+      EXPECT_EQ(busy.Send(request, scene_->stack.gateway(gateway).federation).status, 404);
+    }
+    return GatewayCounter(
+        *scene_, fmt::format(R"(postern_gateway_limited_requests_total{{action="delayed",origin="{}"}})", busy.name()),
+        gateway);
+  };
+  EXPECT_EQ(ask(0), 0) << "alone it has the whole limit";
+  AwaitExchange(*scene_, 0);
+  // The second request brings it near its limit; what the other has had is known some milliseconds later.
+  EXPECT_GE(ask(1), kLimit / 2);
+}
+
+}  // namespace
+}  // namespace postern::flow
