@@ -7,11 +7,13 @@ import signal
 import statistics
 import subprocess
 import time
+from collections import Counter
 
 import stack
 from answers_held import Held, disagreements
 from cluster import Trouble
 from leave_load import Load, Sender
+from paced_load import MAY_A_SECOND, FloodedStack
 from propagation import (Destinations, KilledSenders, SendingStack, await_delivery, latencies, mistakes, spelled_share,
                          stored_order)
 from room_size import BYTES_BAR, READS_BAR, SIZES, RoomSize
@@ -234,6 +236,29 @@ class Scenarios:
             Bar("99 % of them within a second of the commit", waits[int(0.99 * len(waits))] < 1000,
                 f"half in {spelled_share(waits, 0.5)}, 99 % in {spelled_share(waits, 0.99)}, at {rate:.0f} leaves a second", timing=True)])
 
+    def limits(self):
+        """One server floods two gateways with ten times what it may; another one leaves steadily, without it and with it."""
+        began = time.monotonic()
+        with contextlib.ExitStack() as ending:
+            flooded = FloodedStack(self.directory / "limits", self.options.programs)
+            ending.callback(flooded.end)
+            users = max(1, self.options.users // 2)
+            alone = flooded.leave_steadily(self.remote, self.options.rooms, users, "alone")
+            flood, beside = flooded.leave_beside_the_flood(self.remote, self.options.rooms, users, "beside")
+        through, asked = flood.accepted_by_second(beside.began, beside.ended), flood.per_second(beside.began, beside.ended)
+        mean = statistics.mean(through)
+        codes = Counter(alone.by_status()) + Counter(beside.by_status())
+        p99 = alone.milliseconds(0.99), beside.milliseconds(0.99)
+        return Result("limits", seconds=time.monotonic() - began, bars=[
+            Bar("every leave of the other server is answered 200", set(codes) == {200}, spelled(codes)),
+            Bar("the flood is refused, and nothing else becomes of it", set(flood.by_status()) == {200, 429}, spelled(flood.by_status())),
+            Bar(f"it is let through {MAY_A_SECOND} times a second over both gateways, within 10 %",
+                abs(mean - MAY_A_SECOND) <= MAY_A_SECOND / 10,
+                f"{mean:.1f} times ({min(through)} to {max(through)} in one second) of {asked:.0f} that were asked"),
+            Bar("99 % of the other's leaves take at most twice as long as without it", p99[1] <= 2 * p99[0],
+                f"{p99[0]:.1f} and {p99[1]:.1f} ms; half of them {alone.milliseconds(0.5):.1f} and {beside.milliseconds(0.5):.1f} ms",
+                timing=True)])
+
     def _start_once(self, running, service):
         port_file = self.directory / f"{service}.ports.json"
         port_file.unlink(missing_ok=True)
@@ -332,4 +357,5 @@ SCENARIOS = {
     "start-up": Scenarios.start_up,
     "propagation": Scenarios.propagation,
     "delivery-time": Scenarios.delivery_time,
+    "limits": Scenarios.limits,
 }

@@ -31,7 +31,8 @@ scenarios:
   size               the same leave in rooms of 10, 1,000 and 100,000 members, and with prev events that disagree
   start-up           a gateway and a validator, from exec to /readyz
   propagation        200 other servers in each room, 20 dead, 10 slow; senders killed ten times; told of each leave in order
-  delivery-time      from the commit to ten healthy servers"""
+  delivery-time      from the commit to ten healthy servers
+  limits             two gateways, a server that floods them and another that leaves steadily"""
 EXAMPLES = """\
 examples:
   ./dev bars                                        all of it: 50 rooms of 20 users, some two minutes
