@@ -245,6 +245,7 @@ class Scenarios:
             users = max(1, self.options.users // 2)
             alone = flooded.leave_steadily(self.remote, self.options.rooms, users, "alone")
             flood, beside = flooded.leave_beside_the_flood(self.remote, self.options.rooms, users, "beside")
+            exchanges, took = flooded.exchanges()
         through, asked = flood.accepted_by_second(beside.began, beside.ended), flood.per_second(beside.began, beside.ended)
         mean = statistics.mean(through)
         codes = Counter(alone.by_status()) + Counter(beside.by_status())
@@ -254,7 +255,8 @@ class Scenarios:
             Bar("the flood is refused, and nothing else becomes of it", set(flood.by_status()) == {200, 429}, spelled(flood.by_status())),
             Bar(f"it is let through {MAY_A_SECOND} times a second over both gateways, within 10 %",
                 abs(mean - MAY_A_SECOND) <= MAY_A_SECOND / 10,
-                f"{mean:.1f} times ({min(through)} to {max(through)} in one second) of {asked:.0f} that were asked"),
+                f"{mean:.1f} times ({min(through)} to {max(through)} in one second) of {asked:.0f} that were asked; "
+                f"{exchanges:.0f} exchanges of {1000 * took / max(1, exchanges):.1f} ms"),
             Bar("99 % of the other's leaves take at most twice as long as without it", p99[1] <= 2 * p99[0],
                 f"{p99[0]:.1f} and {p99[1]:.1f} ms; half of them {alone.milliseconds(0.5):.1f} and {beside.milliseconds(0.5):.1f} ms",
                 timing=True)])

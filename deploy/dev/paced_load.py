@@ -7,12 +7,13 @@ import time
 
 from cluster import Trouble
 from load_stack import ROOT, LoadStack, RemoteServer
+from stack_cost import samples
 
 CONCURRENCY = 64
 # Of the server that floods, over both gateways: so little that whoever plays it is not what limits it. Those that sleep are let through
-# besides those that need not: two at a time, for half a second.
+# besides those that need not: five at a time, for half a second.
 MAY_A_SECOND = 50
-LIMITS = {"window_size": 1000, "sleep_limit": MAY_A_SECOND, "sleep_delay": 500, "reject_limit": 1, "concurrent": 20}
+LIMITS = {"window_size": 1000, "sleep_limit": MAY_A_SECOND, "sleep_delay": 500, "reject_limit": 4, "concurrent": 20}
 FLOOD_A_SECOND = 10 * MAY_A_SECOND
 STEADY_A_SECOND = 50
 # Until the flood is held to its limit.
@@ -104,6 +105,12 @@ class FloodedStack:
 
     def _load(self, remote, members, a_second, name, templates_only=False):
         return PacedLoad(self.stack, remote, members, a_second, self.directory, name, templates_only)
+
+    def exchanges(self):
+        """How often the gateways have told each other of their load, and how long those calls took in all."""
+        urls = self.stack.reach["admin"]["gateway"]
+        return [sum(value for url in urls for labels, value in samples(url, f"postern_gateway_rpc_seconds_{what}")
+                    if labels["method"] == "ShareRates") for what in ("count", "sum")]
 
     def leave_steadily(self, remote, rooms, users, name):
         # Keys are fetched, connections opened and statements planned before anything is counted.

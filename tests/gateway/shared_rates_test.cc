@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <numeric>
 
 #include "matrix/refusal.h"
@@ -290,6 +293,34 @@ TEST_F(TwoGateways, TellNothingWhileNobodyIsNearALimit) {
   EXPECT_LE(calls, 80);
   Play(4, absl::Seconds(10), kEven);
   EXPECT_EQ(gateways_[0]->store_.calls, calls);
+}
+
+TEST(SharedRatesThread, TellsWhenAnOriginComesNearAndTakesItBackAtTheEnd) {
+  std::mutex mutex;
+  std::condition_variable told;
+  std::vector<int> origins;
+  ScriptedStore store;
+  store.on_share_rates = [&](const store::v1::ShareRatesRequest& request) {
+    const std::lock_guard lock(mutex);
+    origins.push_back(request.origins_size());
+    told.notify_all();
+    return store::v1::ShareRatesResponse();
+  };
+  telemetry::Metrics metrics;
+  ThreadAlarm alarm;
+  OriginLimiter limiter({.limits = {.window_size = absl::Hours(1), .sleep_limit = 1}, .of_origin = {}}, absl::Now,
+                        alarm, metrics);
+  SharedRates rates(limiter, store, absl::Now, metrics);
+  rates.Start();
+  ASSERT_TRUE(limiter.Enter(kOrigin, [](auto, bool) {}).ok());
+  {
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(told.wait_for(lock, std::chrono::seconds(20), [&] { return !origins.empty(); }));
+    EXPECT_EQ(origins.front(), 1);
+  }
+  rates.Shutdown();
+  EXPECT_EQ(origins.back(), 0);
+  alarm.Stop();
 }
 
 }  // namespace

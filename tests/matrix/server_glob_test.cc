@@ -37,21 +37,21 @@ std::string Random(std::mt19937& random, std::string_view letters, std::size_t l
 TEST(ServerGlobs, MatchAsTheBookSays) {
   std::mt19937 random(1);
   int matched = 0;
-  for (int i = 0; i < 100'000; ++i) {
+  for (int i = 0; i < 30'000; ++i) {
     const std::string name = Random(random, "abA.", 8);
     const std::string glob = Random(random, "abB.*?*", 8);
     const bool expected = MatchesByTheBook(glob, name);
     ASSERT_EQ(GlobbedName(name).Matches(glob), expected) << glob << " " << name;
     matched += expected ? 1 : 0;
   }
-  EXPECT_GT(matched, 5000);
+  EXPECT_GT(matched, 1500);
 }
 
 TEST(ServerGlobs, MatchTheLongestNamesToo) {
   std::mt19937 random(2);
   for (int i = 0; i < 300; ++i) {
     std::string name = Random(random, "ab", 0);
-    while (name.size() < 250 + i % 6) name += "ab"[random() % 2];
+    while (name.size() < static_cast<std::size_t>(250 + i % 6)) name += "ab"[random() % 2];
     std::string glob = name;
     for (int changes = 0; changes < 5; ++changes) glob[random() % glob.size()] = "*?a"[random() % 3];
     if (i % 2 == 0) glob.erase(random() % glob.size(), random() % 20);
@@ -70,11 +70,11 @@ TEST(ServerGlobs, StrangeCharactersMatchNothing) {
 // is that nothing else is needed: the ways that one pass has followed are the answer, after each beginning of a glob
 // that would have others go back again and again.
 TEST(ServerGlobs, OnePassOverTheGlobIsEnough) {
-  const std::string name(255, 'a');
+  const std::string name(60, 'a');
   const GlobbedName globbed(name);
   GlobbedName::Way way(globbed);
   std::string taken;
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 70; ++i) {
     for (const char c : {'*', 'a'}) {
       way.Take(c);
       taken += c;
