@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "tests/flow/leave_attempt.h"
@@ -77,6 +78,53 @@ TEST_F(SeveralGateways, R03_ARoomThatDoesNotFederateIsShutOnBoth) {
     ExpectRefused(attempt.remote.Send(leave, gateway.federation), 403, "M_FORBIDDEN");
   }
   EXPECT_EQ(attempt.remote.Send(elsewhere, Other()).status, 200) << "the server itself is welcome";
+}
+
+/// What the specification has guarded by the ACL (server-server API, "Server Access Control Lists"), and `event`.
+std::vector<http::Request> GuardedRequests(LeaveAttempt& attempt) {
+  const std::string v1 = "/_matrix/federation/v1/", v2 = "/_matrix/federation/v2/";
+  const std::string room = http::PercentEncode(attempt.room_id), user = "/" + http::PercentEncode(attempt.user);
+  const std::string id = http::PercentEncode(attempt.room.event_ids.at("m.room.member"));
+  const matrix::Json nothing(matrix::JsonObject{});
+  const matrix::Json gap(ObjectOf(R"({"earliest_events":[],"latest_events":["$x"],"limit":10})"));
+  std::vector<http::Request> requests;
+  for (const peer::LeaveApi api : {peer::LeaveApi::kV1, peer::LeaveApi::kV2}) {
+    attempt.api = api;
+    requests.push_back(attempt.Build());
+  }
+  const auto add = [&](std::string_view method, const std::string& target, const matrix::Json* content) {
+    requests.push_back(attempt.remote.Request(method, target, content));
+  };
+  for (const char* membership : {"join", "leave", "knock"})
+    add("GET", v1 + "make_" + membership + "/" + room + user, nullptr);
+  for (const std::string& api : {v1, v2}) {
+    for (const char* path : {"send_join/", "invite/"}) add("PUT", api + path + room + "/" + id, &nothing);
+  }
+  add("PUT", v1 + "send_knock/" + room + "/" + id, &nothing);
+  for (const char* path : {"state/", "state_ids/"}) add("GET", v1 + path + room + "?event_id=" + id, nullptr);
+  add("GET", v1 + "backfill/" + room + "?limit=10&v=" + id, nullptr);
+  add("GET", v1 + "event_auth/" + room + "/" + id, nullptr);
+  add("GET", v1 + "event/" + id, nullptr);
+  add("POST", v1 + "get_missing_events/" + room, &gap);
+  return requests;
+}
+
+// An endpoint that is not served here tells a denied server nothing either.
+TEST_F(SeveralGateways, R03_ADeniedServerIsRefusedByEveryEndpointThatIsServed) {
+  LeaveAttempt attempt(*scene_, scene_->remote, *matrix::FindRoomRules("10"));
+  const auto requests = GuardedRequests(attempt);
+  SetAcl(attempt, R"({"allow":["*"],"deny":["localhost"]})");
+  int served = 0;
+  for (const http::Request& request : requests) {
+    for (const ServiceProcess& gateway : scene_->stack.gateways()) {
+      const http::Response response = attempt.remote.Send(request, gateway.federation);
+      if (response.status == 404 && ErrcodeOf(response) == "M_UNRECOGNIZED") continue;
+      SCOPED_TRACE(request.method + " " + request.target);
+      ExpectRefused(response, 403, "M_FORBIDDEN");
+      ++served;
+    }
+  }
+  EXPECT_GE(served, 2 * 3) << "send_leave by both versions of its API, and make_leave";
 }
 
 /// Until the gateway has told the others of what it has had so far.
