@@ -18,7 +18,8 @@ class LoadStack:
     def __init__(self, directory, validators=1, statistics=False, gateway_settings=None, gateways=1):
         self.directory = directory
         command = [sys.executable, STACK, "up", "--state-dir", directory, "--server-name", "here.example",
-                   "--validators", str(validators), "--gateways", str(gateways), "--allow-private-networks", "--insecure-federation-tls", "--allow-seeding"]
+                   "--validators", str(validators), "--gateways", str(gateways), "--allow-private-networks",
+                   "--insecure-federation-tls", "--allow-seeding"]
         command += ["--statement-statistics"] if statistics else []
         command += ["--rate-limits", gateway_settings] if gateway_settings else []
         done = subprocess.run(command, check=False, capture_output=True, text=True)

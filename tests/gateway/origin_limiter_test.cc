@@ -110,6 +110,17 @@ TEST_F(OriginLimiterTest, NamedServersHaveLimitsOfTheirOwn) {
   turns_.clear();
 }
 
+TEST_F(OriginLimiterTest, SaysWhoIsLimitedAndWhenThatHasEnded) {
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(Enter("a.example"), Reason::kNone);
+  EXPECT_THAT(metrics_.Expose(), testing::HasSubstr("postern_gateway_limited_origins 1"));
+  EXPECT_THAT(metrics_.Expose(), testing::HasSubstr(R"({action="delayed",origin="a.example"} 1)"));
+  while (!turns_.empty()) EndOne();
+  Move(absl::Seconds(10));
+  while (!turns_.empty()) EndOne();
+  Move(absl::Seconds(10));
+  EXPECT_THAT(metrics_.Expose(), testing::HasSubstr("postern_gateway_limited_origins 0"));
+}
+
 TEST_F(OriginLimiterTest, ForgetsThoseWhoAskNoMore) {
   options_.max_origins = 50;
   for (int round = 0; round < 20; ++round) {
