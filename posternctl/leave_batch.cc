@@ -140,6 +140,7 @@ class LeaveBatch {
       if (!name.ok()) return Fail(name.status());
       destination_.server_name = *std::move(name);
     }
+    began_ = absl::Now();
     std::vector<std::thread> players;
     const auto count = std::min(static_cast<std::size_t>(options_.concurrency), leaves_.size());
     for (std::size_t i = 0; i < count; ++i) players.emplace_back([this] { PlaySome(); });
@@ -152,6 +153,9 @@ class LeaveBatch {
  private:
   void PlaySome() {
     for (std::size_t i = next_++; i < leaves_.size(); i = next_++) {
+      if (options_.per_second > 0) {
+        absl::SleepFor(began_ + absl::Seconds(static_cast<double>(i) / options_.per_second) - absl::Now());
+      }
       const absl::Time began = absl::Now();
       const Answer answer = Play(leaves_[i]);
       Tell(leaves_[i].intent, answer, absl::Now() - began);
@@ -240,6 +244,7 @@ class LeaveBatch {
   http::HttpClient client_;
   peer::RemoteServer server_;
   peer::Destination destination_;
+  absl::Time began_;
   std::atomic<std::size_t> next_{0};
   std::mutex mutex_;  // the output, and what follows
   bool refused_ = false;

@@ -248,6 +248,12 @@ void AddBatchOptions(CLI::App& leave, LeaveOptions& options, const std::vector<C
       ->check(CLI::Range(1, 256))
       ->capture_default_str()
       ->needs(batch);
+  leave
+      .add_option("--per-second", options.per_second,
+                  "of --batch: how many leaves to begin in a second, evenly; 0: no limit")
+      ->check(CLI::Range(0, 100000))
+      ->capture_default_str()
+      ->needs(batch);
 }
 
 }  // namespace

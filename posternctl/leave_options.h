@@ -24,6 +24,8 @@ struct LeaveOptions {
   /// "-" for standard input; empty for a single leave.
   std::string batch_file;
   int concurrency = 16;
+  /// Leaves begun a second at most; 0: as many as can be.
+  int per_second = 0;
   bool insecure = false;
   bool no_key_server = false;
   bool tamper_signature = false;

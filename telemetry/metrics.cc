@@ -35,6 +35,10 @@ prometheus::Labels ToPrometheus(Labels labels) {
 }  // namespace
 
 struct Metrics::Registry {
+  prometheus::Family<prometheus::Counter>& CountersOf(std::string_view name) {
+    return prometheus::BuildCounter().Name(std::string(name)).Register(registry);
+  }
+
   prometheus::Registry registry;
   std::mutex mutex;
   // Finding a series by its labels in prometheus-cpp hashes and copies them all: each is looked up there once.
@@ -47,17 +51,18 @@ Metrics::Metrics() : registry_(std::make_unique<Registry>()) {}
 Metrics::~Metrics() = default;
 
 void Metrics::Count(std::string_view name, Labels labels, double by) {
-  prometheus::Counter* series = nullptr;
-  {
-    const std::lock_guard lock(registry_->mutex);
-    auto& slot = registry_->counters[SeriesKey(name, labels)];
-    if (!slot) {
-      slot =
-          &prometheus::BuildCounter().Name(std::string(name)).Register(registry_->registry).Add(ToPrometheus(labels));
-    }
-    series = slot;
-  }
-  series->Increment(by);
+  const std::lock_guard lock(registry_->mutex);  // for the whole of it: a counter may be dropped
+  auto& slot = registry_->counters[SeriesKey(name, labels)];
+  if (!slot) slot = &registry_->CountersOf(name).Add(ToPrometheus(labels));
+  slot->Increment(by);
+}
+
+void Metrics::DropCounter(std::string_view name, Labels labels) {
+  const std::lock_guard lock(registry_->mutex);
+  const auto found = registry_->counters.find(SeriesKey(name, labels));
+  if (found == registry_->counters.end()) return;
+  registry_->CountersOf(name).Remove(found->second);
+  registry_->counters.erase(found);
 }
 
 void Metrics::Observe(std::string_view name, absl::Duration duration, Labels labels) {

@@ -1,4 +1,5 @@
-// Prometheus metrics of one process. Label values come from bounded sets only: never from what a stranger wrote.
+// Prometheus metrics of one process. Label values come from bounded sets: what a stranger wrote
+// is none, unless whoever counts bounds it and drops what is old.
 #pragma once
 
 #include <functional>
@@ -24,6 +25,9 @@ class Metrics {
 
   /// Adds to a counter; it exists from its first use on. `name` ends in _total.
   void Count(std::string_view name, Labels labels = {}, double by = 1);
+  /// Takes a counter away, so that another one may be shown in its place. What counts next under this name and these
+  /// labels begins anew.
+  void DropCounter(std::string_view name, Labels labels);
   /// Adds a time to a histogram; `name` ends in _seconds.
   void Observe(std::string_view name, absl::Duration duration, Labels labels = {});
   void SetGauge(std::string_view name, double value, Labels labels = {});

@@ -32,7 +32,8 @@ scenarios:
   start-up           a gateway and a validator, from exec to /readyz
   propagation        200 other servers in each room, 20 dead, 10 slow; senders killed ten times; told of each leave in order
   delivery-time      from the commit to ten healthy servers
-  dead-destinations  a room with 10,000 servers that refuse every connection (1,000 with fewer than 50 rooms): memory, and the healthy"""
+  dead-destinations  a room with 10,000 servers that refuse every connection (1,000 with fewer than 50 rooms): memory, and the healthy
+  limits             two gateways, a server that floods them and another that leaves steadily"""
 EXAMPLES = """\
 examples:
   ./dev bars                                        all of it: 50 rooms of 20 users, some two minutes

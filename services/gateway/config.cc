@@ -187,12 +187,12 @@ void DeclareLimits(Settings& settings, GatewayConfig& config, FederationLimits& 
   settings.Integer("rc_federation.window_size", &limits.window_size, 1, kMost,
                    "milliseconds over which requests are counted");
   settings.Integer("rc_federation.sleep_limit", &config.rc_federation.limits.sleep_limit, 1, kMost,
-                   "requests in a window before further ones are delayed");
+                   "requests of one server in a window, over all gateways together, before further ones are delayed");
   settings.Integer("rc_federation.sleep_delay", &limits.sleep_delay, 0, kMost, "milliseconds of that delay");
   settings.Integer("rc_federation.reject_limit", &config.rc_federation.limits.reject_limit, 0, kMost,
-                   "requests that may wait before further ones are refused");
+                   "requests of one server that may wait, over all gateways together, before further ones are refused");
   settings.Integer("rc_federation.concurrent", &config.rc_federation.limits.concurrent, 1, kMost,
-                   "requests of one server worked on at once");
+                   "requests of one server worked on at once, over all gateways together");
   settings.Table("rc_federation.origins", {"window_size", "sleep_limit", "sleep_delay", "reject_limit", "concurrent"},
                  &limits.origins, "limits of their own for servers by name");
   settings.Integer("address_limit.per_second", &config.address_per_second, 1, kMost,

@@ -12,7 +12,7 @@
 #include "rpc/transport_security.h"
 #include "services/gateway/federation_sender.h"
 #include "services/gateway/key_source.h"
-#include "services/gateway/rate_limit.h"
+#include "services/gateway/origin_limiter.h"
 
 namespace postern::gateway {
 

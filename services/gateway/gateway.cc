@@ -15,7 +15,9 @@
 #include "rpc/channel.h"
 #include "rpc/server_host.h"
 #include "rpc/worker_pool.h"
+#include "services/gateway/address_limiter.h"
 #include "services/gateway/admin_service.h"
+#include "services/gateway/alarm.h"
 #include "services/gateway/dns_resolver.h"
 #include "services/gateway/dummy_events.h"
 #include "services/gateway/event_signer.h"
@@ -29,12 +31,13 @@
 #include "services/gateway/key_source.h"
 #include "services/gateway/leave_route.h"
 #include "services/gateway/make_leave_route.h"
+#include "services/gateway/origin_limiter.h"
 #include "services/gateway/peer_addresses.h"
 #include "services/gateway/peer_auth.h"
 #include "services/gateway/peer_health.h"
-#include "services/gateway/rate_limit.h"
 #include "services/gateway/room_author.h"
 #include "services/gateway/server_discovery.h"
+#include "services/gateway/shared_rates.h"
 #include "services/gateway/version_route.h"
 #include "services/gateway/well_known.h"
 #include "telemetry/log.h"
@@ -91,6 +94,15 @@ absl::StatusOr<SigningKeys> ReadSigningKeys(const GatewayConfig& config) {
   return keys;
 }
 
+/// How many threads one origin, or the leaves of one room, may have: not all, or nobody else is served meanwhile.
+std::int64_t MostThreads(const GatewayConfig& config) { return config.workers - config.workers / 8 - 1; }
+
+OriginLimiterOptions LimitsOfOrigins(const GatewayConfig& config) {
+  OriginLimiterOptions options = config.rc_federation;
+  options.max_working = MostThreads(config);
+  return options;
+}
+
 /// Members are in the order in which they need each other; they end in the reverse one.
 class RunningGateway : public Gateway {
  public:
@@ -114,13 +126,14 @@ class RunningGateway : public Gateway {
         addresses_({.per_second = static_cast<double>(config.address_per_second),
                     .burst = static_cast<double>(config.address_burst)},
                    metrics_),
-        origins_(config.rc_federation, absl::Now, alarm_, metrics_),
+        origins_(LimitsOfOrigins(config), absl::Now, alarm_, metrics_),
+        shared_rates_(origins_, *own_store_, absl::Now, metrics_),
         author_(signer_, *store_, *validator_, absl::Now),
         invites_(signer_, *store_, federation_, key_ring_, absl::Now),
         own_author_(signer_, *own_store_, *own_validator_, absl::Now),
         dummy_events_(name, own_author_, *own_store_, alarm_, absl::Now, metrics_),
         sender_(signer_, federation_, *own_store_, absl::Now, FairChance(), metrics_, config.sender),
-        turns_(static_cast<std::size_t>(config.workers - config.workers / 8 - 1)),
+        turns_(static_cast<std::size_t>(MostThreads(config))),
         leave_v1_(LeaveApi::kV1, Leaves()),
         leave_v2_(LeaveApi::kV2, Leaves()),
         make_leave_(name, *store_, *validator_, key_ring_, absl::Now),
@@ -170,6 +183,9 @@ class RunningGateway : public Gateway {
   }
 
   void StartSending() { sender_.Start(); }
+  void StartSharing() {
+    if (config_.serves && config_.rate_limits) shared_rates_.Start();
+  }
 
   int federation_port() const override { return listener_ == nullptr ? 0 : listener_->port(); }
   int grpc_port() const override { return grpc_host_->port(); }
@@ -195,6 +211,7 @@ class RunningGateway : public Gateway {
     workers_.Drain();
     admin_workers_.Drain();
     fetchers_.Drain();
+    shared_rates_.Shutdown();
     alarm_.Stop();
     dummy_events_.Drain();
     sender_.Shutdown();
@@ -257,6 +274,7 @@ class RunningGateway : public Gateway {
   AddressLimiter addresses_;
   ThreadAlarm alarm_;
   OriginLimiter origins_;
+  SharedRates shared_rates_;
   RoomAuthor author_;
   InviteHandshake invites_;
   RoomAuthor own_author_;
@@ -294,6 +312,7 @@ absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const GatewayConfig& con
       std::make_unique<RunningGateway>(config, std::move(*name), std::move(*keys), Peers{*store, *validator});
   if (absl::Status status = gateway->Listen(); !status.ok()) return status;
   gateway->StartSending();
+  gateway->StartSharing();
   return std::unique_ptr<Gateway>(std::move(gateway));
 }
 

@@ -11,9 +11,10 @@
 #include "absl/time/time.h"
 #include "http/http_listener.h"
 #include "rpc/worker_pool.h"
+#include "services/gateway/address_limiter.h"
 #include "services/gateway/exchange.h"
+#include "services/gateway/origin_limiter.h"
 #include "services/gateway/peer_auth.h"
-#include "services/gateway/rate_limit.h"
 #include "services/gateway/route.h"
 #include "telemetry/metrics.h"
 

@@ -61,6 +61,11 @@ class GrpcStoreClient : public StoreClient {
     return Call(&Stub::EndBackOff, "EndBackOff", kReadAttempts, call, request).status();
   }
 
+  absl::StatusOr<store::v1::ShareRatesResponse> ShareRates(const rpc::CallContext& call,
+                                                           const store::v1::ShareRatesRequest& request) override {
+    return Call(&Stub::ShareRates, "ShareRates", kReadAttempts, call, request);
+  }
+
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
     return Call(&Stub::GetServerKeys, "GetServerKeys", kReadAttempts, call, request);

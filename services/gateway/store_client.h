@@ -44,6 +44,8 @@ class StoreClient {
   virtual absl::StatusOr<store::v1::ReportDeliveriesResponse> ReportDeliveries(
       const rpc::CallContext& call, const store::v1::ReportDeliveriesRequest& request) = 0;
   virtual absl::Status EndBackOff(const rpc::CallContext& call, const store::v1::EndBackOffRequest& request) = 0;
+  virtual absl::StatusOr<store::v1::ShareRatesResponse> ShareRates(const rpc::CallContext& call,
+                                                                   const store::v1::ShareRatesRequest& request) = 0;
   virtual absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) = 0;
   virtual absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) = 0;

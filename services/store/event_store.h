@@ -67,6 +67,10 @@ class EventStore {
   virtual absl::StatusOr<v1::SettleDestinationResponse> SettleDestination(
       const rpc::CallContext& call, const v1::SettleDestinationRequest& request) = 0;
 
+  /// What gateways have of origins. Refuses: kInvalidArgument.
+  virtual absl::StatusOr<v1::ShareRatesResponse> ShareRates(const rpc::CallContext& call,
+                                                            const v1::ShareRatesRequest& request) = 0;
+
   /// Keys of other servers.
   virtual absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                                   const v1::GetServerKeysRequest& request) = 0;

@@ -61,6 +61,8 @@ class PostgresEventStore final : public EventStore {
                                                                 const v1::ListDestinationsRequest& request) override;
   absl::StatusOr<v1::SettleDestinationResponse> SettleDestination(const rpc::CallContext& call,
                                                                   const v1::SettleDestinationRequest& request) override;
+  absl::StatusOr<v1::ShareRatesResponse> ShareRates(const rpc::CallContext& call,
+                                                    const v1::ShareRatesRequest& request) override;
   absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                           const v1::GetServerKeysRequest& request) override;
   absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) override;

@@ -50,6 +50,9 @@ inline constexpr Statement kDestinations{
     "left join lateral (select count(*) as parked from parked_deliveries x where x.destination = d.destination) as k "
     "on true order by d.destination"};
 
+inline constexpr Statement kShareRates{
+    "share_rates", "select origin, requests, waiting, working from fn.share_rates($1, $2, $3, $4, $5, $6)"};
+
 inline constexpr Statement kPutServerKeys{"put_server_keys", "select fn.put_server_keys(" POSTERN_P8 ", $9)"};
 inline constexpr Statement kGetServerKeys{
     "get_server_keys",

@@ -21,6 +21,9 @@ constexpr int kMaxBusy = 10'000;
 constexpr std::uint32_t kMaxTransactions = 100;
 constexpr int kMaxHeardOf = 1000;
 constexpr std::size_t kLongestError = 1000;
+constexpr int kMaxRates = 1000;
+/// So that sums of them are numbers too.
+constexpr std::int64_t kGreatestRate = 1'000'000'000'000;
 
 absl::Status Invalid(std::string_view detail) { return Refuse(Reason::kInvalidArgument, detail); }
 
@@ -90,6 +93,21 @@ absl::Status CheckReports(const v1::ReportDeliveriesRequest& request) {
 
 absl::Status CheckBackOffRequest(const v1::EndBackOffRequest& request) {
   return request.destinations_size() > kMaxHeardOf ? Invalid("too many destinations") : absl::OkStatus();
+}
+
+absl::Status CheckRates(const v1::ShareRatesRequest& request) {
+  if (request.holder().empty() || request.holder().size() > kLongestHolder) return Invalid("1 to 100 bytes of holder");
+  if (request.milliseconds() < 1 || request.milliseconds() > kLongestLeaseMs) return Invalid("1 ms to a minute");
+  if (request.origins_size() > kMaxRates) return Invalid("too many origins");
+  std::set<std::string_view> seen;
+  for (const auto& origin : request.origins()) {
+    if (origin.origin().empty()) return Invalid("an origin without a name");
+    if (!seen.insert(origin.origin()).second) return Invalid("an origin that is named twice");
+    for (const std::int64_t number : {origin.requests(), origin.waiting(), origin.working()}) {
+      if (number < 0 || number > kGreatestRate) return Invalid("a number that cannot be meant");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest& request) {

@@ -41,6 +41,9 @@ absl::Status CheckLeaseRequest(const v1::LeaseDeliveriesRequest& request);
 absl::Status CheckReports(const v1::ReportDeliveriesRequest& request);
 absl::Status CheckBackOffRequest(const v1::EndBackOffRequest& request);
 
+/// Refuses: kInvalidArgument.
+absl::Status CheckRates(const v1::ShareRatesRequest& request);
+
 /// An event that is appended as given.
 struct GivenEvent {
   std::string event_id;

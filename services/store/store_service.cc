@@ -169,6 +169,11 @@ StoreService::Reactor* StoreService::SettleDestination(Call* call, const v1::Set
   return Read(call, "SettleDestination", request, response, &EventStore::SettleDestination);
 }
 
+StoreService::Reactor* StoreService::ShareRates(Call* call, const v1::ShareRatesRequest* request,
+                                                v1::ShareRatesResponse* response) {
+  return Read(call, "ShareRates", request, response, &EventStore::ShareRates);
+}
+
 StoreService::Reactor* StoreService::GetRoom(Call* call, const v1::GetRoomRequest* request,
                                              v1::RoomDescription* response) {
   return Read(call, "GetRoom", request, response, &EventStore::GetRoom);

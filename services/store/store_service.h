@@ -38,6 +38,7 @@ class StoreService final : public v1::Store::CallbackService {
   Reactor* EndBackOff(Call*, const v1::EndBackOffRequest*, v1::EndBackOffResponse*) override;
   Reactor* ListDestinations(Call*, const v1::ListDestinationsRequest*, v1::ListDestinationsResponse*) override;
   Reactor* SettleDestination(Call*, const v1::SettleDestinationRequest*, v1::SettleDestinationResponse*) override;
+  Reactor* ShareRates(Call*, const v1::ShareRatesRequest*, v1::ShareRatesResponse*) override;
   Reactor* ListDecisions(Call*, const v1::ListDecisionsRequest*, v1::ListDecisionsResponse*) override;
   Reactor* GetDecisionContext(Call*, const v1::GetDecisionContextRequest*, v1::DecisionContext*) override;
   Reactor* GetNeighbourhood(Call*, const v1::GetNeighbourhoodRequest*, v1::Neighbourhood*) override;

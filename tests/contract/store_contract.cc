@@ -339,6 +339,33 @@ TEST_P(StoreContract, ASoftFailedEventIsStoredAndChangesNothing) {
   EXPECT_THAT(Room(room).forward_extremities(), ElementsAre(next.event_id()));
 }
 
+/// Pitfall R06: only what is resolved and live shuts a server out.
+TEST_P(StoreContract, AServerAclThatWasSoftFailedOrRejectedIsNotInTheCurrentState) {
+  const TestRoom room = MakeRoom();
+  const auto acl = [&](const char* content) {
+    return room.Mint(
+        {.type = "m.room.server_acl", .state_key = "", .sender = room.creator(), .content = support::Object(content)});
+  };
+  const auto current = [&] {
+    std::vector<std::string> ids;
+    v1::GetEventContextRequest request = ContextRequestFor(room.Leave("@bob:c.example"));
+    auto& key = *request.add_state_keys();
+    key.set_type("m.room.server_acl");
+    v1::EventContext context;
+    EXPECT_TRUE(Call(&Store::Stub::GetEventContext, request, context).ok());
+    for (const auto& entry : context.judging().state_now()) {
+      if (entry.type() == "m.room.server_acl") ids.push_back(entry.event_id());
+    }
+    return ids;
+  };
+  Judge(acl(R"({"allow":[]})"), OUTCOME_SOFT_FAILED);
+  Judge(acl(R"({"deny":["*"]})"), OUTCOME_REJECTED);
+  EXPECT_THAT(current(), IsEmpty());
+  const Event accepted = acl(R"({"allow":["*"]})");
+  Judge(accepted);
+  EXPECT_THAT(current(), ElementsAre(accepted.event_id()));
+}
+
 TEST_P(StoreContract, LeavesFromOneTipDoNotConflict) {
   const TestRoom room = MakeRoom();
   const Event bob = room.Leave("@bob:c.example");

@@ -86,6 +86,15 @@ class DeliveriesContract : public StoreContract {
   store::v1::Destination StandingOf(const std::string& name);
 };
 
+/// What it has to keep to about what gateways have of origins.
+class RatesContract : public StoreContract {
+ protected:
+  /// Tells of one origin, or of none; what is said of all others, as "origin requests/waiting/working".
+  std::vector<std::string> Share(const std::string& holder, const std::vector<std::string>& origins,
+                                 std::int64_t requests = 0, std::int64_t waiting = 0, std::int64_t working = 0,
+                                 std::uint32_t milliseconds = 60'000);
+};
+
 /// kNone, or what the status says.
 inline matrix::Reason ReasonOf(const grpc::Status& status) {
   return matrix::ReasonOf(rpc::FromGrpc(status, matrix::Reason::kStoreDown));

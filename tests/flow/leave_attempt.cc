@@ -23,11 +23,11 @@ bool CarriesIds(const matrix::RoomRules& rules) { return rules.event_id_format =
 
 }  // namespace
 
-std::int64_t GatewayCounter(const Scene& scene, std::string_view sample) {
+std::int64_t GatewayCounter(const Scene& scene, std::string_view sample, std::size_t gateway) {
   http::Request request;
   request.method = "GET";
   request.target = "/metrics";
-  const std::string metrics = scene.remote.Send(request, scene.stack.gateway().admin).body;
+  const std::string metrics = scene.remote.Send(request, scene.stack.gateway(gateway).admin).body;
   const std::string line = "\n" + std::string(sample) + " ";
   const auto at = metrics.find(line);
   return at == std::string::npos ? 0 : std::atoll(metrics.c_str() + at + line.size());

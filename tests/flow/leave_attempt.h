@@ -41,8 +41,8 @@ struct Scene {
   std::string our_public_key;
 };
 
-/// A counter as the gateway shows it now, by name and labels; 0: it has counted nothing yet.
-std::int64_t GatewayCounter(const Scene& scene, std::string_view sample);
+/// A counter as a gateway shows it now, by name and labels; 0: it has counted nothing yet.
+std::int64_t GatewayCounter(const Scene& scene, std::string_view sample, std::size_t gateway = 0);
 
 class LeaveAttempt {
  public:

@@ -43,6 +43,10 @@ class EventStoreClient : public StoreClient {
   absl::Status EndBackOff(const rpc::CallContext& call, const store::v1::EndBackOffRequest& request) override {
     return store_.EndBackOff(call, request);
   }
+  absl::StatusOr<store::v1::ShareRatesResponse> ShareRates(const rpc::CallContext& call,
+                                                           const store::v1::ShareRatesRequest& request) override {
+    return store_.ShareRates(call, request);
+  }
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
     return store_.GetServerKeys(call, request);

@@ -50,6 +50,39 @@ TEST_P(OnFakes, ABanThatLandsFirstIsForbidden) {
   EXPECT_EQ(MembershipOf(room.room_id, std::string(kAnn)), "ban");
 }
 
+/// Pitfall R06: only what is resolved and live shuts a server out, and an accepted one does so at once.
+TEST_P(OnFakes, AnAclBindsWhereItWasAcceptedAndOnlyThere) {
+  const CreatedRoom room = MakeRoom();
+  ASSERT_EQ(SetMember(room.room_id, kAnn, "invite"), Reason::kNone);
+  const JsonObject leave = Leave(room.room_id, kAnn);
+  const auto set_acl = [&](const char* content, matrix::v1::Outcome outcome) {
+    rig_.store_.on_persist = [&](auto request) {
+      request.mutable_verdict()->set_outcome(outcome);
+      return client_.PersistEvent(call_, request);
+    };
+    static_cast<void>(author_.AddState(call_, room.room_id, {"m.room.server_acl", "", "", ObjectOrDie(content)}));
+    rig_.store_.on_persist = [this](const auto& request) { return client_.PersistEvent(call_, request); };
+  };
+  const char* everybody = R"({"allow":["*"],"deny":[]})";
+  const char* nobody_of_there = R"({"allow":["*"],"deny":["remote.*"]})";
+  set_acl(nobody_of_there, matrix::v1::OUTCOME_SOFT_FAILED);
+  EXPECT_EQ(MakeLeave(room.room_id, kAnn).status, 200);
+  rig_.clock_.Advance(absl::Seconds(1));
+  set_acl(nobody_of_there, matrix::v1::OUTCOME_REJECTED);
+  EXPECT_EQ(MakeLeave(room.room_id, kAnn).status, 200);
+  rig_.clock_.Advance(absl::Seconds(1));
+  set_acl(nobody_of_there, matrix::v1::OUTCOME_ACCEPTED);
+  EXPECT_EQ(MakeLeave(room.room_id, kAnn).status, 403);
+  EXPECT_EQ(Submit(room.room_id, leave).status, 403);
+  rig_.clock_.Advance(absl::Seconds(1));
+  set_acl(everybody, matrix::v1::OUTCOME_SOFT_FAILED);
+  EXPECT_EQ(MakeLeave(room.room_id, kAnn).status, 403);
+  rig_.clock_.Advance(absl::Seconds(1));
+  set_acl(everybody, matrix::v1::OUTCOME_ACCEPTED);
+  EXPECT_EQ(MakeLeave(room.room_id, kAnn).status, 200);
+  EXPECT_EQ(Submit(room.room_id, leave).status, 200);
+}
+
 TEST_P(OnFakes, LeavesMadeFromOneTipAreAllTaken) {
   for (const std::string membership : {"invite", "join", "knock"}) {
     if (membership == "knock" && !rig_.rules().knocking) continue;

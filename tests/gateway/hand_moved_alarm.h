@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
-#include "services/gateway/rate_limit.h"
+#include "services/gateway/alarm.h"
 
 namespace postern::gateway {
 

@@ -31,6 +31,7 @@ class ScriptedStore : public StoreClient {
   std::function<absl::StatusOr<store::v1::ReportDeliveriesResponse>(const store::v1::ReportDeliveriesRequest&)>
       on_report;
   std::function<absl::Status(const store::v1::EndBackOffRequest&)> on_end_back_off;
+  std::function<absl::StatusOr<store::v1::ShareRatesResponse>(const store::v1::ShareRatesRequest&)> on_share_rates;
   absl::Status on_keys;  // what the two calls about keys answer
 
   absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext&,
@@ -67,6 +68,10 @@ class ScriptedStore : public StoreClient {
   }
   absl::Status EndBackOff(const rpc::CallContext&, const store::v1::EndBackOffRequest& request) override {
     return on_end_back_off ? on_end_back_off(request) : Down();
+  }
+  absl::StatusOr<store::v1::ShareRatesResponse> ShareRates(const rpc::CallContext&,
+                                                           const store::v1::ShareRatesRequest& request) override {
+    return on_share_rates ? on_share_rates(request) : Down();
   }
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext&, const store::v1::GetServerKeysRequest& request) override {

@@ -10,6 +10,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "absl/time/clock.h"
 #include "tests/posternctl/fake_homeserver.h"
 #include "tests/posternctl/program.h"
 
@@ -123,6 +124,12 @@ TEST_F(LeaveBatch, TakesTemplatesBeforehand) {
   EXPECT_EQ(ended.status, 0) << ended.output;
   EXPECT_EQ(Asked("PUT"), 3U);
   EXPECT_EQ(Asked("GET"), 4U);
+}
+
+TEST_F(LeaveBatch, BeginsNoMoreInASecondThanItIsTold) {
+  const absl::Time began = absl::Now();
+  EXPECT_EQ(Leave(BatchOfThree(), {"--per-second", "10"}).status, 0);
+  EXPECT_GE(absl::Now() - began, absl::Milliseconds(200));  // the third begins 200 ms after the first
 }
 
 TEST_F(LeaveBatch, FallsBackToVersion1WhereVersion2IsUnknown) {

@@ -23,6 +23,25 @@ TEST(Bounds, TheOldestRefusalsGo) {
   EXPECT_EQ(rig.Sql("select min(number) from refusals"), "4");
 }
 
+TEST(Bounds, WhatGatewaysThatAreNoMoreHaveSaidOfOriginsGoes) {
+  StoreRig rig;
+  const auto share = [&](const std::string& holder, int origins, std::uint32_t milliseconds) {
+    v1::ShareRatesRequest request;
+    request.set_holder(holder);
+    request.set_milliseconds(milliseconds);
+    for (int i = 0; i < origins; ++i) request.add_origins()->set_origin(fmt::format("s{}.example", i));
+    ASSERT_TRUE(rig.store().ShareRates(StoreRig::Within(absl::Seconds(30)), request).ok());
+  };
+  share("dead", 1000, 1);
+  share("one", 1, 60'000);
+  share("one", 1, 60'000);
+  EXPECT_EQ(rig.Sql("select count(*) from origin_rates where until > clock_timestamp()"), "1");
+  share("two", 2, 60'000);
+  EXPECT_EQ(rig.Sql("select count(*) from origin_rates"), "3");
+  share("two", 0, 60'000);
+  EXPECT_EQ(rig.Sql("select count(*) from origin_rates"), "1");
+}
+
 TEST(Bounds, ServersAndTheirKeys) {
   StoreRig rig({}, {.server_name = "a.example", .remote_servers_limit = 3});
   const rpc::CallContext call = StoreRig::Within(absl::Seconds(30));

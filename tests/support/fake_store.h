@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "services/store/event_store.h"
 #include "services/store/store_request.h"
@@ -21,8 +23,9 @@ namespace postern::support {
 
 class FakeStore final : public store::EventStore {
  public:
-  /// `server_name`: this server, left out of every row's destinations.
-  explicit FakeStore(std::string server_name) : server_name_(std::move(server_name)) {}
+  /// `server_name`: this server, left out of every row's destinations. `clock`: by which rates are forgotten.
+  explicit FakeStore(std::string server_name, std::function<absl::Time()> clock = absl::Now)
+      : server_name_(std::move(server_name)), clock_(std::move(clock)) {}
 
   absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext&,
                                                           const store::v1::GetEventContextRequest&) override;
@@ -59,6 +62,8 @@ class FakeStore final : public store::EventStore {
       const rpc::CallContext& call, const store::v1::ListDestinationsRequest& request) override;
   absl::StatusOr<store::v1::SettleDestinationResponse> SettleDestination(
       const rpc::CallContext& call, const store::v1::SettleDestinationRequest& request) override;
+  absl::StatusOr<store::v1::ShareRatesResponse> ShareRates(const rpc::CallContext&,
+                                                           const store::v1::ShareRatesRequest&) override;
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext&,
                                                                  const store::v1::GetServerKeysRequest&) override;
   absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
@@ -132,6 +137,12 @@ class FakeStore final : public store::EventStore {
     std::int64_t catch_up_until = 0;
   };
 
+  /// What one gateway has of an origin.
+  struct Rate {
+    store::v1::ShareRatesRequest::Origin told;
+    absl::Time until;
+  };
+
   Room* Find(const std::string& room_id);
   std::optional<StatePlace> StateBefore(Room& room, const std::vector<std::string>& prev, bool extends) const;
   StatePlace Merged(Room& room, const std::set<StatePlace>& places) const;
@@ -184,6 +195,7 @@ class FakeStore final : public store::EventStore {
   std::uint32_t TakeDown(Waiting& waiting, const store::v1::DeliveryReport& report);
 
   const std::string server_name_;
+  const std::function<absl::Time()> clock_;
   std::mutex mutex_;
   std::map<std::string, Room> rooms_;
   std::vector<store::v1::ListOutboxResponse::Row> outbox_;
@@ -191,6 +203,7 @@ class FakeStore final : public store::EventStore {
   std::int64_t deliveries_ = 0;
   std::int64_t transactions_ = 0;
   std::map<std::string, store::v1::StoredServerKeys> keys_;
+  std::map<std::string, std::map<std::string, Rate>> rates_;  // by holder, by origin
 };
 
 }  // namespace postern::support

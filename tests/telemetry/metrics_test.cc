@@ -27,6 +27,18 @@ TEST(Metrics, AreExposedAsText) {
   EXPECT_THAT(text, HasSubstr("postern_open 5"));
 }
 
+TEST(Metrics, ACounterThatIsDroppedIsShownNoMoreAndBeginsAnew) {
+  Metrics metrics;
+  metrics.Count("postern_a_total", {{"of", "one"}}, 5);
+  metrics.Count("postern_a_total", {{"of", "two"}});
+  metrics.DropCounter("postern_a_total", {{"of", "one"}});
+  metrics.DropCounter("postern_a_total", {{"of", "nobody"}});
+  EXPECT_THAT(metrics.Expose(), testing::Not(HasSubstr("one")));
+  EXPECT_THAT(metrics.Expose(), HasSubstr("postern_a_total{of=\"two\"} 1"));
+  metrics.Count("postern_a_total", {{"of", "one"}});
+  EXPECT_THAT(metrics.Expose(), HasSubstr("postern_a_total{of=\"one\"} 1"));
+}
+
 TEST(Metrics, OfTwoObjectsAreApart) {
   Metrics first, second;
   first.Count("postern_a_total");

@@ -1,11 +1,10 @@
-// What one address and what one server may ask (rows 2 and 5; pitfalls R01, R02, S09).
-#include "services/gateway/rate_limit.h"
+// What one server may ask of one gateway (row 5; pitfall R01).
+#include "services/gateway/origin_limiter.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "matrix/refusal.h"
-#include "services/gateway/refusal_response.h"
 #include "tests/gateway/hand_moved_alarm.h"
 #include "tests/gateway/scripted_peers.h"
 
@@ -15,36 +14,6 @@ namespace {
 using matrix::Reason;
 
 const absl::Time kStart = absl::FromUnixSeconds(1700000000);
-
-/// Runs what is due when the test says so.
-TEST(AddressLimiter, LetsABurstPassAndThenSoManyASecond) {
-  telemetry::Metrics metrics;
-  AddressLimiter limiter({.per_second = 2, .burst = 3, .max_addresses = 10}, metrics);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.Admit("192.0.2.1", kStart).ok());
-  const absl::Status refused = limiter.Admit("192.0.2.1", kStart);
-  EXPECT_EQ(matrix::ReasonOf(refused), Reason::kAddressLimited);
-  EXPECT_THAT(RefusalResponse(refused).body, testing::HasSubstr("\"retry_after_ms\":500"));
-  EXPECT_TRUE(limiter.Admit("192.0.2.2", kStart).ok());
-  EXPECT_TRUE(limiter.Admit("192.0.2.1", kStart + absl::Milliseconds(500)).ok());
-  EXPECT_FALSE(limiter.Admit("192.0.2.1", kStart + absl::Milliseconds(500)).ok());
-}
-
-TEST(AddressLimiter, CountsAnIpv6NetworkAsOne) {
-  telemetry::Metrics metrics;
-  AddressLimiter limiter({.per_second = 1, .burst = 1, .max_addresses = 10}, metrics);
-  EXPECT_TRUE(limiter.Admit("2001:db8:1:2::1", kStart).ok());
-  EXPECT_FALSE(limiter.Admit("2001:db8:1:2:ffff::9", kStart).ok());
-  EXPECT_TRUE(limiter.Admit("2001:db8:1:3::1", kStart).ok());
-  EXPECT_TRUE(limiter.Admit("::ffff:192.0.2.1", kStart).ok());
-  EXPECT_TRUE(limiter.Admit("::ffff:192.0.2.2", kStart).ok());
-}
-
-TEST(AddressLimiter, RemembersOnlySoManyAddresses) {
-  telemetry::Metrics metrics;
-  AddressLimiter limiter({.per_second = 1, .burst = 1, .max_addresses = 100}, metrics);
-  for (int i = 0; i < 1000; ++i) EXPECT_TRUE(limiter.Admit("host" + std::to_string(i), kStart).ok());
-  EXPECT_EQ(limiter.size(), 100U);
-}
 
 class OriginLimiterTest : public testing::Test {
  protected:
@@ -101,6 +70,15 @@ TEST_F(OriginLimiterTest, WorksOnSoManyAtOnceAndQueuesTheRest) {
   turns_.clear();
 }
 
+TEST_F(OriginLimiterTest, NeverHasAllTheThreadsOfTheGateway) {
+  options_.limits = {.sleep_limit = 1000, .reject_limit = 1000, .concurrent = 1000};
+  options_.max_working = 7;
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(Enter("a.example"), Reason::kNone);
+  EXPECT_EQ(begun(), 7U);
+  while (!turns_.empty()) EndOne();
+  EXPECT_EQ(begun(), 20U);
+}
+
 TEST_F(OriginLimiterTest, DelaysWhatIsBeyondTheSleepLimit) {
   options_.limits.concurrent = 100;
   for (int i = 0; i < 4; ++i) EXPECT_EQ(Enter("a.example"), Reason::kNone);
@@ -130,6 +108,17 @@ TEST_F(OriginLimiterTest, NamedServersHaveLimitsOfTheirOwn) {
   for (int i = 0; i < 500; ++i) EXPECT_EQ(Enter("big.example"), Reason::kNone);
   EXPECT_EQ(begun(), 500U);
   turns_.clear();
+}
+
+TEST_F(OriginLimiterTest, SaysWhoIsLimitedAndWhenThatHasEnded) {
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(Enter("a.example"), Reason::kNone);
+  EXPECT_THAT(metrics_.Expose(), testing::HasSubstr("postern_gateway_limited_origins 1"));
+  EXPECT_THAT(metrics_.Expose(), testing::HasSubstr(R"({action="delayed",origin="a.example"} 1)"));
+  while (!turns_.empty()) EndOne();
+  Move(absl::Seconds(10));
+  while (!turns_.empty()) EndOne();
+  Move(absl::Seconds(10));
+  EXPECT_THAT(metrics_.Expose(), testing::HasSubstr("postern_gateway_limited_origins 0"));
 }
 
 TEST_F(OriginLimiterTest, ForgetsThoseWhoAskNoMore) {
@@ -166,25 +155,6 @@ TEST_F(OriginLimiterTest, ALongQueueWhoseTurnsEndAtOnceIsNoDeepStack) {
   first = nullptr;
   alarm_.RunUntil(clock_.now());
   EXPECT_EQ(begun, 15000);
-}
-
-TEST(ThreadAlarm, RunsWhatIsDueAndDropsTheRest) {
-  std::mutex mutex;
-  std::condition_variable ran;
-  bool done = false;
-  bool never = false;
-  {
-    ThreadAlarm alarm;
-    alarm.At(absl::Now() + absl::Hours(1), [&] { never = true; });
-    alarm.At(absl::Now(), [&] {
-      const std::lock_guard lock(mutex);
-      done = true;
-      ran.notify_all();
-    });
-    std::unique_lock lock(mutex);
-    EXPECT_TRUE(ran.wait_for(lock, std::chrono::seconds(20), [&] { return done; }));
-  }
-  EXPECT_FALSE(never);
 }
 
 }  // namespace
