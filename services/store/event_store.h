@@ -67,6 +67,19 @@ class EventStore {
   virtual absl::StatusOr<v1::SettleDestinationResponse> SettleDestination(
       const rpc::CallContext& call, const v1::SettleDestinationRequest& request) = 0;
 
+  /// Reads for other servers. Refuse: kUnknownRoom.
+  virtual absl::StatusOr<v1::GetMissingEventsResponse> GetMissingEvents(const rpc::CallContext& call,
+                                                                        const v1::GetMissingEventsRequest& request) = 0;
+  /// Refuse besides: kUnknownEvent.
+  virtual absl::StatusOr<v1::EventForPeer> GetEventForPeer(const rpc::CallContext& call,
+                                                           const v1::GetEventForPeerRequest& request) = 0;
+  /// Refuses besides: kAnswerTooLarge.
+  virtual absl::StatusOr<v1::GetAuthChainResponse> GetAuthChain(const rpc::CallContext& call,
+                                                                const v1::GetAuthChainRequest& request) = 0;
+  /// Refuses besides: kAnswerTooLarge, kStateUnresolved.
+  virtual absl::StatusOr<v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
+                                                              const v1::GetStateIdsRequest& request) = 0;
+
   /// Keys of other servers.
   virtual absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                                   const v1::GetServerKeysRequest& request) = 0;

@@ -21,6 +21,8 @@ constexpr int kMaxBusy = 10'000;
 constexpr std::uint32_t kMaxTransactions = 100;
 constexpr int kMaxHeardOf = 1000;
 constexpr std::size_t kLongestError = 1000;
+constexpr std::uint32_t kMostMissingEvents = 20;
+constexpr int kMostEnds = 20;
 
 absl::Status Invalid(std::string_view detail) { return Refuse(Reason::kInvalidArgument, detail); }
 
@@ -92,6 +94,15 @@ absl::Status CheckReports(const v1::ReportDeliveriesRequest& request) {
 
 absl::Status CheckBackOffRequest(const v1::EndBackOffRequest& request) {
   return request.destinations_size() > kMaxHeardOf ? Invalid("too many destinations") : absl::OkStatus();
+}
+
+absl::Status CheckMissingEventsRequest(const v1::GetMissingEventsRequest& request) {
+  if (request.limit() < 1 || request.limit() > kMostMissingEvents) return Invalid("1 to 20 events at most");
+  return absl::OkStatus();
+}
+
+std::vector<std::string> LookedAt(const google::protobuf::RepeatedPtrField<std::string>& ends) {
+  return {ends.begin(), ends.begin() + std::min(ends.size(), kMostEnds)};
 }
 
 absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest& request) {

@@ -41,6 +41,11 @@ absl::Status CheckLeaseRequest(const v1::LeaseDeliveriesRequest& request);
 absl::Status CheckReports(const v1::ReportDeliveriesRequest& request);
 absl::Status CheckBackOffRequest(const v1::EndBackOffRequest& request);
 
+/// Refuses: kInvalidArgument.
+absl::Status CheckMissingEventsRequest(const v1::GetMissingEventsRequest& request);
+/// Of the ends that a peer gives, those that are looked at: the first 20.
+std::vector<std::string> LookedAt(const google::protobuf::RepeatedPtrField<std::string>& ends);
+
 /// An event that is appended as given.
 struct GivenEvent {
   std::string event_id;

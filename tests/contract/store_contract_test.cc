@@ -56,6 +56,9 @@ INSTANTIATE_TEST_SUITE_P(Stores, StoreContract,
 INSTANTIATE_TEST_SUITE_P(Stores, DeliveriesContract,
                          testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
                          [](const auto& tested) { return tested.param.name; });
+INSTANTIATE_TEST_SUITE_P(Stores, PeerReadsContract,
+                         testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
+                         [](const auto& tested) { return tested.param.name; });
 INSTANTIATE_TEST_SUITE_P(Stores, DecisionsContract,
                          testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
                          [](const auto& tested) { return tested.param.name; });
