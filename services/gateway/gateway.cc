@@ -18,6 +18,8 @@
 #include "services/gateway/admin_service.h"
 #include "services/gateway/dns_resolver.h"
 #include "services/gateway/dummy_events.h"
+#include "services/gateway/event_auth_route.h"
+#include "services/gateway/event_route.h"
 #include "services/gateway/event_signer.h"
 #include "services/gateway/federation_client.h"
 #include "services/gateway/federation_sender.h"
@@ -26,14 +28,17 @@
 #include "services/gateway/key_ring.h"
 #include "services/gateway/key_route.h"
 #include "services/gateway/key_source.h"
+#include "services/gateway/large_answers.h"
 #include "services/gateway/leave_route.h"
 #include "services/gateway/make_leave_route.h"
+#include "services/gateway/missing_events_route.h"
 #include "services/gateway/peer_addresses.h"
 #include "services/gateway/peer_auth.h"
 #include "services/gateway/peer_health.h"
 #include "services/gateway/rate_limit.h"
 #include "services/gateway/room_author.h"
 #include "services/gateway/server_discovery.h"
+#include "services/gateway/state_ids_route.h"
 #include "services/gateway/version_route.h"
 #include "services/gateway/well_known.h"
 #include "telemetry/log.h"
@@ -50,6 +55,10 @@ constexpr std::size_t kBodyLimitBytes = 96 * 1024;  // 64 KiB, and slack for whi
 constexpr std::string_view kSendLeaveV1 = "/_matrix/federation/v1/send_leave/{}/{}";
 constexpr std::string_view kSendLeaveV2 = "/_matrix/federation/v2/send_leave/{}/{}";
 constexpr std::string_view kMakeLeave = "/_matrix/federation/v1/make_leave/{}/{}";
+constexpr std::string_view kEvent = "/_matrix/federation/v1/event/{}";
+constexpr std::string_view kStateIds = "/_matrix/federation/v1/state_ids/{}";
+constexpr std::string_view kEventAuth = "/_matrix/federation/v1/event_auth/{}/{}";
+constexpr std::string_view kMissingEvents = "/_matrix/federation/v1/get_missing_events/{}";
 constexpr std::string_view kVersion = "/_matrix/federation/v1/version";
 constexpr std::string_view kKeys = "/_matrix/key/v2/server";
 constexpr std::string_view kKeyQuery = "/_matrix/key/v2/query";
@@ -122,6 +131,10 @@ class RunningGateway : public Gateway {
         leave_v1_(LeaveApi::kV1, Leaves()),
         leave_v2_(LeaveApi::kV2, Leaves()),
         make_leave_(name, *store_, *validator_, key_ring_, absl::Now),
+        event_route_(name, *store_, key_ring_, absl::Now),
+        state_ids_route_(*store_, key_ring_, large_answers_),
+        event_auth_route_(*store_, key_ring_, large_answers_),
+        missing_events_route_(*store_, key_ring_),
         key_route_(signer_, absl::Now),
         key_query_route_(signer_, key_ring_, key_route_, absl::Now),
         workers_(static_cast<std::size_t>(config.workers), static_cast<std::size_t>(config.queue_limit)),
@@ -196,6 +209,9 @@ class RunningGateway : public Gateway {
   }
 
  private:
+  /// Of the workers that may wait for another server at once.
+  std::size_t AFew() const { return static_cast<std::size_t>(std::max<std::int64_t>(1, config_.workers / 4)); }
+
   LeaveServices Leaves() {
     return {.store = *store_,
             .validator = *validator_,
@@ -203,7 +219,7 @@ class RunningGateway : public Gateway {
             .key_ring = key_ring_,
             .metrics = metrics_,
             .turns = turns_,
-            .max_key_waits = static_cast<std::size_t>(std::max<std::int64_t>(1, config_.workers / 4)),
+            .max_key_waits = AFew(),
             .committed = [this](const std::string& room_id, std::uint32_t forward_extremities) {
               dummy_events_.Notice(room_id, forward_extremities);
               sender_.Nudge();
@@ -214,6 +230,10 @@ class RunningGateway : public Gateway {
     std::vector<RouteEntry> routes{
         {.name = "send_leave_v2", .method = "PUT", .path = kSendLeaveV2, .peer = &leave_v2_},
         {.name = "make_leave", .method = "GET", .path = kMakeLeave, .peer = &make_leave_},
+        {.name = "event", .method = "GET", .path = kEvent, .peer = &event_route_},
+        {.name = "state_ids", .method = "GET", .path = kStateIds, .peer = &state_ids_route_},
+        {.name = "event_auth", .method = "GET", .path = kEventAuth, .peer = &event_auth_route_},
+        {.name = "get_missing_events", .method = "POST", .path = kMissingEvents, .peer = &missing_events_route_},
         {.name = "key", .method = "GET", .path = kKeys, .open = &key_route_},
         {.name = "key_query", .method = "POST", .path = kKeyQuery, .open = &key_query_route_},
         {.name = "key_query", .method = "GET", .path = kKeyQueryOfOne, .open = &key_query_route_},
@@ -260,6 +280,11 @@ class RunningGateway : public Gateway {
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;
+  LargeAnswers large_answers_;
+  EventRoute event_route_;
+  StateIdsRoute state_ids_route_;
+  EventAuthRoute event_auth_route_;
+  MissingEventsRoute missing_events_route_;
   KeyRoute key_route_;
   KeyQueryRoute key_query_route_;
   VersionRoute version_route_;

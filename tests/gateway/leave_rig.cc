@@ -58,6 +58,10 @@ LeaveRig::LeaveRig(LeaveRigOptions options)
       leave_v1_(LeaveApi::kV1, Services()),
       leave_v2_(LeaveApi::kV2, Services()),
       make_leave_(*matrix::ServerName::Parse(kOurName), store_, validator_, key_ring_, clock()),
+      event_route_(*matrix::ServerName::Parse(kOurName), store_, key_ring_, clock()),
+      state_ids_route_(store_, key_ring_, large_answers_),
+      event_auth_route_(store_, key_ring_, large_answers_),
+      missing_events_route_(store_, key_ring_),
       key_route_(signer_, clock()),
       key_query_(signer_, key_ring_, key_route_, clock()),
       workers_(options_.workers, options_.queue_limit) {
@@ -65,6 +69,10 @@ LeaveRig::LeaveRig(LeaveRigOptions options)
   std::vector<RouteEntry> routes{
       {"send_leave_v2", "PUT", "/_matrix/federation/v2/send_leave/{}/{}", &leave_v2_, nullptr},
       {"make_leave", "GET", "/_matrix/federation/v1/make_leave/{}/{}", &make_leave_, nullptr},
+      {"event", "GET", "/_matrix/federation/v1/event/{}", &event_route_, nullptr},
+      {"state_ids", "GET", "/_matrix/federation/v1/state_ids/{}", &state_ids_route_, nullptr},
+      {"event_auth", "GET", "/_matrix/federation/v1/event_auth/{}/{}", &event_auth_route_, nullptr},
+      {"get_missing_events", "POST", "/_matrix/federation/v1/get_missing_events/{}", &missing_events_route_, nullptr},
       {"key", "GET", "/_matrix/key/v2/server", nullptr, &key_route_},
       {"key_query", "POST", "/_matrix/key/v2/query", nullptr, &key_query_},
       {"key_query", "GET", "/_matrix/key/v2/query/{}", nullptr, &key_query_},

@@ -10,6 +10,8 @@
 #include <optional>
 #include <string>
 
+#include "services/gateway/event_auth_route.h"
+#include "services/gateway/event_route.h"
 #include "services/gateway/event_signer.h"
 #include "services/gateway/http_router.h"
 #include "services/gateway/key_query_route.h"
@@ -17,8 +19,10 @@
 #include "services/gateway/key_route.h"
 #include "services/gateway/leave_route.h"
 #include "services/gateway/make_leave_route.h"
+#include "services/gateway/missing_events_route.h"
 #include "services/gateway/peer_auth.h"
 #include "services/gateway/room_draft.h"
+#include "services/gateway/state_ids_route.h"
 #include "services/gateway/version_route.h"
 #include "tests/gateway/remote_server.h"
 #include "tests/gateway/scripted_peers.h"
@@ -93,6 +97,11 @@ class LeaveRig {
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;
+  LargeAnswers large_answers_;
+  EventRoute event_route_;
+  StateIdsRoute state_ids_route_;
+  EventAuthRoute event_auth_route_;
+  MissingEventsRoute missing_events_route_;
   KeyRoute key_route_;
   KeyQueryRoute key_query_;
   VersionRoute version_route_;

@@ -31,6 +31,11 @@ class ScriptedStore : public StoreClient {
   std::function<absl::StatusOr<store::v1::ReportDeliveriesResponse>(const store::v1::ReportDeliveriesRequest&)>
       on_report;
   std::function<absl::Status(const store::v1::EndBackOffRequest&)> on_end_back_off;
+  std::function<absl::StatusOr<store::v1::GetMissingEventsResponse>(const store::v1::GetMissingEventsRequest&)>
+      on_missing_events;
+  std::function<absl::StatusOr<store::v1::EventForPeer>(const store::v1::GetEventForPeerRequest&)> on_event_for_peer;
+  std::function<absl::StatusOr<store::v1::GetAuthChainResponse>(const store::v1::GetAuthChainRequest&)> on_auth_chain;
+  std::function<absl::StatusOr<store::v1::GetStateIdsResponse>(const store::v1::GetStateIdsRequest&)> on_state_ids;
   absl::Status on_keys;  // what the two calls about keys answer
 
   absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext&,
@@ -67,6 +72,22 @@ class ScriptedStore : public StoreClient {
   }
   absl::Status EndBackOff(const rpc::CallContext&, const store::v1::EndBackOffRequest& request) override {
     return on_end_back_off ? on_end_back_off(request) : Down();
+  }
+  absl::StatusOr<store::v1::GetMissingEventsResponse> GetMissingEvents(
+      const rpc::CallContext&, const store::v1::GetMissingEventsRequest& request) override {
+    return on_missing_events ? on_missing_events(request) : Down();
+  }
+  absl::StatusOr<store::v1::EventForPeer> GetEventForPeer(const rpc::CallContext&,
+                                                          const store::v1::GetEventForPeerRequest& request) override {
+    return on_event_for_peer ? on_event_for_peer(request) : Down();
+  }
+  absl::StatusOr<store::v1::GetAuthChainResponse> GetAuthChain(const rpc::CallContext&,
+                                                               const store::v1::GetAuthChainRequest& request) override {
+    return on_auth_chain ? on_auth_chain(request) : Down();
+  }
+  absl::StatusOr<store::v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext&,
+                                                             const store::v1::GetStateIdsRequest& request) override {
+    return on_state_ids ? on_state_ids(request) : Down();
   }
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext&, const store::v1::GetServerKeysRequest& request) override {
