@@ -31,9 +31,11 @@
 #include "services/gateway/large_answers.h"
 #include "services/gateway/leave_route.h"
 #include "services/gateway/make_leave_route.h"
+#include "services/gateway/missing_events.h"
 #include "services/gateway/missing_events_route.h"
 #include "services/gateway/peer_addresses.h"
 #include "services/gateway/peer_auth.h"
+#include "services/gateway/peer_events.h"
 #include "services/gateway/peer_health.h"
 #include "services/gateway/rate_limit.h"
 #include "services/gateway/room_author.h"
@@ -128,8 +130,10 @@ class RunningGateway : public Gateway {
         dummy_events_(name, own_author_, *own_store_, alarm_, absl::Now, metrics_),
         sender_(signer_, federation_, *own_store_, absl::Now, FairChance(), metrics_, config.sender),
         turns_(static_cast<std::size_t>(config.workers - config.workers / 8 - 1)),
-        leave_v1_(LeaveApi::kV1, Leaves()),
-        leave_v2_(LeaveApi::kV2, Leaves()),
+        peer_events_(signer_, federation_),
+        missing_events_(peer_events_, Leaves(), {.at_once = AFew()}),
+        leave_v1_(LeaveApi::kV1, Leaves(), &missing_events_),
+        leave_v2_(LeaveApi::kV2, Leaves(), &missing_events_),
         make_leave_(name, *store_, *validator_, key_ring_, absl::Now),
         event_route_(name, *store_, key_ring_, absl::Now),
         state_ids_route_(*store_, key_ring_, large_answers_),
@@ -277,6 +281,8 @@ class RunningGateway : public Gateway {
   DummyEvents dummy_events_;
   FederationSender sender_;
   RoomTurns turns_;
+  FederatedEvents peer_events_;
+  MissingEvents missing_events_;
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;

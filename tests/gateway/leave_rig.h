@@ -19,6 +19,7 @@
 #include "services/gateway/key_route.h"
 #include "services/gateway/leave_route.h"
 #include "services/gateway/make_leave_route.h"
+#include "services/gateway/missing_events.h"
 #include "services/gateway/missing_events_route.h"
 #include "services/gateway/peer_auth.h"
 #include "services/gateway/room_draft.h"
@@ -47,6 +48,7 @@ struct LeaveRigOptions {
   std::size_t workers = 4;
   std::size_t queue_limit = 1000;
   bool v1_send_leave = true;
+  std::size_t gaps_at_once = 4;
 };
 
 class LeaveRig {
@@ -78,6 +80,7 @@ class LeaveRig {
   ScriptedStore store_;
   ScriptedValidator validator_;
   ScriptedKeySource source_;
+  ScriptedPeerEvents peers_;
   RoomDraft room_;
 
   /// What the store's and the validator's scripts give, unless a test puts scripts of its own in.
@@ -94,6 +97,7 @@ class LeaveRig {
   ThreadAlarm alarm_;
   OriginLimiter origins_;
   RoomTurns turns_{8};
+  MissingEvents missing_events_;
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;

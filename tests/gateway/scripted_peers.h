@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "matrix/refusal.h"
 #include "services/gateway/key_source.h"
+#include "services/gateway/peer_events.h"
 #include "services/gateway/store_client.h"
 #include "services/gateway/validator_client.h"
 
@@ -152,6 +153,19 @@ class ScriptedValidator : public ValidatorClient {
 
  private:
   static absl::Status Down() { return matrix::Refuse(matrix::Reason::kValidatorDown, "scripted"); }
+};
+
+/// Other servers, asked for missing events: away, unless a test says more.
+class ScriptedPeerEvents : public PeerEvents {
+ public:
+  std::function<absl::StatusOr<matrix::JsonArray>(const matrix::ServerName&, const MissingEventsQuery&, absl::Time)>
+      on_missing_events;
+
+  absl::StatusOr<matrix::JsonArray> MissingEvents(const matrix::ServerName& server, const MissingEventsQuery& query,
+                                                  absl::Time deadline) override {
+    if (on_missing_events) return on_missing_events(server, query, deadline);
+    return matrix::Refuse(matrix::Reason::kPeerUnavailable, "scripted");
+  }
 };
 
 /// Other servers' keys. Closed, it lets those who ask wait until it is opened.
