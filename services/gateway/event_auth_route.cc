@@ -23,14 +23,14 @@ absl::StatusOr<http::Response> EventAuthRoute::Handle(AuthenticRequest request) 
   read.set_event_id(exchange.path_arguments()[1]);
   read.set_asker(request.origin().text());
   if (!matrix::IsRoomId(read.room_id())) return Refuse(Reason::kUnknownRoom, "the room is not known");
+  const absl::Status may =
+      CheckMayReadAbout(read.room_id(), read.event_id(), request.origin(), store_, exchange.call());
+  if (!may.ok()) return may;
+  key_ring_.Keep(request.origin());
   auto place = large_answers_.Take(read.asker());
   if (place == nullptr) return Refuse(Reason::kOverloaded, "too many large answers at once");
-
   const auto chain = store_.GetAuthChain(exchange.call(), read);
-  if (!chain.ok()) return RefusalOfRead(chain.status(), read.room_id(), request.origin(), store_, exchange.call());
-  if (const auto rules = RulesFor(chain->room(), request.origin()); !rules.ok()) return rules.status();
-  if (absl::Status status = CheckMaySee(chain->room(), chain->seen()); !status.ok()) return status;
-  key_ring_.Keep(request.origin());
+  if (!chain.ok()) return chain.status();
   return http::Response{.status = 200,
                         .headers = {},
                         .body = absl::StrCat("{\"auth_chain\":[", absl::StrJoin(chain->pdus(), ","), "]}"),

@@ -24,9 +24,18 @@ absl::Status CheckMaySee(const store::v1::RoomForPeer& room, const store::v1::Se
   return Refuse(Reason::kNotResident, "this server is not in the room, and was not when the event was sent");
 }
 
-absl::Status RefusalOfRead(const absl::Status& why, const std::string& room_id, const matrix::ServerName& asker,
-                           StoreClient& store, const rpc::CallContext& call) {
-  if (matrix::ReasonOf(why) != Reason::kUnknownEvent) return why;
+absl::Status CheckMayReadAbout(const std::string& room_id, const std::string& event_id, const matrix::ServerName& asker,
+                               StoreClient& store, const rpc::CallContext& call) {
+  store::v1::GetEventForPeerRequest read;
+  read.set_room_id(room_id);
+  read.set_event_id(event_id);
+  read.set_asker(asker.text());
+  const auto event = store.GetEventForPeer(call, read);
+  if (event.ok()) {
+    const auto rules = RulesFor(event->room(), asker);
+    return rules.ok() ? CheckMaySee(event->room(), event->seen()) : rules.status();
+  }
+  if (matrix::ReasonOf(event.status()) != Reason::kUnknownEvent) return event.status();
   store::v1::GetMissingEventsRequest room;  // of no event: the room alone
   room.set_room_id(room_id);
   room.set_asker(asker.text());
@@ -34,7 +43,7 @@ absl::Status RefusalOfRead(const absl::Status& why, const std::string& room_id, 
   const auto answer = store.GetMissingEvents(call, room);
   if (!answer.ok()) return answer.status();
   const auto rules = RulesFor(answer->room(), asker);
-  return rules.ok() ? why : rules.status();
+  return rules.ok() ? event.status() : rules.status();
 }
 
 absl::StatusOr<std::string> ShownTo(const store::v1::RoomForPeer& room, const store::v1::SeenByPeer& seen,

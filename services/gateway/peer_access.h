@@ -21,9 +21,10 @@ absl::StatusOr<const matrix::RoomRules*> RulesFor(const store::v1::RoomForPeer& 
 /// A user of `asker` is joined now, or the room shows the event to it as it is. Refuses: kNotResident.
 absl::Status CheckMaySee(const store::v1::RoomForPeer& room, const store::v1::SeenByPeer& seen);
 
-/// What is told of `why` the store did not answer. That a room lacks an event is told to whom the room lets in only.
-absl::Status RefusalOfRead(const absl::Status& why, const std::string& room_id, const matrix::ServerName& asker,
-                           StoreClient& store, const rpc::CallContext& call);
+/// Both of an event of a room, by a read that costs little: before one that costs much is begun for a stranger. Refuses
+/// besides: kUnknownRoom; kUnknownEvent, but to those only whom the room lets in.
+absl::Status CheckMayReadAbout(const std::string& room_id, const std::string& event_id, const matrix::ServerName& asker,
+                               StoreClient& store, const rpc::CallContext& call);
 
 /// The event as the room shows it to `asker`: the PDU, the redacted copy of it, or "". kInternal if it cannot be read.
 absl::StatusOr<std::string> ShownTo(const store::v1::RoomForPeer& room, const store::v1::SeenByPeer& seen,

@@ -36,14 +36,14 @@ absl::StatusOr<http::Response> StateIdsRoute::Handle(AuthenticRequest request) {
   read.set_event_id(*event_id);
   exchange.notes().event_id = *event_id;
   if (!matrix::IsRoomId(read.room_id())) return Refuse(Reason::kUnknownRoom, "the room is not known");
+  const absl::Status may =
+      CheckMayReadAbout(read.room_id(), read.event_id(), request.origin(), store_, exchange.call());
+  if (!may.ok()) return may;
+  key_ring_.Keep(request.origin());
   auto place = large_answers_.Take(read.asker());
   if (place == nullptr) return Refuse(Reason::kOverloaded, "too many large answers at once");
-
   auto state = store_.GetStateIds(exchange.call(), read);
-  if (!state.ok()) return RefusalOfRead(state.status(), read.room_id(), request.origin(), store_, exchange.call());
-  if (const auto rules = RulesFor(state->room(), request.origin()); !rules.ok()) return rules.status();
-  if (absl::Status status = CheckMaySee(state->room(), state->seen()); !status.ok()) return status;
-  key_ring_.Keep(request.origin());
+  if (!state.ok()) return state.status();
   matrix::JsonObject answer;
   answer.Set("auth_chain_ids", IdsOf(*state->mutable_auth_chain()));
   answer.Set("pdu_ids", IdsOf(*state->mutable_state()));

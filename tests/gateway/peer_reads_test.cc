@@ -217,6 +217,25 @@ TEST_F(PeerReads, AStrangerIsToldNothing) {
   EXPECT_EQ(ErrcodeOf(GetEvent(topic, &stranger_)), "M_FORBIDDEN");
 }
 
+TEST_F(PeerReads, NothingLargeIsReadForWhoMayNotSeeIt) {
+  const CreatedRoom room = RoomWithAnn();
+  const std::string topic = Topic(room, "first");
+  int reads = 0;
+  rig_.store_.on_state_ids = [&](const auto& request) {
+    ++reads;
+    return client_.GetStateIds(call_, request);
+  };
+  rig_.store_.on_auth_chain = [&](const auto& request) {
+    ++reads;
+    return client_.GetAuthChain(call_, request);
+  };
+  EXPECT_EQ(GetStateIds(room.room_id, topic, &stranger_).status, 403);
+  EXPECT_EQ(GetAuth(room.room_id, topic, &stranger_).status, 403);
+  EXPECT_EQ(reads, 0);
+  EXPECT_EQ(GetStateIds(room.room_id, topic).status, 200);
+  EXPECT_EQ(reads, 1);
+}
+
 TEST_F(PeerReads, AWorldReadableRoomIsToldToAnybody) {
   const CreatedRoom room =
       RoomWithAnn({StateOf("m.room.history_visibility", R"({"history_visibility":"world_readable"})")});
