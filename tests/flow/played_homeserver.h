@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,10 +49,20 @@ class PlayedHomeserver {
   http::Response Send(const http::Request& request, const std::string& gateway_url = "") const;
   absl::StatusOr<http::Response> TrySend(const http::Request& request, const std::string& gateway_url = "") const;
 
+  /// From here on it answers get_missing_events with these, whatever it is asked for; before, 404.
+  void SetMissingEvents(matrix::JsonArray events);
+  /// What it was asked for so, last; null where it was not.
+  matrix::Json LastAskedForMissing() const;
+
   /// From here on nobody can ask for its keys.
   void TakeOffline() { endpoint_.reset(); }
 
  private:
+  std::optional<http::Response> Answer(const http::Request& request);
+
+  mutable std::mutex mutex_;
+  std::optional<std::string> missing_events_;
+  matrix::Json last_asked_for_missing_;
   const peer::Destination to_;
   std::unique_ptr<peer::ServerIdentity> identity_;
   std::unique_ptr<peer::KeyEndpoint> endpoint_;
