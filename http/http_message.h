@@ -1,6 +1,7 @@
 // Requests and answers as the routes see them, whatever library carries them.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,6 +34,8 @@ struct Response {
   Headers headers{};
   /// application/json unless a Content-Type header is given.
   std::string body{};
+  /// Let go of once the answer has been sent, or could not be: for what makes large answers to be counted.
+  std::shared_ptr<void> held_until_sent{};
 };
 
 /// The path of a request target (before '?'), still percent-encoded.

@@ -56,8 +56,8 @@ http::Response Refused(Reason reason, std::string_view error) {
 
 class HttpsKeyEndpoint : public KeyEndpoint, private http::RequestHandler {
  public:
-  HttpsKeyEndpoint(const ServerIdentity& identity, PrivateDirectory directory)
-      : identity_(identity), directory_(std::move(directory)) {}
+  HttpsKeyEndpoint(const ServerIdentity& identity, PrivateDirectory directory, Beside beside)
+      : identity_(identity), directory_(std::move(directory)), beside_(std::move(beside)) {}
 
   absl::Status Listen(const std::string& listen) {
     http::ListenerOptions options{.listen = listen,
@@ -80,14 +80,18 @@ class HttpsKeyEndpoint : public KeyEndpoint, private http::RequestHandler {
  private:
   std::optional<http::Response> OnHead(const http::Request& head) override {
     // The path may name a key id, as old servers do.
-    const bool keys = http::PathOf(head.target).starts_with(kKeyPath);
-    if (!keys && !IsInvite(head)) return Refused(Reason::kUnknownPath, "keys and invites are served here");
-    if (head.method != (keys ? "GET" : "PUT")) return Refused(Reason::kUnknownMethod, "not by this method");
+    if (!IsOfKeys(head) && !IsInvite(head)) {
+      return beside_ ? std::nullopt : std::optional(Refused(Reason::kUnknownPath, "keys and invites are served here"));
+    }
+    if (head.method != (IsInvite(head) ? "PUT" : "GET")) return Refused(Reason::kUnknownMethod, "not by this method");
     return std::nullopt;
   }
 
   void OnRequest(http::Request request, http::Respond respond) override {
     if (IsInvite(request)) return respond(SignedInvite(request.body));
+    if (!IsOfKeys(request)) {
+      return respond(beside_(request).value_or(Refused(Reason::kUnknownPath, "this is not served here")));
+    }
     ++requests_;
     respond({.status = 200, .headers = {}, .body = matrix::CanonicalJson(identity_.KeyDocument(absl::Now()))});
   }
@@ -96,6 +100,7 @@ class HttpsKeyEndpoint : public KeyEndpoint, private http::RequestHandler {
     return Refused(matrix::ReasonOf(why), matrix::DetailOf(why));
   }
 
+  static bool IsOfKeys(const http::Request& request) { return http::PathOf(request.target).starts_with(kKeyPath); }
   static bool IsInvite(const http::Request& request) { return request.target.starts_with(kInvitePath); }
 
   http::Response SignedInvite(std::string_view body) const {
@@ -115,6 +120,7 @@ class HttpsKeyEndpoint : public KeyEndpoint, private http::RequestHandler {
 
   const ServerIdentity& identity_;
   const PrivateDirectory directory_;
+  const Beside beside_;
   std::atomic<int> requests_ = 0;
   std::unique_ptr<http::HttpListener> listener_;  // goes first: it calls the rest
 };
@@ -122,10 +128,10 @@ class HttpsKeyEndpoint : public KeyEndpoint, private http::RequestHandler {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KeyEndpoint>> KeyEndpoint::Start(const ServerIdentity& identity,
-                                                                const std::string& listen) {
+                                                                const std::string& listen, Beside beside) {
   auto directory = PrivateDirectory::Make();
   if (!directory.ok()) return directory.status();
-  auto endpoint = std::make_unique<HttpsKeyEndpoint>(identity, *std::move(directory));
+  auto endpoint = std::make_unique<HttpsKeyEndpoint>(identity, *std::move(directory), std::move(beside));
   const absl::Status listening = endpoint->Listen(listen);
   if (!listening.ok()) return listening;
   return std::unique_ptr<KeyEndpoint>(std::move(endpoint));

@@ -20,6 +20,8 @@
 #include "services/gateway/alarm.h"
 #include "services/gateway/dns_resolver.h"
 #include "services/gateway/dummy_events.h"
+#include "services/gateway/event_auth_route.h"
+#include "services/gateway/event_route.h"
 #include "services/gateway/event_signer.h"
 #include "services/gateway/federation_client.h"
 #include "services/gateway/federation_sender.h"
@@ -29,15 +31,20 @@
 #include "services/gateway/key_ring.h"
 #include "services/gateway/key_route.h"
 #include "services/gateway/key_source.h"
+#include "services/gateway/large_answers.h"
 #include "services/gateway/leave_route.h"
 #include "services/gateway/make_leave_route.h"
+#include "services/gateway/missing_events.h"
+#include "services/gateway/missing_events_route.h"
 #include "services/gateway/origin_limiter.h"
 #include "services/gateway/peer_addresses.h"
 #include "services/gateway/peer_auth.h"
+#include "services/gateway/peer_events.h"
 #include "services/gateway/peer_health.h"
 #include "services/gateway/room_author.h"
 #include "services/gateway/server_discovery.h"
 #include "services/gateway/shared_rates.h"
+#include "services/gateway/state_ids_route.h"
 #include "services/gateway/version_route.h"
 #include "services/gateway/well_known.h"
 #include "telemetry/log.h"
@@ -54,6 +61,10 @@ constexpr std::size_t kBodyLimitBytes = 96 * 1024;  // 64 KiB, and slack for whi
 constexpr std::string_view kSendLeaveV1 = "/_matrix/federation/v1/send_leave/{}/{}";
 constexpr std::string_view kSendLeaveV2 = "/_matrix/federation/v2/send_leave/{}/{}";
 constexpr std::string_view kMakeLeave = "/_matrix/federation/v1/make_leave/{}/{}";
+constexpr std::string_view kEvent = "/_matrix/federation/v1/event/{}";
+constexpr std::string_view kStateIds = "/_matrix/federation/v1/state_ids/{}";
+constexpr std::string_view kEventAuth = "/_matrix/federation/v1/event_auth/{}/{}";
+constexpr std::string_view kMissingEvents = "/_matrix/federation/v1/get_missing_events/{}";
 constexpr std::string_view kVersion = "/_matrix/federation/v1/version";
 constexpr std::string_view kKeys = "/_matrix/key/v2/server";
 constexpr std::string_view kKeyQuery = "/_matrix/key/v2/query";
@@ -134,9 +145,15 @@ class RunningGateway : public Gateway {
         dummy_events_(name, own_author_, *own_store_, alarm_, absl::Now, metrics_),
         sender_(signer_, federation_, *own_store_, absl::Now, FairChance(), metrics_, config.sender),
         turns_(static_cast<std::size_t>(MostThreads(config))),
-        leave_v1_(LeaveApi::kV1, Leaves()),
-        leave_v2_(LeaveApi::kV2, Leaves()),
+        peer_events_(signer_, federation_),
+        missing_events_(peer_events_, Leaves(), {.at_once = AFew()}),
+        leave_v1_(LeaveApi::kV1, Leaves(), &missing_events_),
+        leave_v2_(LeaveApi::kV2, Leaves(), &missing_events_),
         make_leave_(name, *store_, *validator_, key_ring_, absl::Now),
+        event_route_(name, *store_, key_ring_, absl::Now),
+        state_ids_route_(*store_, key_ring_, large_answers_),
+        event_auth_route_(*store_, key_ring_, large_answers_),
+        missing_events_route_(*store_, key_ring_),
         key_route_(signer_, absl::Now),
         key_query_route_(signer_, key_ring_, key_route_, absl::Now),
         workers_(static_cast<std::size_t>(config.workers), static_cast<std::size_t>(config.queue_limit)),
@@ -218,6 +235,9 @@ class RunningGateway : public Gateway {
   }
 
  private:
+  /// Of the workers that may wait for another server at once.
+  std::size_t AFew() const { return static_cast<std::size_t>(std::max<std::int64_t>(1, config_.workers / 4)); }
+
   LeaveServices Leaves() {
     return {.store = *store_,
             .validator = *validator_,
@@ -225,7 +245,7 @@ class RunningGateway : public Gateway {
             .key_ring = key_ring_,
             .metrics = metrics_,
             .turns = turns_,
-            .max_key_waits = static_cast<std::size_t>(std::max<std::int64_t>(1, config_.workers / 4)),
+            .max_key_waits = AFew(),
             .committed = [this](const std::string& room_id, std::uint32_t forward_extremities) {
               dummy_events_.Notice(room_id, forward_extremities);
               sender_.Nudge();
@@ -236,6 +256,10 @@ class RunningGateway : public Gateway {
     std::vector<RouteEntry> routes{
         {.name = "send_leave_v2", .method = "PUT", .path = kSendLeaveV2, .peer = &leave_v2_},
         {.name = "make_leave", .method = "GET", .path = kMakeLeave, .peer = &make_leave_},
+        {.name = "event", .method = "GET", .path = kEvent, .peer = &event_route_},
+        {.name = "state_ids", .method = "GET", .path = kStateIds, .peer = &state_ids_route_},
+        {.name = "event_auth", .method = "GET", .path = kEventAuth, .peer = &event_auth_route_},
+        {.name = "get_missing_events", .method = "POST", .path = kMissingEvents, .peer = &missing_events_route_},
         {.name = "key", .method = "GET", .path = kKeys, .open = &key_route_},
         {.name = "key_query", .method = "POST", .path = kKeyQuery, .open = &key_query_route_},
         {.name = "key_query", .method = "GET", .path = kKeyQueryOfOne, .open = &key_query_route_},
@@ -281,9 +305,16 @@ class RunningGateway : public Gateway {
   DummyEvents dummy_events_;
   FederationSender sender_;
   RoomTurns turns_;
+  FederatedEvents peer_events_;
+  MissingEvents missing_events_;
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;
+  LargeAnswers large_answers_;
+  EventRoute event_route_;
+  StateIdsRoute state_ids_route_;
+  EventAuthRoute event_auth_route_;
+  MissingEventsRoute missing_events_route_;
   KeyRoute key_route_;
   KeyQueryRoute key_query_route_;
   VersionRoute version_route_;

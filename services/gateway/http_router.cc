@@ -48,11 +48,12 @@ std::optional<std::vector<std::string>> ArgumentsOf(std::string_view pattern,
   return arguments;
 }
 
-/// For the log: the room, and the event where the path names one.
+/// For the log: the room and the event, where the path names them.
 void NotePlace(Exchange& exchange) {
-  const auto& path = exchange.path_arguments();
-  exchange.notes().room_id = path[0];
-  if (matrix::IsEventId(path[1])) exchange.notes().event_id = path[1];
+  for (const std::string& argument : exchange.path_arguments()) {
+    if (matrix::IsEventId(argument)) exchange.notes().event_id = argument;
+    if (argument.starts_with('!')) exchange.notes().room_id = argument;
+  }
 }
 
 /// Row 3. A GET has no content (pitfall X04).

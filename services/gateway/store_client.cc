@@ -66,6 +66,26 @@ class GrpcStoreClient : public StoreClient {
     return Call(&Stub::ShareRates, "ShareRates", kReadAttempts, call, request);
   }
 
+  absl::StatusOr<store::v1::GetMissingEventsResponse> GetMissingEvents(
+      const rpc::CallContext& call, const store::v1::GetMissingEventsRequest& request) override {
+    return Call(&Stub::GetMissingEvents, "GetMissingEvents", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::EventForPeer> GetEventForPeer(const rpc::CallContext& call,
+                                                          const store::v1::GetEventForPeerRequest& request) override {
+    return Call(&Stub::GetEventForPeer, "GetEventForPeer", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::GetAuthChainResponse> GetAuthChain(const rpc::CallContext& call,
+                                                               const store::v1::GetAuthChainRequest& request) override {
+    return Call(&Stub::GetAuthChain, "GetAuthChain", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
+                                                             const store::v1::GetStateIdsRequest& request) override {
+    return Call(&Stub::GetStateIds, "GetStateIds", kReadAttempts, call, request);
+  }
+
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
     return Call(&Stub::GetServerKeys, "GetServerKeys", kReadAttempts, call, request);

@@ -46,6 +46,16 @@ class StoreClient {
   virtual absl::Status EndBackOff(const rpc::CallContext& call, const store::v1::EndBackOffRequest& request) = 0;
   virtual absl::StatusOr<store::v1::ShareRatesResponse> ShareRates(const rpc::CallContext& call,
                                                                    const store::v1::ShareRatesRequest& request) = 0;
+  /// Refuse: kUnknownRoom; all but GetMissingEvents kUnknownEvent; the last two kAnswerTooLarge; the last one
+  /// kStateUnresolved.
+  virtual absl::StatusOr<store::v1::GetMissingEventsResponse> GetMissingEvents(
+      const rpc::CallContext& call, const store::v1::GetMissingEventsRequest& request) = 0;
+  virtual absl::StatusOr<store::v1::EventForPeer> GetEventForPeer(const rpc::CallContext& call,
+                                                                  const store::v1::GetEventForPeerRequest& request) = 0;
+  virtual absl::StatusOr<store::v1::GetAuthChainResponse> GetAuthChain(
+      const rpc::CallContext& call, const store::v1::GetAuthChainRequest& request) = 0;
+  virtual absl::StatusOr<store::v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
+                                                                     const store::v1::GetStateIdsRequest& request) = 0;
   virtual absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) = 0;
   virtual absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) = 0;

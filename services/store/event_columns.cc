@@ -106,4 +106,12 @@ absl::StatusOr<EventColumns> ReadEventColumns(std::string_view pdu) {
   return columns;
 }
 
+std::string HistoryVisibilityOf(std::string_view pdu) {
+  const absl::StatusOr<Json> event = matrix::ParseJson(pdu);
+  const JsonObject* object = event.ok() ? event->AsObject() : nullptr;
+  const Json* content = object == nullptr ? nullptr : object->Find("content");
+  const JsonObject* members = content == nullptr ? nullptr : content->AsObject();
+  return members == nullptr ? "" : Text(*members, "history_visibility").value_or("");
+}
+
 }  // namespace postern::store

@@ -43,4 +43,7 @@ inline constexpr std::string_view kMemberType = "m.room.member";
 /// the five.
 absl::StatusOr<EventColumns> ReadEventColumns(std::string_view pdu);
 
+/// `content.history_visibility` of an m.room.history_visibility event; "" where it is missing or no string.
+std::string HistoryVisibilityOf(std::string_view pdu);
+
 }  // namespace postern::store

@@ -70,6 +70,18 @@ class EventStore {
   /// What gateways have of origins. Refuses: kInvalidArgument.
   virtual absl::StatusOr<v1::ShareRatesResponse> ShareRates(const rpc::CallContext& call,
                                                             const v1::ShareRatesRequest& request) = 0;
+  /// Reads for other servers. Refuse: kUnknownRoom.
+  virtual absl::StatusOr<v1::GetMissingEventsResponse> GetMissingEvents(const rpc::CallContext& call,
+                                                                        const v1::GetMissingEventsRequest& request) = 0;
+  /// Refuse besides: kUnknownEvent.
+  virtual absl::StatusOr<v1::EventForPeer> GetEventForPeer(const rpc::CallContext& call,
+                                                           const v1::GetEventForPeerRequest& request) = 0;
+  /// Refuses besides: kAnswerTooLarge.
+  virtual absl::StatusOr<v1::GetAuthChainResponse> GetAuthChain(const rpc::CallContext& call,
+                                                                const v1::GetAuthChainRequest& request) = 0;
+  /// Refuses besides: kAnswerTooLarge, kStateUnresolved.
+  virtual absl::StatusOr<v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
+                                                              const v1::GetStateIdsRequest& request) = 0;
 
   /// Keys of other servers.
   virtual absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,

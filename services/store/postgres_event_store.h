@@ -63,6 +63,14 @@ class PostgresEventStore final : public EventStore {
                                                                   const v1::SettleDestinationRequest& request) override;
   absl::StatusOr<v1::ShareRatesResponse> ShareRates(const rpc::CallContext& call,
                                                     const v1::ShareRatesRequest& request) override;
+  absl::StatusOr<v1::GetMissingEventsResponse> GetMissingEvents(const rpc::CallContext& call,
+                                                                const v1::GetMissingEventsRequest& request) override;
+  absl::StatusOr<v1::EventForPeer> GetEventForPeer(const rpc::CallContext& call,
+                                                   const v1::GetEventForPeerRequest& request) override;
+  absl::StatusOr<v1::GetAuthChainResponse> GetAuthChain(const rpc::CallContext& call,
+                                                        const v1::GetAuthChainRequest& request) override;
+  absl::StatusOr<v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
+                                                      const v1::GetStateIdsRequest& request) override;
   absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                           const v1::GetServerKeysRequest& request) override;
   absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) override;

@@ -52,6 +52,14 @@ inline constexpr Statement kDestinations{
 
 inline constexpr Statement kShareRates{
     "share_rates", "select origin, requests, waiting, working from fn.share_rates($1, $2, $3, $4, $5, $6)"};
+inline constexpr Statement kEventForPeer{"event_for_peer",
+                                         "select kind, id, a, b, f1, f2 from fn.event_for_peer($1, $2, $3)"};
+inline constexpr Statement kMissingEvents{
+    "missing_events", "select kind, id, a, b, f1, f2 from fn.missing_events($1, $2, $3, $4, $5, $6)"};
+inline constexpr Statement kAuthChainForPeer{"auth_chain_for_peer",
+                                             "select kind, id, a, b, f1, f2 from fn.auth_chain_for_peer($1, $2, $3)"};
+inline constexpr Statement kStateIdsForPeer{"state_ids_for_peer",
+                                            "select kind, id, a, b, f1, f2 from fn.state_ids_for_peer($1, $2, $3)"};
 
 inline constexpr Statement kPutServerKeys{"put_server_keys", "select fn.put_server_keys(" POSTERN_P8 ", $9)"};
 inline constexpr Statement kGetServerKeys{

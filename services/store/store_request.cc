@@ -24,6 +24,8 @@ constexpr std::size_t kLongestError = 1000;
 constexpr int kMaxRates = 1000;
 /// So that sums of them are numbers too.
 constexpr std::int64_t kGreatestRate = 1'000'000'000'000;
+constexpr std::uint32_t kMostMissingEvents = 20;
+constexpr int kMostEnds = 20;
 
 absl::Status Invalid(std::string_view detail) { return Refuse(Reason::kInvalidArgument, detail); }
 
@@ -108,6 +110,15 @@ absl::Status CheckRates(const v1::ShareRatesRequest& request) {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckMissingEventsRequest(const v1::GetMissingEventsRequest& request) {
+  if (request.limit() < 1 || request.limit() > kMostMissingEvents) return Invalid("1 to 20 events at most");
+  return absl::OkStatus();
+}
+
+std::vector<std::string> LookedAt(const google::protobuf::RepeatedPtrField<std::string>& ends) {
+  return {ends.begin(), ends.begin() + std::min(ends.size(), kMostEnds)};
 }
 
 absl::StatusOr<PersistRequest> CheckPersistRequest(const v1::PersistEventRequest& request) {

@@ -203,6 +203,26 @@ StoreService::Reactor* StoreService::ListOutbox(Call* call, const v1::ListOutbox
   return Read(call, "ListOutbox", request, response, &EventStore::ListOutbox);
 }
 
+StoreService::Reactor* StoreService::GetEventForPeer(Call* call, const v1::GetEventForPeerRequest* request,
+                                                     v1::EventForPeer* response) {
+  return Read(call, "GetEventForPeer", request, response, &EventStore::GetEventForPeer);
+}
+
+StoreService::Reactor* StoreService::GetMissingEvents(Call* call, const v1::GetMissingEventsRequest* request,
+                                                      v1::GetMissingEventsResponse* response) {
+  return Read(call, "GetMissingEvents", request, response, &EventStore::GetMissingEvents);
+}
+
+StoreService::Reactor* StoreService::GetAuthChain(Call* call, const v1::GetAuthChainRequest* request,
+                                                  v1::GetAuthChainResponse* response) {
+  return Read(call, "GetAuthChain", request, response, &EventStore::GetAuthChain);
+}
+
+StoreService::Reactor* StoreService::GetStateIds(Call* call, const v1::GetStateIdsRequest* request,
+                                                 v1::GetStateIdsResponse* response) {
+  return Read(call, "GetStateIds", request, response, &EventStore::GetStateIds);
+}
+
 StoreService::Reactor* StoreService::ListDecisions(Call* call, const v1::ListDecisionsRequest* request,
                                                    v1::ListDecisionsResponse* response) {
   return Read(call, "ListDecisions", request, response, &EventStore::ListDecisions);

@@ -39,6 +39,10 @@ class StoreService final : public v1::Store::CallbackService {
   Reactor* ListDestinations(Call*, const v1::ListDestinationsRequest*, v1::ListDestinationsResponse*) override;
   Reactor* SettleDestination(Call*, const v1::SettleDestinationRequest*, v1::SettleDestinationResponse*) override;
   Reactor* ShareRates(Call*, const v1::ShareRatesRequest*, v1::ShareRatesResponse*) override;
+  Reactor* GetEventForPeer(Call*, const v1::GetEventForPeerRequest*, v1::EventForPeer*) override;
+  Reactor* GetMissingEvents(Call*, const v1::GetMissingEventsRequest*, v1::GetMissingEventsResponse*) override;
+  Reactor* GetAuthChain(Call*, const v1::GetAuthChainRequest*, v1::GetAuthChainResponse*) override;
+  Reactor* GetStateIds(Call*, const v1::GetStateIdsRequest*, v1::GetStateIdsResponse*) override;
   Reactor* ListDecisions(Call*, const v1::ListDecisionsRequest*, v1::ListDecisionsResponse*) override;
   Reactor* GetDecisionContext(Call*, const v1::GetDecisionContextRequest*, v1::DecisionContext*) override;
   Reactor* GetNeighbourhood(Call*, const v1::GetNeighbourhoodRequest*, v1::Neighbourhood*) override;

@@ -95,6 +95,16 @@ class RatesContract : public StoreContract {
                                  std::uint32_t milliseconds = 60'000);
 };
 
+/// What it has to keep to about reads for other servers.
+class PeerReadsContract : public StoreContract {
+ protected:
+  store::v1::EventForPeer Ask(const support::TestRoom& room, const matrix::Event& event, const std::string& asker);
+  /// Ids, as d.example is told them.
+  std::vector<std::string> Missing(const support::TestRoom& room, const std::vector<std::string>& latest,
+                                   const std::vector<std::string>& earliest = {}, std::uint32_t limit = 20,
+                                   std::int64_t min_depth = 0);
+};
+
 /// kNone, or what the status says.
 inline matrix::Reason ReasonOf(const grpc::Status& status) {
   return matrix::ReasonOf(rpc::FromGrpc(status, matrix::Reason::kStoreDown));

@@ -50,18 +50,14 @@ class Fake : public ServedStore {
 
 std::unique_ptr<ServedStore> StartFake() { return std::make_unique<Fake>(); }
 
-INSTANTIATE_TEST_SUITE_P(Stores, StoreContract,
-                         testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
-                         [](const auto& tested) { return tested.param.name; });
-INSTANTIATE_TEST_SUITE_P(Stores, DeliveriesContract,
-                         testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
-                         [](const auto& tested) { return tested.param.name; });
-INSTANTIATE_TEST_SUITE_P(Stores, RatesContract,
-                         testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
-                         [](const auto& tested) { return tested.param.name; });
-INSTANTIATE_TEST_SUITE_P(Stores, DecisionsContract,
-                         testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake}),
-                         [](const auto& tested) { return tested.param.name; });
+const auto kStores = testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{"Fake", &StartFake});
+std::string NameOf(const testing::TestParamInfo<StoreMaker>& tested) { return tested.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Stores, StoreContract, kStores, NameOf);
+INSTANTIATE_TEST_SUITE_P(Stores, DeliveriesContract, kStores, NameOf);
+INSTANTIATE_TEST_SUITE_P(Stores, RatesContract, kStores, NameOf);
+INSTANTIATE_TEST_SUITE_P(Stores, PeerReadsContract, kStores, NameOf);
+INSTANTIATE_TEST_SUITE_P(Stores, DecisionsContract, kStores, NameOf);
 
 }  // namespace
 }  // namespace postern::contract

@@ -72,7 +72,8 @@ PlayedHomeserver::PlayedHomeserver(const RunningStack& stack, absl::Duration val
     keys.push_back(NewKey());
     auto name = Must("a server name", matrix::ServerName::Parse(fmt::format("localhost:{}", port)));
     identity_ = std::make_unique<peer::ServerIdentity>(std::move(name), std::move(keys), validity);
-    auto endpoint = peer::KeyEndpoint::Start(*identity_, fmt::format("127.0.0.1:{}", port));
+    auto endpoint = peer::KeyEndpoint::Start(*identity_, fmt::format("127.0.0.1:{}", port),
+                                             [this](const http::Request& request) { return Answer(request); });
     if (endpoint.ok()) endpoint_ = *std::move(endpoint);
   }
   Must("a key endpoint", endpoint_ != nullptr);
@@ -87,7 +88,30 @@ void PlayedHomeserver::Rotate(absl::Time expired) {
   identity_ = std::make_unique<peer::ServerIdentity>(
       identity_before_->server_name(), std::move(keys), validity_,
       std::vector<matrix::VerifyKey>{{key_before().key_id(), key_before().public_key(), expired}});
-  endpoint_ = Must("a key endpoint", peer::KeyEndpoint::Start(*identity_, fmt::format("127.0.0.1:{}", port)));
+  endpoint_ =
+      Must("a key endpoint", peer::KeyEndpoint::Start(*identity_, fmt::format("127.0.0.1:{}", port),
+                                                      [this](const http::Request& asked) { return Answer(asked); }));
+}
+
+void PlayedHomeserver::SetMissingEvents(matrix::JsonArray events) {
+  matrix::JsonObject answer;
+  answer.Set("events", std::move(events));
+  const std::lock_guard lock(mutex_);
+  missing_events_ = matrix::CanonicalJson(answer);
+}
+
+matrix::Json PlayedHomeserver::LastAskedForMissing() const {
+  const std::lock_guard lock(mutex_);
+  return last_asked_for_missing_;
+}
+
+std::optional<http::Response> PlayedHomeserver::Answer(const http::Request& request) {
+  const std::lock_guard lock(mutex_);
+  if (!missing_events_ || !request.target.starts_with("/_matrix/federation/v1/get_missing_events/")) {
+    return std::nullopt;
+  }
+  if (auto asked = matrix::ParseJson(request.body); asked.ok()) last_asked_for_missing_ = *std::move(asked);
+  return http::Response{.status = 200, .headers = {}, .body = *missing_events_};
 }
 
 std::string PlayedHomeserver::User(std::string_view localpart) const {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,11 +54,20 @@ class PlayedHomeserver {
   const matrix::SigningKey& key_before() const { return identity_before_->key(); }
   /// How often its key document has been asked for since it was made, or since Rotate.
   int key_requests() const { return endpoint_->requests(); }
+  /// From here on it answers get_missing_events with these, whatever it is asked for; before, 404.
+  void SetMissingEvents(matrix::JsonArray events);
+  /// What it was asked for so, last; null where it was not.
+  matrix::Json LastAskedForMissing() const;
 
   /// From here on nobody can ask for its keys.
   void TakeOffline() { endpoint_.reset(); }
 
  private:
+  std::optional<http::Response> Answer(const http::Request& request);
+
+  mutable std::mutex mutex_;
+  std::optional<std::string> missing_events_;
+  matrix::Json last_asked_for_missing_;
   const peer::Destination to_;
   const absl::Duration validity_;
   std::unique_ptr<peer::ServerIdentity> identity_before_;

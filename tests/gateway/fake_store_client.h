@@ -47,6 +47,23 @@ class EventStoreClient : public StoreClient {
                                                            const store::v1::ShareRatesRequest& request) override {
     return store_.ShareRates(call, request);
   }
+
+  absl::StatusOr<store::v1::GetMissingEventsResponse> GetMissingEvents(
+      const rpc::CallContext& call, const store::v1::GetMissingEventsRequest& request) override {
+    return store_.GetMissingEvents(call, request);
+  }
+  absl::StatusOr<store::v1::EventForPeer> GetEventForPeer(const rpc::CallContext& call,
+                                                          const store::v1::GetEventForPeerRequest& request) override {
+    return store_.GetEventForPeer(call, request);
+  }
+  absl::StatusOr<store::v1::GetAuthChainResponse> GetAuthChain(const rpc::CallContext& call,
+                                                               const store::v1::GetAuthChainRequest& request) override {
+    return store_.GetAuthChain(call, request);
+  }
+  absl::StatusOr<store::v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
+                                                             const store::v1::GetStateIdsRequest& request) override {
+    return store_.GetStateIds(call, request);
+  }
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
     return store_.GetServerKeys(call, request);

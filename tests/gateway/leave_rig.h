@@ -10,6 +10,8 @@
 #include <optional>
 #include <string>
 
+#include "services/gateway/event_auth_route.h"
+#include "services/gateway/event_route.h"
 #include "services/gateway/event_signer.h"
 #include "services/gateway/http_router.h"
 #include "services/gateway/key_query_route.h"
@@ -17,8 +19,11 @@
 #include "services/gateway/key_route.h"
 #include "services/gateway/leave_route.h"
 #include "services/gateway/make_leave_route.h"
+#include "services/gateway/missing_events.h"
+#include "services/gateway/missing_events_route.h"
 #include "services/gateway/peer_auth.h"
 #include "services/gateway/room_draft.h"
+#include "services/gateway/state_ids_route.h"
 #include "services/gateway/version_route.h"
 #include "tests/gateway/remote_server.h"
 #include "tests/gateway/scripted_peers.h"
@@ -45,6 +50,7 @@ struct LeaveRigOptions {
   std::size_t workers = 4;
   std::size_t queue_limit = 1000;
   bool v1_send_leave = true;
+  std::size_t gaps_at_once = 4;
 };
 
 class LeaveRig {
@@ -76,6 +82,7 @@ class LeaveRig {
   ScriptedStore store_;
   ScriptedValidator validator_;
   ScriptedKeySource source_;
+  ScriptedPeerEvents peers_;
   RoomDraft room_;
 
   /// What the store's and the validator's scripts give, unless a test puts scripts of its own in.
@@ -92,9 +99,15 @@ class LeaveRig {
   ThreadAlarm alarm_;
   OriginLimiter origins_;
   RoomTurns turns_{8};
+  MissingEvents missing_events_;
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;
+  LargeAnswers large_answers_;
+  EventRoute event_route_;
+  StateIdsRoute state_ids_route_;
+  EventAuthRoute event_auth_route_;
+  MissingEventsRoute missing_events_route_;
   KeyRoute key_route_;
   KeyQueryRoute key_query_;
   VersionRoute version_route_;

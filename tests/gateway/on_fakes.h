@@ -26,15 +26,19 @@ class OnFakes : public testing::TestWithParam<std::string> {
     rig_.store_.on_seed = [this](const auto& request) { return client_.SeedEvents(call_, request); };
     rig_.store_.on_lease = [this](const auto& request) { return client_.LeaseExtremities(call_, request); };
     rig_.store_.on_persist = [this](const auto& request) { return client_.PersistEvent(call_, request); };
+    rig_.store_.on_missing_events = [this](const auto& request) { return client_.GetMissingEvents(call_, request); };
+    rig_.store_.on_event_for_peer = [this](const auto& request) { return client_.GetEventForPeer(call_, request); };
+    rig_.store_.on_auth_chain = [this](const auto& request) { return client_.GetAuthChain(call_, request); };
+    rig_.store_.on_state_ids = [this](const auto& request) { return client_.GetStateIds(call_, request); };
     rig_.validator_.on_validate = [this](const auto& request) { return judge_.Validate(call_, request); };
     rig_.validator_.on_authorize = [this](const auto& request) { return judge_.Authorize(call_, request); };
   }
 
-  CreatedRoom MakeRoom(std::string_view join_rule = "invite") {
+  CreatedRoom MakeRoom(std::string_view join_rule = "invite", std::vector<EventIntent> state = {}) {
     auto room = author_.Create(call_, {.version = rig_.options_.version,
                                        .creator = *matrix::UserId::Parse(kCreator),
                                        .join_rule = std::string(join_rule),
-                                       .state = {}});
+                                       .state = std::move(state)});
     EXPECT_TRUE(room.ok()) << room.status();
     return std::move(*room);
   }

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "matrix/refusal.h"
 #include "services/gateway/key_source.h"
+#include "services/gateway/peer_events.h"
 #include "services/gateway/store_client.h"
 #include "services/gateway/validator_client.h"
 
@@ -32,6 +33,11 @@ class ScriptedStore : public StoreClient {
       on_report;
   std::function<absl::Status(const store::v1::EndBackOffRequest&)> on_end_back_off;
   std::function<absl::StatusOr<store::v1::ShareRatesResponse>(const store::v1::ShareRatesRequest&)> on_share_rates;
+  std::function<absl::StatusOr<store::v1::GetMissingEventsResponse>(const store::v1::GetMissingEventsRequest&)>
+      on_missing_events;
+  std::function<absl::StatusOr<store::v1::EventForPeer>(const store::v1::GetEventForPeerRequest&)> on_event_for_peer;
+  std::function<absl::StatusOr<store::v1::GetAuthChainResponse>(const store::v1::GetAuthChainRequest&)> on_auth_chain;
+  std::function<absl::StatusOr<store::v1::GetStateIdsResponse>(const store::v1::GetStateIdsRequest&)> on_state_ids;
   absl::Status on_keys;  // what the two calls about keys answer
 
   absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext&,
@@ -72,6 +78,23 @@ class ScriptedStore : public StoreClient {
   absl::StatusOr<store::v1::ShareRatesResponse> ShareRates(const rpc::CallContext&,
                                                            const store::v1::ShareRatesRequest& request) override {
     return on_share_rates ? on_share_rates(request) : Down();
+  }
+
+  absl::StatusOr<store::v1::GetMissingEventsResponse> GetMissingEvents(
+      const rpc::CallContext&, const store::v1::GetMissingEventsRequest& request) override {
+    return on_missing_events ? on_missing_events(request) : Down();
+  }
+  absl::StatusOr<store::v1::EventForPeer> GetEventForPeer(const rpc::CallContext&,
+                                                          const store::v1::GetEventForPeerRequest& request) override {
+    return on_event_for_peer ? on_event_for_peer(request) : Down();
+  }
+  absl::StatusOr<store::v1::GetAuthChainResponse> GetAuthChain(const rpc::CallContext&,
+                                                               const store::v1::GetAuthChainRequest& request) override {
+    return on_auth_chain ? on_auth_chain(request) : Down();
+  }
+  absl::StatusOr<store::v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext&,
+                                                             const store::v1::GetStateIdsRequest& request) override {
+    return on_state_ids ? on_state_ids(request) : Down();
   }
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext&, const store::v1::GetServerKeysRequest& request) override {
@@ -136,6 +159,19 @@ class ScriptedValidator : public ValidatorClient {
 
  private:
   static absl::Status Down() { return matrix::Refuse(matrix::Reason::kValidatorDown, "scripted"); }
+};
+
+/// Other servers, asked for missing events: away, unless a test says more.
+class ScriptedPeerEvents : public PeerEvents {
+ public:
+  std::function<absl::StatusOr<matrix::JsonArray>(const matrix::ServerName&, const MissingEventsQuery&, absl::Time)>
+      on_missing_events;
+
+  absl::StatusOr<matrix::JsonArray> MissingEvents(const matrix::ServerName& server, const MissingEventsQuery& query,
+                                                  absl::Time deadline) override {
+    if (on_missing_events) return on_missing_events(server, query, deadline);
+    return matrix::Refuse(matrix::Reason::kPeerUnavailable, "scripted");
+  }
 };
 
 /// Other servers' keys. Closed, it lets those who ask wait until it is opened.

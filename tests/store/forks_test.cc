@@ -238,6 +238,7 @@ class ForkingRoom {
     const auto persisted = store_.PersistEvent(Call(), write);
     ASSERT_TRUE(persisted.ok()) << persisted.status();
     ASSERT_TRUE(persisted->has_stored());
+    CheckStateIds(minted, before);
     Follow(minted, prev, before);
     CheckCurrentState();
   }
@@ -258,6 +259,19 @@ class ForkingRoom {
     if (judging.state_before_unresolved()) return;
     for (const auto& [key, event_id] : Entries(judging.state_before())) EXPECT_EQ(event_id, ValueIn(before, key));
     for (const auto& [key, event_id] : Entries(judging.state_now())) EXPECT_EQ(event_id, ValueIn(current_, key));
+  }
+
+  /// As another server is told it, whole.
+  void CheckStateIds(const Event& event, const StateMap& before) {
+    v1::GetStateIdsRequest request;
+    request.set_room_id(room_.room_id());
+    request.set_event_id(event.event_id());
+    request.set_asker("b.example");
+    const auto told = store_.GetStateIds(Call(), request);
+    ASSERT_TRUE(told.ok()) << told.status();
+    std::multiset<std::string> ids;
+    for (const auto& [key, id] : before) ids.insert(id);
+    EXPECT_EQ(std::multiset<std::string>(told->state().begin(), told->state().end()), ids);
   }
 
   void CheckBranches(const Event& event, const std::set<std::string>& prev, const matrix::v1::JudgingContext& judging) {

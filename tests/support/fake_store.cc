@@ -321,8 +321,13 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
                      !(verdict.state_after_change().empty() && verdict.current_state_change().empty());
   if (checked.token.before) {
     std::size_t after = static_cast<std::size_t>(*checked.token.before);
-    if (!verdict.state_before_change().empty() || !checked.after_change.empty()) {
-      room.states.push_back(Changed(Changed(room.states[after], verdict.state_before_change()), checked.after_change));
+    if (!verdict.state_before_change().empty()) {
+      room.states.push_back(Changed(room.states[after], verdict.state_before_change()));
+      after = room.states.size() - 1;
+    }
+    event.state_before = after;
+    if (!checked.after_change.empty()) {
+      room.states.push_back(Changed(room.states[after], checked.after_change));
       after = room.states.size() - 1;
     }
     // What no other state is known to have in common with this one, until it is found to be the current one.
@@ -399,7 +404,9 @@ void FakeStore::Append(const std::string& room_id, Room& room, const std::vector
     event.columns = given.columns;
     event.origin = server_name_;
     event.stored_at_ms = absl::ToUnixMillis(absl::Now());
-    State state = room.states.empty() ? State{} : room.states[room.now.state];
+    if (room.states.empty()) room.states.emplace_back();
+    event.state_before = room.now.state;
+    State state = room.states[room.now.state];
     const Key key{given.columns.type, *given.columns.state_key};
     state[key] = given.event_id;
     room.states.push_back(std::move(state));

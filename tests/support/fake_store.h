@@ -64,6 +64,14 @@ class FakeStore final : public store::EventStore {
       const rpc::CallContext& call, const store::v1::SettleDestinationRequest& request) override;
   absl::StatusOr<store::v1::ShareRatesResponse> ShareRates(const rpc::CallContext&,
                                                            const store::v1::ShareRatesRequest&) override;
+  absl::StatusOr<store::v1::GetMissingEventsResponse> GetMissingEvents(
+      const rpc::CallContext& call, const store::v1::GetMissingEventsRequest& request) override;
+  absl::StatusOr<store::v1::EventForPeer> GetEventForPeer(const rpc::CallContext& call,
+                                                          const store::v1::GetEventForPeerRequest& request) override;
+  absl::StatusOr<store::v1::GetAuthChainResponse> GetAuthChain(const rpc::CallContext& call,
+                                                               const store::v1::GetAuthChainRequest& request) override;
+  absl::StatusOr<store::v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
+                                                             const store::v1::GetStateIdsRequest& request) override;
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext&,
                                                                  const store::v1::GetServerKeysRequest&) override;
   absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
@@ -92,7 +100,9 @@ class FakeStore final : public store::EventStore {
     std::string origin;
     std::int64_t stored_at_ms = 0;
     std::size_t ordering = 0;
-    /// nullopt where it is not known.
+    /// One of Room::states; nullopt where it is not known.
+    std::optional<std::size_t> state_before;
+    /// The same.
     std::optional<StatePlace> state_after;
   };
   struct Room {
@@ -183,6 +193,13 @@ class FakeStore final : public store::EventStore {
   void Project(const std::string& room_id, Room& room, const Key& key, const std::string& event_id);
   void Append(const std::string& room_id, Room& room, const std::vector<store::GivenEvent>& events);
   void AddToOutbox(const std::string& room_id, const std::string& event_id, const std::set<std::string>& destinations);
+  /// nullptr where there is no such event, or it was not accepted.
+  static const StoredEvent* Accepted(const Room& room, const std::string& event_id);
+  store::v1::RoomForPeer ForPeer(const std::string& room_id, const Room& room, const std::string& asker) const;
+  store::v1::SeenByPeer SeenBy(const Room& room, const StoredEvent& event, const std::string& asker) const;
+  /// nullopt: more than `most`.
+  static std::optional<std::set<std::string>> AuthChain(const Room& room, std::vector<std::string> ids,
+                                                        std::size_t most);
   void AddDeliveries(const std::string& room_id, const std::string& event_id,
                      const std::set<std::string>& destinations);
   /// Returns whether there were any.

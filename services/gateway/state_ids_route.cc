@@ -1,0 +1,54 @@
+#include "services/gateway/state_ids_route.h"
+
+#include <utility>
+
+#include "matrix/canonical_json.h"
+#include "matrix/identifiers.h"
+#include "matrix/refusal.h"
+#include "services/gateway/peer_access.h"
+
+namespace postern::gateway {
+namespace {
+
+using matrix::Reason;
+using matrix::Refuse;
+
+matrix::JsonArray IdsOf(google::protobuf::RepeatedPtrField<std::string>& ids) {
+  matrix::JsonArray array;
+  array.reserve(static_cast<std::size_t>(ids.size()));
+  for (std::string& id : ids) array.emplace_back(std::move(id));
+  ids.Clear();
+  return array;
+}
+
+}  // namespace
+
+StateIdsRoute::StateIdsRoute(StoreClient& store, KeyRing& key_ring, LargeAnswers& large_answers)
+    : store_(store), key_ring_(key_ring), large_answers_(large_answers) {}
+
+absl::StatusOr<http::Response> StateIdsRoute::Handle(AuthenticRequest request) {
+  Exchange& exchange = request.exchange();
+  store::v1::GetStateIdsRequest read;
+  read.set_room_id(exchange.path_arguments()[0]);
+  read.set_asker(request.origin().text());
+  const auto event_id = http::QueryParameter(exchange.request().target, "event_id");
+  if (!event_id || !matrix::IsEventId(*event_id)) return Refuse(Reason::kBadQuery, "event_id: expected an event's id");
+  read.set_event_id(*event_id);
+  exchange.notes().event_id = *event_id;
+  if (!matrix::IsRoomId(read.room_id())) return Refuse(Reason::kUnknownRoom, "the room is not known");
+  const absl::Status may =
+      CheckMayReadAbout(read.room_id(), read.event_id(), request.origin(), store_, exchange.call());
+  if (!may.ok()) return may;
+  key_ring_.Keep(request.origin());
+  auto place = large_answers_.Take(read.asker());
+  if (place == nullptr) return Refuse(Reason::kOverloaded, "too many large answers at once");
+  auto state = store_.GetStateIds(exchange.call(), read);
+  if (!state.ok()) return state.status();
+  matrix::JsonObject answer;
+  answer.Set("auth_chain_ids", IdsOf(*state->mutable_auth_chain()));
+  answer.Set("pdu_ids", IdsOf(*state->mutable_state()));
+  return http::Response{
+      .status = 200, .headers = {}, .body = matrix::CanonicalJson(answer), .held_until_sent = std::move(place)};
+}
+
+}  // namespace postern::gateway
