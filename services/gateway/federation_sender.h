@@ -27,8 +27,8 @@ namespace postern::gateway {
 struct SenderOptions {
   /// False: only tells the store who was heard of, for the senders of other gateways.
   bool takes = true;
-  /// Transactions under way at once; at most half of them to destinations that are failing or have taken nothing yet, so
-  /// that those never cost the others their turn.
+  /// Transactions under way at once; at most half of them to destinations that are failing or have taken nothing yet,
+  /// so that those never cost the others their turn.
   std::size_t at_once = 32;
   /// For one request, from looking the server up to its whole answer.
   absl::Duration request_timeout = absl::Seconds(60);
