@@ -1,7 +1,8 @@
 -- Telling other servers. Who writes an event writes its deliveries and touches no destination, so that no commit, however long it
 -- takes, stands in another's way; who sends finds out which destinations wait.
 
--- Wakes the destinations of deliveries that nobody has looked at. Rows become visible in another order than they are numbered in: what
+-- Wakes the destinations of deliveries that nobody has looked at. Who locks several destinations and waits for them does it in the order
+-- of their names, here and below; all else takes one, or passes over those that are locked. Rows become visible in another order than they are numbered in: what
 -- is passed over is only what was written by transactions that have all ended, and the rest is looked at again.
 create function fn.wake_destinations(p_now bigint) returns void
 language plpgsql as $$
@@ -108,7 +109,8 @@ declare
   v_left integer;
 begin
   if p_milliseconds = 0 then
-    update destinations x set holder = null where x.holder = p_holder;
+    update destinations x set holder = null
+    where x.destination in (select y.destination from destinations y where y.holder = p_holder order by y.destination for update);
     return;
   end if;
   perform fn.wake_destinations(p_now);
