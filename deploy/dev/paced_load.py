@@ -13,11 +13,11 @@ CONCURRENCY = 64
 # Of the server that floods, over both gateways: so little that whoever plays it is not what limits it. Those that sleep are let through
 # besides those that need not: five at a time, for half a second.
 MAY_A_SECOND = 50
-LIMITS = {"window_size": 1000, "sleep_limit": MAY_A_SECOND, "sleep_delay": 500, "reject_limit": 4, "concurrent": 20}
+LIMITS = {"window_size": 1000, "sleep_limit": MAY_A_SECOND, "sleep_delay": 500, "reject_limit": 4, "concurrent": 8}
 FLOOD_A_SECOND = 10 * MAY_A_SECOND
 STEADY_A_SECOND = 50
 # Until the flood is held to its limit.
-BEGINNING_SECONDS = 2
+BEGINNING_SECONDS = 3
 MOST_SECONDS = 180
 # Without and with the flood by turns, so that what else the machine does weighs on both.
 ROUNDS = 2
@@ -37,8 +37,7 @@ class PacedLoad:
                              encoding="utf-8")
             command = stack.posternctl("leave", "--batch", batch, "--concurrency", CONCURRENCY, "--per-second", a_second // len(urls),
                                        "--key", remote.key, "--to", url, "--destination", stack.reach["server_name"], "--no-key-server")
-            if flood:  # what it costs to make one is not the server's cost
-                command = ["nice", "-n", "10"] + command + ["--template-only", f"{batch}.templates"]
+            command += ["--template-only", f"{batch}.templates"] if flood else []
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
             self.processes.append(process)
             self.threads.append(threading.Thread(target=self._read, args=(process,)))
