@@ -7,14 +7,13 @@ import signal
 import statistics
 import subprocess
 import time
-from collections import Counter
 
 import stack
 from answers_held import Held, disagreements
 from cluster import Trouble
 from dead_destinations import DeadDestinations, DeadNames
 from leave_load import Load, Sender
-from paced_load import MAY_A_SECOND, FloodedStack
+from paced_load import MAY_A_SECOND, FloodedStack, by_status, milliseconds
 from propagation import (Destinations, KilledSenders, SendingStack, await_delivery, latencies, mistakes, spelled_share,
                          stored_order)
 from room_size import BYTES_BAR, READS_BAR, SIZES, RoomSize
@@ -291,23 +290,22 @@ class Scenarios:
         with contextlib.ExitStack() as ending:
             flooded = FloodedStack(self.directory / "limits", self.options.programs)
             ending.callback(flooded.end)
-            users = max(1, self.options.users // 2)
-            alone = flooded.leave_steadily(self.remote, self.options.rooms, users, "alone")
-            flood, beside = flooded.leave_beside_the_flood(self.remote, self.options.rooms, users, "beside")
+            alone, floods, beside = flooded.play(self.remote, self.options.rooms, max(1, self.options.users // 2))
             exchanges, took = flooded.exchanges()
-        through, asked = flood.accepted_by_second(beside.began, beside.ended), flood.per_second(beside.began, beside.ended)
-        mean = statistics.mean(through)
-        codes = Counter(alone.by_status()) + Counter(beside.by_status())
-        p99 = alone.milliseconds(0.99), beside.milliseconds(0.99)
+        times = [(flood, leaves.began, leaves.ended) for flood, leaves in zip(floods, beside)]
+        through = [count for flood, first, last in times for count in flood.accepted_by_second(first, last)]
+        asked = statistics.mean(flood.per_second(first, last) for flood, first, last in times)
+        mean, codes, floods_codes = statistics.mean(through), by_status(alone + beside), by_status(floods)
+        p99 = milliseconds(alone, 0.99), milliseconds(beside, 0.99)
         return Result("limits", seconds=time.monotonic() - began, bars=[
             Bar("every leave of the other server is answered 200", set(codes) == {200}, spelled(codes)),
-            Bar("the flood is refused, and nothing else becomes of it", set(flood.by_status()) == {200, 429}, spelled(flood.by_status())),
+            Bar("the flood is refused, and nothing else becomes of it", set(floods_codes) == {200, 429}, spelled(floods_codes)),
             Bar(f"it is let through {MAY_A_SECOND} times a second over both gateways, within 10 %",
                 abs(mean - MAY_A_SECOND) <= MAY_A_SECOND / 10,
                 f"{mean:.1f} times ({min(through)} to {max(through)} in one second) of {asked:.0f} that were asked; "
                 f"{exchanges:.0f} exchanges of {1000 * took / max(1, exchanges):.1f} ms"),
             Bar("99 % of the other's leaves take at most twice as long as without it", p99[1] <= 2 * p99[0],
-                f"{p99[0]:.1f} and {p99[1]:.1f} ms; half of them {alone.milliseconds(0.5):.1f} and {beside.milliseconds(0.5):.1f} ms",
+                f"{p99[0]:.1f} and {p99[1]:.1f} ms; half of them {milliseconds(alone, 0.5):.1f} and {milliseconds(beside, 0.5):.1f} ms",
                 timing=True)])
 
     def _start_once(self, running, service):

@@ -13,19 +13,21 @@ CONCURRENCY = 64
 # Of the server that floods, over both gateways: so little that whoever plays it is not what limits it. Those that sleep are let through
 # besides those that need not: five at a time, for half a second.
 MAY_A_SECOND = 50
-LIMITS = {"window_size": 1000, "sleep_limit": MAY_A_SECOND, "sleep_delay": 500, "reject_limit": 4, "concurrent": 20}
+LIMITS = {"window_size": 1000, "sleep_limit": MAY_A_SECOND, "sleep_delay": 500, "reject_limit": 4, "concurrent": 8}
 FLOOD_A_SECOND = 10 * MAY_A_SECOND
 STEADY_A_SECOND = 50
 # Until the flood is held to its limit.
-BEGINNING_SECONDS = 2
+BEGINNING_SECONDS = 3
 MOST_SECONDS = 180
+# Without and with the flood by turns, so that what else the machine does weighs on both.
+ROUNDS = 2
 
 
 class PacedLoad:
-    """Leaves, or templates only, of one server: `members` in turn over the gateways of a stack, `a_second` in all. Begins at once;
-    `answers` are (time.monotonic(), status, us) as they come."""
+    """Leaves, of a flood templates only, of one server: `members` in turn over the gateways of a stack, `a_second` in all. Begins at
+    once; `answers` are (time.monotonic(), status, us) as they come."""
 
-    def __init__(self, stack, remote, members, a_second, directory, name, templates_only=False):
+    def __init__(self, stack, remote, members, a_second, directory, name, flood=False):
         self.answers, self.processes, self.threads = [], [], []
         self.began, self.ended = time.monotonic(), None
         urls = stack.reach["federation_urls"]
@@ -35,7 +37,7 @@ class PacedLoad:
                              encoding="utf-8")
             command = stack.posternctl("leave", "--batch", batch, "--concurrency", CONCURRENCY, "--per-second", a_second // len(urls),
                                        "--key", remote.key, "--to", url, "--destination", stack.reach["server_name"], "--no-key-server")
-            command += ["--template-only", f"{batch}.templates"] if templates_only else []
+            command += ["--template-only", f"{batch}.templates"] if flood else []
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
             self.processes.append(process)
             self.threads.append(threading.Thread(target=self._read, args=(process,)))
@@ -61,14 +63,6 @@ class PacedLoad:
             raise Trouble("a load was not answered at all")
         return self
 
-    def by_status(self):
-        return dict(sorted(collections.Counter(status for _, status, _ in self.answers).items()))
-
-    def milliseconds(self, share):
-        """The latency that `share` of the answers did not exceed."""
-        times = sorted(us for _, _, us in self.answers)
-        return times[min(len(times) - 1, int(share * len(times)))] / 1000
-
     def accepted_by_second(self, first, last):
         """How many 200s came in each whole second between two moments."""
         seconds = [0] * max(1, int(last - first))
@@ -79,6 +73,16 @@ class PacedLoad:
 
     def per_second(self, first, last):
         return sum(first <= at < last for at, _, _ in self.answers) / (last - first)
+
+
+def by_status(loads):
+    return dict(sorted(collections.Counter(status for load in loads for _, status, _ in load.answers).items()))
+
+
+def milliseconds(loads, share):
+    """The latency that `share` of the answers did not exceed."""
+    times = sorted(us for load in loads for _, _, us in load.answers)
+    return times[min(len(times) - 1, int(share * len(times)))] / 1000
 
 
 class FloodedStack:
@@ -97,14 +101,14 @@ class FloodedStack:
             self.flooding.end()
             raise
         self.asked = self.stack.seed(self.flooding, 1, 1, "flood")
-        self._load(self.flooding, 20 * self.asked, 20, "flood-warm", templates_only=True).wait()
+        self._load(self.flooding, 20 * self.asked, 20, "flood-warm", flood=True).wait()
 
     def end(self):
         self.stack.end()
         self.flooding.end()
 
-    def _load(self, remote, members, a_second, name, templates_only=False):
-        return PacedLoad(self.stack, remote, members, a_second, self.directory, name, templates_only)
+    def _load(self, remote, members, a_second, name, flood=False):
+        return PacedLoad(self.stack, remote, members, a_second, self.directory, name, flood)
 
     def exchanges(self):
         """How often the gateways have told each other of their load, and how long those calls took in all."""
@@ -112,18 +116,18 @@ class FloodedStack:
         return [sum(value for url in urls for labels, value in samples(url, f"postern_gateway_rpc_seconds_{what}")
                     if labels["method"] == "ShareRates") for what in ("count", "sum")]
 
-    def leave_steadily(self, remote, rooms, users, name):
+    def play(self, remote, rooms, users):
+        """Leaves without the flood; floods; and the leaves beside each of them."""
         # Keys are fetched, connections opened and statements planned before anything is counted.
-        self._load(remote, self.stack.seed(remote, 2, 20, f"{name}-warm"), STEADY_A_SECOND, f"{name}-warm").wait()
-        return self._load(remote, self.stack.seed(remote, rooms, users, name), STEADY_A_SECOND, name).wait()
-
-    def leave_beside_the_flood(self, remote, rooms, users, name):
-        """The flood, and what was left while it went on."""
-        members = self.stack.seed(remote, rooms, users, name)
-        flood = self._load(self.flooding, FLOOD_A_SECOND * MOST_SECONDS * self.asked, FLOOD_A_SECOND, "flood", templates_only=True)
-        try:
-            time.sleep(BEGINNING_SECONDS)
-            beside = self._load(remote, members, STEADY_A_SECOND, name).wait()
-        finally:
-            flood.end()
-        return flood, beside
+        self._load(remote, self.stack.seed(remote, 2, 20, "warm"), STEADY_A_SECOND, "warm").wait()
+        alone, floods, beside = [], [], []
+        for turn in range(ROUNDS):
+            without, besides = (self.stack.seed(remote, max(1, rooms // ROUNDS), users, f"{name}{turn}") for name in ("alone", "beside"))
+            alone.append(self._load(remote, without, STEADY_A_SECOND, f"alone-{turn}").wait())
+            floods.append(self._load(self.flooding, FLOOD_A_SECOND * MOST_SECONDS * self.asked, FLOOD_A_SECOND, f"flood-{turn}", flood=True))
+            try:
+                time.sleep(BEGINNING_SECONDS)
+                beside.append(self._load(remote, besides, STEADY_A_SECOND, f"beside-{turn}").wait())
+            finally:
+                floods[-1].end()
+        return alone, floods, beside
