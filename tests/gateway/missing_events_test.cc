@@ -132,6 +132,17 @@ TEST_F(Gap, OfThreeIsFilledAndTheLeaveIsTaken) {
   EXPECT_EQ(query_.limit, 20);
 }
 
+TEST_F(Gap, WhatTheLeaveCitesAndIsKnownIsNotAskedForAgain) {
+  GrowGap(2);
+  const JsonObject known = After(nullptr, users_[5]);
+  ASSERT_EQ(Submit(room_.room_id, known).status, 200);
+  JsonObject leave = DraftAfter(&gap_.back(), users_.back());
+  leave.Set("prev_events", JsonArray{ReferenceTo(gap_.back()), ReferenceTo(known)});
+  const auto response = Submit(room_.room_id, rig_.remote_.Complete(std::move(leave), rig_.rules()));
+  EXPECT_EQ(response.status, 200) << response.body;
+  EXPECT_THAT(query_.earliest, testing::Contains(rig_.EventId(known)));
+}
+
 TEST_F(Gap, FetchedEventsAreKeptAsTheyWereAndOfWhomTheyCame) {
   GrowGap(1);
   ASSERT_EQ(SubmitLeave().status, 200);
