@@ -24,6 +24,9 @@ using matrix::Refuse;
 using matrix::v1::Outcome;
 using store::v1::EventContext;
 
+/// Of what a peer is asked to stop at; it need not look at more.
+constexpr std::size_t kMostEarliest = 20;
+
 /// Trouble of this server: the events may be as good as any.
 bool IsTrouble(const absl::Status& status) {
   switch (matrix::ReasonOf(status)) {
@@ -147,7 +150,7 @@ absl::StatusOr<bool> MissingEvents::Fetch(const rpc::CallContext& call, const In
   const auto place = places_.Take();
   if (!place.had()) return Refuse(Reason::kOverloaded, "too many requests wait for missing events");
   Gap gap{call, event, rules, std::min(absl::Now() + limits_.longest, call.deadline)};
-  const auto fetched = Ask(gap);
+  const auto fetched = Ask(gap, context);
   if (!fetched.ok()) {
     if (IsTrouble(fetched.status())) return fetched.status();
     Note(gap, "not_had", matrix::DetailOf(fetched.status()));
@@ -163,7 +166,7 @@ absl::StatusOr<bool> MissingEvents::Fetch(const rpc::CallContext& call, const In
   return true;
 }
 
-absl::StatusOr<std::vector<Event>> MissingEvents::Ask(Gap& gap) {
+absl::StatusOr<std::vector<Event>> MissingEvents::Ask(Gap& gap, const EventContext& context) {
   store::v1::GetTemplateContextRequest room;
   room.set_room_id(gap.event.room_id);
   room.set_user_id(gap.event.sender);
@@ -171,7 +174,14 @@ absl::StatusOr<std::vector<Event>> MissingEvents::Ask(Gap& gap) {
   if (!tips.ok()) return tips.status();
   MissingEventsQuery query{.room_id = gap.event.room_id, .latest = {gap.event.event_id}, .earliest = {}};
   query.limit = static_cast<int>(limits_.most_events);
-  for (const auto& tip : tips->judging().prev_events()) query.earliest.push_back(tip.event_id());
+  for (const auto* known : {&context.judging().prev_events(), &tips->judging().prev_events()}) {
+    for (const matrix::v1::Reference& event : *known) {
+      const bool is_there = std::ranges::find(query.earliest, event.event_id()) != query.earliest.end();
+      if (event.known() && !is_there && query.earliest.size() < kMostEarliest) {
+        query.earliest.push_back(event.event_id());
+      }
+    }
+  }
   auto answer = peers_.MissingEvents(gap.event.origin, query, gap.until);
   if (!answer.ok()) return answer.status();
   if (answer->size() > limits_.most_events) {

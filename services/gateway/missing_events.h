@@ -38,7 +38,7 @@ class MissingEvents {
  private:
   struct Gap;
 
-  absl::StatusOr<std::vector<matrix::Event>> Ask(Gap& gap);
+  absl::StatusOr<std::vector<matrix::Event>> Ask(Gap& gap, const store::v1::EventContext& context);
   /// Those that `gap.event` needs, each after those that it follows from; empty where they do not connect.
   absl::StatusOr<std::vector<const matrix::Event*>> Connected(Gap& gap, const std::vector<matrix::Event>& fetched);
   absl::Status TakeAll(Gap& gap, const std::vector<const matrix::Event*>& events);

@@ -68,6 +68,18 @@ class Gap : public OnFakes {
   /// The leave of the last user, after the gap.
   JsonObject LeaveAfterGap() { return After(&gap_.back(), users_.back()); }
 
+  /// The id that the current state has there.
+  std::string Entry(std::string_view type, std::string_view key = "") {
+    store::v1::GetRoomRequest request;
+    request.set_room_id(room_.room_id);
+    const auto described = store_.GetRoom(call_, request);
+    for (const auto& entry : described->state()) {
+      if (entry.type() == type && entry.state_key() == key) return entry.event_id();
+    }
+    ADD_FAILURE() << type;
+    return "";
+  }
+
   http::Response SubmitLeave() { return Submit(room_.room_id, LeaveAfterGap()); }
   /// Of the users whose leaves the gap holds.
   std::vector<std::string> Memberships() {
@@ -118,6 +130,17 @@ TEST_F(Gap, OfThreeIsFilledAndTheLeaveIsTaken) {
   EXPECT_THAT(query_.latest, ElementsAre(rig_.EventId(leave)));
   EXPECT_THAT(query_.earliest, ElementsAre(extremity));
   EXPECT_EQ(query_.limit, 20);
+}
+
+TEST_F(Gap, WhatTheLeaveCitesAndIsKnownIsNotAskedForAgain) {
+  GrowGap(2);
+  const JsonObject known = After(nullptr, users_[5]);
+  ASSERT_EQ(Submit(room_.room_id, known).status, 200);
+  JsonObject leave = DraftAfter(&gap_.back(), users_.back());
+  leave.Set("prev_events", JsonArray{ReferenceTo(gap_.back()), ReferenceTo(known)});
+  const auto response = Submit(room_.room_id, rig_.remote_.Complete(std::move(leave), rig_.rules()));
+  EXPECT_EQ(response.status, 200) << response.body;
+  EXPECT_THAT(query_.earliest, testing::Contains(rig_.EventId(known)));
 }
 
 TEST_F(Gap, FetchedEventsAreKeptAsTheyWereAndOfWhomTheyCame) {
@@ -276,24 +299,41 @@ TEST_F(Gap, TheKeysOfTheEventsOwnServersAreAskedFor) {
   JsonObject leave = DraftAfter(nullptr, users_[0]);
   leave.Set("sender", user);
   leave.Set("state_key", user);
-  JsonArray auth_events;
-  const auto cite = [&](std::string_view type, std::string_view key) {
-    store::v1::GetRoomRequest request;
-    request.set_room_id(room_.room_id);
-    const auto described = store_.GetRoom(call_, request);
-    for (const auto& entry : described->state()) {
-      if (entry.type() == type && entry.state_key() == key) auth_events.emplace_back(entry.event_id());
-    }
-  };
-  cite("m.room.create", "");
-  cite("m.room.power_levels", "");
-  cite("m.room.member", user);
+  JsonArray auth_events{Entry("m.room.create"), Entry("m.room.power_levels"), Entry("m.room.member", user)};
   leave.Set("auth_events", std::move(auth_events));
   gap_.push_back(third.Complete(std::move(leave), rig_.rules()));
   answer_ = JsonArray{gap_[0]};
   const auto response = SubmitLeave();
   EXPECT_EQ(response.status, 200) << response.body;
   EXPECT_EQ(MembershipOf(room_.room_id, user), "leave");
+}
+
+/// Its authorising user's server must have signed it too.
+TEST_F(Gap, ARestrictedJoinIsJudgedWithTheKeysOfWhoLetItIn) {
+  EventIntent rule{"m.room.join_rules", "", "", {}};
+  rule.content.Set("join_rule", "restricted");
+  ASSERT_TRUE(author_.AddState(call_, room_.room_id, std::move(rule)).ok());
+  const std::string user = "@new:" + std::string(kRemoteName);
+  JsonObject join = DraftAfter(nullptr, users_[0]);
+  join.Set("sender", user);
+  join.Set("state_key", user);
+  JsonObject content;
+  content.Set("membership", "join");
+  content.Set("join_authorised_via_users_server", kCreator);
+  join.Set("content", std::move(content));
+  join.Set("auth_events", JsonArray{Entry("m.room.create"), Entry("m.room.power_levels"), Entry("m.room.join_rules"),
+                                    Entry("m.room.member", kCreator)});
+  const JsonObject unsigned_by_us = rig_.remote_.Complete(join, rig_.rules());
+  gap_ = {unsigned_by_us};
+  answer_ = JsonArray{gap_[0]};
+  ExpectRefused(SubmitLeave());
+  EXPECT_EQ(MembershipOf(room_.room_id, user), "");
+
+  matrix::SignEvent(gap_[0], kOurName, KeyOf('h', "ed25519:h1"), rig_.rules());
+  answer_ = JsonArray{gap_[0]};
+  const auto response = SubmitLeave();
+  EXPECT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(MembershipOf(room_.room_id, user), "join");
 }
 
 TEST_F(Gap, AnEventWhoseKeysCannotBeHadIsLeftOut) {
