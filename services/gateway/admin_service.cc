@@ -192,6 +192,7 @@ absl::Status AdminService::SendInvite(const rpc::CallContext& call, const v1::In
   }
   auto intent = IntentFor(request.user_id(), request.sender(), request.reason(), "invite");
   if (!intent.ok()) return intent.status();
+  const auto under_way = means_.invites_under_way.Begin(request.room_id(), user->text());
   const auto minted =
       means_.author.Invite(call, request.room_id(), *std::move(intent),
                            [&](const OutboundInvite& invite) { return means_.sign_invite(call, invite); });

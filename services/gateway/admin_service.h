@@ -8,6 +8,7 @@
 #include "rpc/call_context.h"
 #include "rpc/worker_pool.h"
 #include "services/gateway/event_signer.h"
+#include "services/gateway/invites_under_way.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/room_author.h"
 #include "services/gateway/store_client.h"
@@ -20,6 +21,7 @@ struct AdminMeans {
   RoomAuthor& author;
   KeyRing& key_ring;
   StoreClient& store;
+  InvitesUnderWay& invites_under_way;
   /// Has the invited user's server sign: InviteHandshake::SignedByBoth.
   std::function<absl::StatusOr<std::string>(const rpc::CallContext& call, const OutboundInvite& invite)> sign_invite;
   Clock clock;

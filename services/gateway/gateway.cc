@@ -149,7 +149,7 @@ class RunningGateway : public Gateway {
         missing_events_(peer_events_, Leaves(), {.at_once = AFew()}),
         leave_v1_(LeaveApi::kV1, Leaves(), &missing_events_),
         leave_v2_(LeaveApi::kV2, Leaves(), &missing_events_),
-        make_leave_(name, *store_, *validator_, key_ring_, absl::Now),
+        make_leave_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
         event_route_(name, *store_, key_ring_, absl::Now),
         state_ids_route_(*store_, key_ring_, large_answers_),
         event_auth_route_(*store_, key_ring_, large_answers_),
@@ -163,6 +163,7 @@ class RunningGateway : public Gateway {
              .author = author_,
              .key_ring = key_ring_,
              .store = *store_,
+             .invites_under_way = invites_under_way_,
              .sign_invite = [this](const rpc::CallContext& call,
                                    const OutboundInvite& invite) { return invites_.SignedByBoth(call, invite); },
              .clock = absl::Now,
@@ -301,6 +302,7 @@ class RunningGateway : public Gateway {
   SharedRates shared_rates_;
   RoomAuthor author_;
   InviteHandshake invites_;
+  InvitesUnderWay invites_under_way_;
   RoomAuthor own_author_;
   DummyEvents dummy_events_;
   FederationSender sender_;

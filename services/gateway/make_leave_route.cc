@@ -1,7 +1,9 @@
 #include "services/gateway/make_leave_route.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "matrix/auth_events.h"
 #include "matrix/canonical_json.h"
 #include "matrix/identifiers.h"
@@ -27,19 +29,22 @@ store::v1::GetTemplateContextRequest ContextRequestFor(const std::string& room_i
   return request;
 }
 
-absl::Status CheckMembership(std::string_view membership) {
-  if (membership == "join" || membership == "invite" || membership == "knock") return absl::OkStatus();
-  return Refuse(Reason::kNoTemplate, "the user is neither in the room, nor invited to it, nor knocking");
+/// How long a user who answers an invite at once may wait until it is stored.
+constexpr absl::Duration kLongestWait = absl::Seconds(2);
+
+bool MayLeave(std::string_view membership) {
+  return membership == "join" || membership == "invite" || membership == "knock";
 }
 
 }  // namespace
 
 MakeLeaveRoute::MakeLeaveRoute(matrix::ServerName server_name, StoreClient& store, ValidatorClient& validator,
-                               KeyRing& key_ring, Clock clock)
+                               KeyRing& key_ring, InvitesUnderWay& invites, Clock clock)
     : server_name_(std::move(server_name)),
       store_(store),
       validator_(validator),
       key_ring_(key_ring),
+      invites_(invites),
       clock_(std::move(clock)) {}
 
 absl::StatusOr<http::Response> MakeLeaveRoute::Handle(AuthenticRequest request) {
@@ -52,14 +57,16 @@ absl::StatusOr<http::Response> MakeLeaveRoute::Handle(AuthenticRequest request) 
   }
   if (!matrix::IsRoomId(room_id)) return Refuse(Reason::kUnknownRoom, "the room is not known");
 
-  const auto context = store_.GetTemplateContext(exchange.call(), ContextRequestFor(room_id, *user));
+  const auto context = ContextFor(exchange.call(), room_id, *user);
   if (!context.ok()) return context.status();
   if (!context->resident()) return Refuse(Reason::kUnknownRoom, "no user of this server is in the room");
   const auto rules = RulesOfRoom(context->judging());
   if (!rules.ok()) return rules.status();
   if (absl::Status status = CheckRoomAccess(context->judging(), request.origin()); !status.ok()) return status;
   key_ring_.Keep(request.origin());
-  if (absl::Status status = CheckMembership(context->user_membership()); !status.ok()) return status;
+  if (!MayLeave(context->user_membership())) {
+    return Refuse(Reason::kNoTemplate, "the user is neither in the room, nor invited to it, nor knocking");
+  }
 
   auto event = Template(request, *user, *context, **rules);
   if (!event.ok()) return event.status();
@@ -67,6 +74,17 @@ absl::StatusOr<http::Response> MakeLeaveRoute::Handle(AuthenticRequest request) 
   answer.Set("room_version", (*rules)->version);
   answer.Set("event", std::move(*event));
   return http::Response{.status = 200, .headers = {}, .body = matrix::CanonicalJson(answer)};
+}
+
+absl::StatusOr<store::v1::TemplateContext> MakeLeaveRoute::ContextFor(const rpc::CallContext& call,
+                                                                      const std::string& room_id,
+                                                                      const matrix::UserId& user) {
+  const auto request = ContextRequestFor(room_id, user);
+  const bool is_being_invited = invites_.IsUnderWay(room_id, user.text());  // asked first: it may end while we read
+  auto context = store_.GetTemplateContext(call, request);
+  if (!is_being_invited || !context.ok() || MayLeave(context->user_membership())) return context;
+  invites_.AwaitEnd(room_id, user.text(), std::min(absl::Now() + kLongestWait, call.deadline));
+  return store_.GetTemplateContext(call, request);
 }
 
 absl::StatusOr<matrix::JsonObject> MakeLeaveRoute::Template(const AuthenticRequest& request, const matrix::UserId& user,

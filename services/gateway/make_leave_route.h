@@ -2,6 +2,7 @@
 #pragma once
 
 #include "matrix/identifiers.h"
+#include "services/gateway/invites_under_way.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/route.h"
 #include "services/gateway/store_client.h"
@@ -12,11 +13,14 @@ namespace postern::gateway {
 class MakeLeaveRoute : public PeerRoute {
  public:
   MakeLeaveRoute(matrix::ServerName server_name, StoreClient& store, ValidatorClient& validator, KeyRing& key_ring,
-                 Clock clock);
+                 InvitesUnderWay& invites, Clock clock);
 
   absl::StatusOr<http::Response> Handle(AuthenticRequest request) override;
 
  private:
+  /// Of a user who has no membership that could be left, once an invite that is under way has ended.
+  absl::StatusOr<store::v1::TemplateContext> ContextFor(const rpc::CallContext& call, const std::string& room_id,
+                                                        const matrix::UserId& user);
   absl::StatusOr<matrix::JsonObject> Template(const AuthenticRequest& request, const matrix::UserId& user,
                                               const store::v1::TemplateContext& context,
                                               const matrix::RoomRules& rules);
@@ -25,6 +29,7 @@ class MakeLeaveRoute : public PeerRoute {
   StoreClient& store_;
   ValidatorClient& validator_;
   KeyRing& key_ring_;
+  InvitesUnderWay& invites_;
   const Clock clock_;
 };
 

@@ -59,7 +59,7 @@ LeaveRig::LeaveRig(LeaveRigOptions options)
       missing_events_(peers_, Services(), {.at_once = options_.gaps_at_once}),
       leave_v1_(LeaveApi::kV1, Services(), &missing_events_),
       leave_v2_(LeaveApi::kV2, Services(), &missing_events_),
-      make_leave_(*matrix::ServerName::Parse(kOurName), store_, validator_, key_ring_, clock()),
+      make_leave_(*matrix::ServerName::Parse(kOurName), store_, validator_, key_ring_, invites_under_way_, clock()),
       event_route_(*matrix::ServerName::Parse(kOurName), store_, key_ring_, clock()),
       state_ids_route_(store_, key_ring_, large_answers_),
       event_auth_route_(store_, key_ring_, large_answers_),

@@ -102,6 +102,7 @@ class LeaveRig {
   MissingEvents missing_events_;
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
+  InvitesUnderWay invites_under_way_;
   MakeLeaveRoute make_leave_;
   LargeAnswers large_answers_;
   EventRoute event_route_;

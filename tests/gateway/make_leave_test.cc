@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "matrix/auth_events.h"
 #include "matrix/refusal.h"
 #include "tests/gateway/leave_rig.h"
@@ -106,6 +108,33 @@ TEST(MakeLeave, AnswersByMembership) {
     EXPECT_EQ(response.status, status) << membership;
     EXPECT_EQ(ErrcodeOf(response), status == 200 ? "" : "M_FORBIDDEN");
   }
+}
+
+TEST(MakeLeave, AUserWhoAnswersAnInviteAtOnceWaitsUntilItIsStored) {
+  LeaveRig rig;
+  auto invite = std::make_unique<InvitesUnderWay::Invite>(rig.invites_under_way_,
+                                                          std::pair(rig.room_.room_id(), std::string(kAnn)));
+  int reads = 0;
+  std::thread storing;
+  AlterContext(rig, [&](auto& context) {
+    context.set_user_membership(++reads == 1 ? "" : "invite");
+    if (reads == 1) storing = std::thread([&] { invite.reset(); });
+  });
+  EXPECT_EQ(Ask(rig).status, 200);
+  EXPECT_EQ(reads, 2);
+  storing.join();
+}
+
+TEST(MakeLeave, OnlyTheUserWhoIsBeingInvitedWaits) {
+  LeaveRig rig;
+  const InvitesUnderWay::Invite invite(rig.invites_under_way_, {rig.room_.room_id(), "@other:remote.example:8448"});
+  int reads = 0;
+  AlterContext(rig, [&](auto& context) {
+    ++reads;
+    context.set_user_membership("");
+  });
+  EXPECT_EQ(Ask(rig).status, 403);
+  EXPECT_EQ(reads, 1);
 }
 
 TEST(MakeLeave, ARoomThatIsUnknownOrWithoutUsersOfOursIsNotFound) {

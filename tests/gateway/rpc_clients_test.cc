@@ -146,6 +146,7 @@ class Admin : public testing::Test {
                   .author = author_,
                   .key_ring = rig_.key_ring_,
                   .store = rig_.store_,
+                  .invites_under_way = rig_.invites_under_way_,
                   .sign_invite =
                       [this](const auto&, const OutboundInvite& invite) {
                         ++signatures_asked_;
