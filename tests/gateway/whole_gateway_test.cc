@@ -72,6 +72,22 @@ class WholeGateway : public testing::Test {
     EXPECT_TRUE(response.ok()) << response.status();
     return response.ok() ? *response : http::Response{.status = 0, .headers = {}, .body = {}};
   }
+  /// The other server publishes its keys, and signs invites of its users.
+  void PlayAt(KeyEndpoint& endpoint, const RemoteServer& remote) {
+    endpoint.AnswerBy([&remote](const http::Request& request) -> http::Response {
+      if (request.method == "GET") {
+        return {.status = 200,
+                .headers = {},
+                .body = matrix::CanonicalJson(remote.KeyDocument(absl::Now() + absl::Hours(1)))};
+      }
+      matrix::JsonObject content = ObjectOrDie(request.body);
+      const auto& rules = *matrix::FindRoomRules(*content.Find("room_version")->AsString());
+      matrix::JsonObject answer;
+      answer.Set("event", *content.Find("event"));
+      matrix::SignEvent(*answer.Find("event")->AsObject(), remote.name(), remote.key(), rules);
+      return {.status = 200, .headers = {}, .body = matrix::CanonicalJson(answer)};
+    });
+  }
   http::Response Federate(const http::Request& request) { return Send(request, gateway_->federation_port()); }
   http::Response Operate(std::string path) {
     http::Request request;
@@ -106,6 +122,7 @@ class WholeGateway : public testing::Test {
 TEST_F(WholeGateway, ServesALeaveFromAdminCallToCommit) {
   Start();
   const RemoteServer remote(endpoint_.name());
+  PlayAt(endpoint_, remote);
   const std::string user = "@ann:" + remote.name();
   rpc::TransportSecurity security;
   security.plaintext = true;
