@@ -73,8 +73,8 @@ class WholeGateway : public testing::Test {
     return response.ok() ? *response : http::Response{.status = 0, .headers = {}, .body = {}};
   }
   /// The other server publishes its keys, and signs invites of its users.
-  void PlayAt(KeyEndpoint& endpoint, const RemoteServer& remote) {
-    endpoint.AnswerBy([&remote](const http::Request& request) -> http::Response {
+  void PlayRemote() {
+    endpoint_.AnswerBy([&remote = remote_](const http::Request& request) -> http::Response {
       if (request.method == "GET") {
         return {.status = 200,
                 .headers = {},
@@ -114,6 +114,7 @@ class WholeGateway : public testing::Test {
   validator::ValidatorService validator_service_{workers_, metrics_, absl::Now};
   std::unique_ptr<rpc::ServerHost> validator_host_;
   KeyEndpoint endpoint_;
+  const RemoteServer remote_{endpoint_.name()};
   std::optional<http::HttpClient> client_{Loopback()};
   GatewayConfig config_;
   std::unique_ptr<Gateway> gateway_;
@@ -121,8 +122,8 @@ class WholeGateway : public testing::Test {
 
 TEST_F(WholeGateway, ServesALeaveFromAdminCallToCommit) {
   Start();
-  const RemoteServer remote(endpoint_.name());
-  PlayAt(endpoint_, remote);
+  const RemoteServer& remote = remote_;
+  PlayRemote();
   const std::string user = "@ann:" + remote.name();
   rpc::TransportSecurity security;
   security.plaintext = true;
