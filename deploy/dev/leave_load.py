@@ -71,9 +71,7 @@ class Sender:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         answers = []
         for line in process.stdout:
-            told = json.loads(line)
-            answers.append(Answer(told["room"], told["user"], told["status"], told.get("event_id", ""), told["us"],
-                                  f"{told['stage']} {told.get('errcode', '')} {told.get('error', '')}"))
+            answers.append(_answer(json.loads(line)))
             if after_answer is not None:
                 after_answer(len(answers))
         process.wait()
@@ -81,6 +79,32 @@ class Sender:
         if len(answers) != len(members):
             raise Trouble(f"{len(members)} leaves, but {len(answers)} answers: posternctl ended with {process.returncode}")
         return load
+
+    def measured(self, warming, members, at_go, per_second=0):
+        """As `send`; `warming` are played before, and count for nothing. All of either that has a template is signed, and all connections
+        are open, when `at_go()` is called; the load begins when that has returned. `seconds` and the client's CPU are of the load."""
+        command = self._batch_command(warming + members, self.in_flight)
+        command += ["--measure", "--warm-up", str(len(warming)), "--per-second", str(per_second)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        answers, spoilt, measured = [], 0, None
+        for line in process.stdout:
+            told = json.loads(line)
+            if "ready" in told:
+                at_go()
+                process.stdin.write("go\n")
+                process.stdin.close()
+            elif "measured" in told:
+                measured = told["measured"]
+            elif "warm_up" in told:
+                spoilt += told["status"] != 200
+            else:
+                answers.append(_answer(told))
+        process.wait()
+        if measured is None or len(answers) != len(members):
+            raise Trouble(f"{len(members)} leaves, but {len(answers)} answers: posternctl ended with {process.returncode}")
+        if spoilt:
+            raise Trouble(f"{spoilt} of {len(warming)} leaves that warm up were not answered 200")
+        return Load(answers, measured["us"] / 1e6, measured["cpu_us"] / 1e6)
 
     def templates_by_process(self, members):
         """A posternctl for each template. Returns what `send_by_process` takes."""
@@ -121,3 +145,8 @@ class Sender:
     def _new_file(self, name):
         self.files += 1
         return self.directory / f"{name}-{self.files}.json"
+
+
+def _answer(told):
+    return Answer(told["room"], told["user"], told["status"], told.get("event_id", ""), told["us"],
+                  f"{told['stage']} {told.get('errcode', '')} {told.get('error', '')}")
