@@ -26,7 +26,8 @@ server, has signed all that has a template, warmed everything up and opened its 
 scenarios:
   many-rooms    templates from one tip of each room; rooms of ten users, in turn
   hot-room      the same, all of one room
-  forked        rooms of 50; every leave cites a leave and a topic that did not know of each other, so states are resolved
+  forked        templates of a tip beside which an operator then sets a topic: states diverge, and each leave is judged with the
+                branches that meet, one after another in its room; a fifth as many, rooms of 20
   chained       one room, one leave with its make_leave after another; a tenth as many
   mix           many rooms, each leave with its make_leave, while others leave
   validators-2  many-rooms with two validators

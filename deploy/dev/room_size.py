@@ -54,7 +54,7 @@ class RoomSize:
         templates = self.sender.take_templates(side + forked)
         topic = topic_of_operator(self.running, room)
         left = [answer.event_id for answer in self.sender.send(templates[:LEAVES], in_flight=1).answers]
-        batch = [citing(template, [topic, leave]) for template, leave in zip(templates[LEAVES:], left)]
+        batch = [_citing(template, [topic, leave]) for template, leave in zip(templates[LEAVES:], left)]
         return [measured_plain, self._measure(members, True, batch)]
 
     def _measure(self, members, forked, batch):
@@ -70,7 +70,7 @@ class RoomSize:
 
 
 def topic_of_operator(running, room):
-    """The id of an event of an operator's, at the tip that all templates have."""
+    """The id of an event of an operator's, at the room's tips."""
     command = running.posternctl("--json", "room", "state", room, "m.room.topic", "", json.dumps({"topic": "size"}))
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     if done.returncode != 0:
@@ -78,7 +78,6 @@ def topic_of_operator(running, room):
     return json.loads(done.stdout)["event_id"]
 
 
-def citing(line, prev_events):
-    """A line of a batch whose template cites other events than it did."""
+def _citing(line, prev_events):
     event = line["template"]["event"] | {"prev_events": prev_events, "depth": line["template"]["event"]["depth"] + 1}
     return line | {"template": line["template"] | {"event": event}}
