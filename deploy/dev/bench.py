@@ -72,8 +72,8 @@ def read_options(arguments):
     options = parser.parse_args(arguments)
     if options.in_flight > 256:
         parser.error("--in-flight is 256 at most")
-    if options.compare is not None and ("benchmarks" in options.compare) != options.pure:
-        parser.error("the file of --compare is of the other kind: one with --pure, one without")
+    if options.compare is not None and ("benchmarks" if options.pure else "scenarios") not in options.compare:
+        parser.error("the file of --compare is not of this kind: with --pure and without are two")
     options.programs = pathlib.Path(os.environ.get("POSTERN_BIN_DIR", ROOT / "build" / "release" / "bin")).absolute()
     return options
 
@@ -86,7 +86,10 @@ def count(text):
 
 def kept_figures(text):
     try:
-        return json.loads(pathlib.Path(text).read_text(encoding="utf-8"))
+        figures = json.loads(pathlib.Path(text).read_text(encoding="utf-8"))
+        if not isinstance(figures, dict):
+            raise ValueError("no JSON object")
+        return figures
     except (OSError, ValueError) as trouble:
         raise argparse.ArgumentTypeError(f"cannot read '{text}': {trouble}") from None
 
@@ -153,8 +156,8 @@ def measure(options, directory):
     show(line([heading for heading, _ in COLUMNS]))
     report["scenarios"] = play(options, directory, show)
     show("")
-    if options.compare is not None and options.compare["options"] != asked:
-        print(f"./dev bench: other loads are compared: {options.compare['options']}, {asked}", file=sys.stderr)
+    if options.compare is not None and options.compare.get("options") != asked:
+        print(f"./dev bench: other loads are compared: {options.compare.get('options')}, {asked}", file=sys.stderr)
     return report
 
 

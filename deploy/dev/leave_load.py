@@ -87,19 +87,24 @@ class Sender:
         command += ["--measure", "--warm-up", str(len(warming)), "--per-second", str(per_second)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         answers, spoilt, measured = [], 0, None
-        for line in process.stdout:
-            told = json.loads(line)
-            if "ready" in told:
-                at_go()
-                process.stdin.write("go\n")
-                process.stdin.close()
-            elif "measured" in told:
-                measured = told["measured"]
-            elif "warm_up" in told:
-                spoilt += told["status"] != 200
-            else:
-                answers.append(_answer(told))
-        process.wait()
+        try:
+            for line in process.stdout:
+                told = json.loads(line)
+                if "ready" in told:
+                    at_go()
+                    process.stdin.write("go\n")
+                    process.stdin.close()
+                elif "measured" in told:
+                    measured = told["measured"]
+                elif "warm_up" in told:
+                    spoilt += told["status"] != 200
+                else:
+                    answers.append(_answer(told))
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.wait()
         if measured is None or len(answers) != len(members):
             raise Trouble(f"{len(members)} leaves, but {len(answers)} answers: posternctl ended with {process.returncode}")
         if spoilt:
