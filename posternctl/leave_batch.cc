@@ -1,6 +1,7 @@
 #include "posternctl/leave_batch.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -36,6 +37,9 @@ struct BatchedLeave {
   peer::LeaveIntent intent;
   /// As make_leave answers; nullopt: it is asked for.
   std::optional<std::string> template_body;
+  /// Made of that: the event, and the request that carries it. nullopt: not yet.
+  std::optional<peer::SignedLeave> signed_leave = std::nullopt;
+  http::ClientRequest request{};
 };
 
 absl::StatusOr<BatchedLeave> ReadLine(const std::string& line, const std::string& reason) {
@@ -51,7 +55,8 @@ absl::StatusOr<BatchedLeave> ReadLine(const std::string& line, const std::string
   if (room == nullptr || user == nullptr) {
     return Refuse(Reason::kInvalidArgument, R"(expected {"room": text, "user": text})");
   }
-  BatchedLeave leave{.intent = {.room_id = *room, .user_id = *user, .reason = reason}, .template_body = std::nullopt};
+  BatchedLeave leave;
+  leave.intent = {.room_id = *room, .user_id = *user, .reason = reason};
   if (const Json* at = members->Find("at_ms"); at != nullptr) {
     if (!at->AsInteger()) return Refuse(Reason::kInvalidArgument, "at_ms is no whole number");
     leave.intent.at = absl::FromUnixMillis(*at->AsInteger());
@@ -118,14 +123,35 @@ struct Answer {
   absl::Status trouble{};
 };
 
+/// The connection of one of those who play at the same time: it is kept from one leave to the next.
+class Player {
+ public:
+  Player(const LeaveOptions& options, const peer::ServerIdentity& identity)
+      : client_({.allow_private_networks = true, .insecure_tls = options.insecure, .ca_file = options.ca_file}),
+        server_(identity, client_) {}
+
+  http::HttpClient& client() { return client_; }
+  const peer::RemoteServer& server() const { return server_; }
+
+ private:
+  http::HttpClient client_;
+  peer::RemoteServer server_;
+};
+
+/// User and system time of this process.
+absl::Duration OwnCpu() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return absl::DurationFromTimeval(used.ru_utime) + absl::DurationFromTimeval(used.ru_stime);
+}
+
 class LeaveBatch {
  public:
   LeaveBatch(const LeaveOptions& options, const peer::ServerIdentity& identity, std::vector<BatchedLeave> leaves)
-      : options_(options),
-        identity_(identity),
-        leaves_(std::move(leaves)),
-        client_({.allow_private_networks = true, .insecure_tls = options.insecure, .ca_file = options.ca_file}),
-        server_(identity, client_) {}
+      : options_(options), identity_(identity), leaves_(std::move(leaves)) {
+    const auto count = std::min(static_cast<std::size_t>(options.concurrency), leaves_.size());
+    for (std::size_t i = 0; i < count; ++i) players_.push_back(std::make_unique<Player>(options, identity));
+  }
 
   int Run() {
     const std::string address = peer::LoopbackAddressOf(identity_.server_name());
@@ -136,56 +162,112 @@ class LeaveBatch {
     }
     destination_ = {.url = options_.url, .server_name = options_.destination};
     if (destination_.server_name.empty()) {
-      auto name = peer::AskServerName(client_, options_.url);
+      auto name = peer::AskServerName(players_.front()->client(), options_.url);
       if (!name.ok()) return Fail(name.status());
       destination_.server_name = *std::move(name);
     }
-    began_ = absl::Now();
-    std::vector<std::thread> players;
-    const auto count = std::min(static_cast<std::size_t>(options_.concurrency), leaves_.size());
-    for (std::size_t i = 0; i < count; ++i) players.emplace_back([this] { PlaySome(); });
-    for (std::thread& player : players) player.join();
+    SignBeforehand();
+    const auto warm_up = std::min(static_cast<std::size_t>(options_.warm_up), leaves_.size());
+    PlayPart(0, warm_up, 0);
+    if (options_.measure) {
+      AwaitWord();
+      const absl::Duration cpu = OwnCpu();
+      PlayPart(warm_up, leaves_.size(), options_.per_second);
+      TellMeasured(leaves_.size() - warm_up, absl::Now() - began_, OwnCpu() - cpu);
+    } else {
+      PlayPart(warm_up, leaves_.size(), options_.per_second);
+    }
     if (absl::Status kept = KeepTemplates(); !kept.ok()) return Fail(kept);
     if (unanswered_) return kExitUnreachable;
     return refused_ ? kExitRefused : kExitOk;
   }
 
  private:
-  void PlaySome() {
-    for (std::size_t i = next_++; i < leaves_.size(); i = next_++) {
-      if (options_.per_second > 0) {
-        absl::SleepFor(began_ + absl::Seconds(static_cast<double>(i) / options_.per_second) - absl::Now());
-      }
-      const absl::Time began = absl::Now();
-      const Answer answer = Play(leaves_[i]);
-      Tell(leaves_[i].intent, answer, absl::Now() - began);
+  /// Where there is a template. What is wrong with one is told when its turn comes.
+  void SignBeforehand() {
+    for (BatchedLeave& leave : leaves_) {
+      if (leave.template_body) Complete(players_.front()->server(), leave).IgnoreError();
     }
   }
 
-  Answer Play(BatchedLeave& leave) {
+  /// Those from `first` to before `end`, `per_second` of them begun in a second.
+  void PlayPart(std::size_t first, std::size_t end, int per_second) {
+    next_ = first;
+    began_ = absl::Now();
+    std::vector<std::thread> threads;
+    for (const auto& player : players_) {
+      threads.emplace_back([&, end] { PlaySome(*player, first, end, per_second); });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  void PlaySome(Player& player, std::size_t first, std::size_t end, int per_second) {
+    for (std::size_t i = next_++; i < end; i = next_++) {
+      absl::Time due = absl::Now();
+      if (per_second > 0) {
+        due = began_ + absl::Seconds(static_cast<double>(i - first) / per_second);
+        absl::SleepFor(due - absl::Now());
+      }
+      const Answer answer = Play(player, leaves_[i]);
+      Tell(i, answer, absl::Now() - due);
+    }
+  }
+
+  Answer Play(Player& player, BatchedLeave& leave) {
     Answer answer;
     if (!leave.template_body) {
-      if (!Take(answer, "make_leave", server_.MakeLeave(destination_, leave.intent))) return answer;
+      if (!Take(answer, "make_leave", player.server().MakeLeave(destination_, leave.intent))) return answer;
       leave.template_body = answer.body;
     }
-    const auto from = peer::ReadLeaveTemplate(*leave.template_body);
-    const absl::Status fits = from.ok() ? peer::CheckLeaveTemplate(*from, leave.intent) : from.status();
-    if (!fits.ok()) return {.trouble = fits};
+    if (!leave.signed_leave) {
+      if (absl::Status completed = Complete(player.server(), leave); !completed.ok()) return {.trouble = completed};
+    }
     if (!options_.template_only.empty()) return answer;
-    const auto completed = peer::CompleteLeave(*from, leave.intent, identity_, absl::Now());
-    if (!completed.ok()) return {.trouble = completed.status()};
-    answer.event_id = completed->event_id;
-    Submit(answer, *completed);
+    answer.event_id = leave.signed_leave->event_id;
+    Submit(player, answer, leave);
     return answer;
   }
 
-  void Submit(Answer& answer, const peer::SignedLeave& leave) {
-    const auto first = options_.api == "v1" ? peer::LeaveApi::kV1 : peer::LeaveApi::kV2;
-    auto response = server_.SendLeave(destination_, first, leave);
+  /// Checks the template and, unless templates are all that is wanted, signs the event and the request for it.
+  absl::Status Complete(const peer::RemoteServer& server, BatchedLeave& leave) const {
+    const auto from = peer::ReadLeaveTemplate(*leave.template_body);
+    if (!from.ok()) return from.status();
+    if (absl::Status fits = peer::CheckLeaveTemplate(*from, leave.intent); !fits.ok()) return fits;
+    if (!options_.template_only.empty()) return absl::OkStatus();
+    auto completed = peer::CompleteLeave(*from, leave.intent, identity_, absl::Now());
+    if (!completed.ok()) return completed.status();
+    leave.signed_leave = *std::move(completed);
+    leave.request = server.PrepareSendLeave(destination_, FirstApi(), *leave.signed_leave);
+    return absl::OkStatus();
+  }
+
+  peer::LeaveApi FirstApi() const { return options_.api == "v1" ? peer::LeaveApi::kV1 : peer::LeaveApi::kV2; }
+
+  void Submit(Player& player, Answer& answer, const BatchedLeave& leave) {
+    auto response = player.client().Send(leave.request);
     if (options_.api == "auto" && response.ok() && peer::EndpointIsUnknown(*response)) {
-      response = server_.SendLeave(destination_, peer::LeaveApi::kV1, leave);
+      response = player.server().SendLeave(destination_, peer::LeaveApi::kV1, *leave.signed_leave);
     }
     Take(answer, "send_leave", response);
+  }
+
+  static void AwaitWord() {
+    JsonObject line;
+    line.Set("ready", true);
+    PrintJson(line);
+    std::cout.flush();
+    std::string word;
+    std::getline(std::cin, word);
+  }
+
+  static void TellMeasured(std::size_t leaves, absl::Duration took, absl::Duration cpu) {
+    JsonObject measured;
+    measured.Set("leaves", static_cast<std::int64_t>(leaves));
+    measured.Set("us", absl::ToInt64Microseconds(took));
+    measured.Set("cpu_us", absl::ToInt64Microseconds(cpu));
+    JsonObject line;
+    line.Set("measured", std::move(measured));
+    PrintJson(line);
   }
 
   /// Whether it was 200.
@@ -197,8 +279,10 @@ class LeaveBatch {
     return answer.status == kHttpOk;
   }
 
-  void Tell(const peer::LeaveIntent& intent, const Answer& answer, absl::Duration took) {
+  void Tell(std::size_t index, const Answer& answer, absl::Duration took) {
+    const peer::LeaveIntent& intent = leaves_[index].intent;
     JsonObject line;
+    if (index < static_cast<std::size_t>(options_.warm_up)) line.Set("warm_up", true);
     line.Set("room", intent.room_id);
     line.Set("user", intent.user_id);
     line.Set("stage", answer.stage);
@@ -241,8 +325,7 @@ class LeaveBatch {
   const LeaveOptions& options_;
   const peer::ServerIdentity& identity_;
   std::vector<BatchedLeave> leaves_;  // each is its player's alone
-  http::HttpClient client_;
-  peer::RemoteServer server_;
+  std::vector<std::unique_ptr<Player>> players_;
   peer::Destination destination_;
   absl::Time began_;
   std::atomic<std::size_t> next_{0};
@@ -254,6 +337,9 @@ class LeaveBatch {
 }  // namespace
 
 int LeaveInBatch(const LeaveOptions& options) {
+  if (options.measure && options.batch_file == "-") {
+    return FailUsage(Refuse(Reason::kInvalidArgument, "--measure waits on standard input: give the batch as a file"));
+  }
   auto leaves = ReadBatch(options.batch_file, options.intent.reason);
   if (!leaves.ok()) return FailUsage(leaves.status());
   auto origin = PlayedServer(*leaves);

@@ -6,8 +6,10 @@
 namespace postern::posternctl {
 
 /// Plays every leave of `options.batch_file` against `options.url`, `options.concurrency` at once, each as a single one
-/// goes: template (unless the line brings one), complete, sign, submit. Prints a line as each ends. Returns the exit
-/// status: kExitOk if every answer was 200, kExitUnreachable if one had none, else kExitRefused.
+/// goes: template (unless the line brings one, and it is signed beforehand), complete, sign, submit. Prints a line as
+/// each ends. The time of a leave that is due at a moment counts from then, however late it begins: a slow server is
+/// not spared what waits for it meanwhile. Returns the exit status: kExitOk if every answer was 200, kExitUnreachable
+/// if one had none, else kExitRefused.
 int LeaveInBatch(const LeaveOptions& options);
 
 }  // namespace postern::posternctl

@@ -235,10 +235,14 @@ Where the user's server is a port of this machine (localhost:8448, 127.0.0.1:844
 HTTPS meanwhile, unless somebody does already. The exit status is 0 only if the last answer was 200.
 
 --batch: a line is {"room": …, "user": …} and may have "template", an answer of make_leave, and "at_ms", what the
-remote's clock is to say; all users are of one server. Each leave is answered with a line of JSON as it ends: room,
-user, the stage that was answered last, status (0: no answer, and why), errcode, event_id and the microseconds it
-took. With --template-only FILE only templates are taken, and FILE becomes a batch that has them. The exit status is 0
-only if every answer was 200.)";
+remote's clock is to say; all users are of one server. Leaves that have a template are signed before any is sent. Each
+leave is answered with a line of JSON as it ends: room, user, the stage that was answered last, status (0: no answer,
+and why), errcode, event_id and the microseconds it took: with --per-second from the moment at which it was to begin,
+although another answer may have been waited for then. With --template-only FILE only templates are taken, and FILE
+becomes a batch that has them. The exit status is 0 only if every answer was 200.
+--measure, for who drives a load: when everything is signed and warmed up there is a line {"ready": true}, and the rest
+is played when a line comes on standard input; the last line is {"measured": {"leaves", "us", "cpu_us"}}, this
+program's own CPU, for the leaves after that.)";
 
 void AddBatchOptions(CLI::App& leave, LeaveOptions& options, const std::vector<CLI::Option*>& for_one_leave) {
   CLI::Option* batch =
@@ -253,6 +257,14 @@ void AddBatchOptions(CLI::App& leave, LeaveOptions& options, const std::vector<C
                   "of --batch: how many leaves to begin in a second, evenly; 0: no limit")
       ->check(CLI::Range(0, 100000))
       ->capture_default_str()
+      ->needs(batch);
+  leave
+      .add_option("--warm-up", options.warm_up,
+                  "of --batch: how many of the first leaves to play before the others; their lines say \"warm_up\"")
+      ->check(CLI::Range(0, 100000))
+      ->capture_default_str()
+      ->needs(batch);
+  leave.add_flag("--measure", options.measure, "of --batch: wait for a word before the load, and say what it took")
       ->needs(batch);
 }
 

@@ -26,6 +26,10 @@ struct LeaveOptions {
   int concurrency = 16;
   /// Leaves begun a second at most; 0: as many as can be.
   int per_second = 0;
+  /// The first leaves of the batch, which are played before the others and count for nothing.
+  int warm_up = 0;
+  /// Waits for a word before the others are played, and says in the end what they took.
+  bool measure = false;
   bool insecure = false;
   bool no_key_server = false;
   bool tamper_signature = false;

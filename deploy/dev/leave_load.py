@@ -65,22 +65,45 @@ class Sender:
         return [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
 
     def send(self, members, in_flight=None, after_answer=None):
-        """`members` are (room, user), or lines of a batch with templates. Calls `after_answer(count)` as answers come in."""
-        cpu, began = children_cpu(), time.monotonic()
-        command = self._batch_command(members, in_flight or self.in_flight)
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        answers = []
-        for line in process.stdout:
-            told = json.loads(line)
-            answers.append(Answer(told["room"], told["user"], told["status"], told.get("event_id", ""), told["us"],
-                                  f"{told['stage']} {told.get('errcode', '')} {told.get('error', '')}"))
-            if after_answer is not None:
-                after_answer(len(answers))
-        process.wait()
-        load = Load(answers, time.monotonic() - began, children_cpu() - cpu)
-        if len(answers) != len(members):
+        """`members` are (room, user), or lines of a batch with templates, which are signed before any is sent. Calls `after_answer(count)`
+        as answers come in. `seconds` and the client's CPU are of the sending."""
+        return self._play([], members, in_flight or self.in_flight, after_answer=after_answer)
+
+    def measured(self, warming, members, at_go, per_second=0):
+        """As `send`; `warming` are played before, and count for nothing. When everything is signed and all connections are open,
+        `at_go()` is called; the load begins when that has returned."""
+        return self._play(warming, members, self.in_flight, per_second, at_go)
+
+    def _play(self, warming, members, in_flight, per_second=0, at_go=lambda: None, after_answer=None):
+        command = self._batch_command(warming + members, in_flight)
+        command += ["--measure", "--warm-up", str(len(warming)), "--per-second", str(per_second)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        answers, spoilt, measured = [], 0, None
+        try:
+            for line in process.stdout:
+                told = json.loads(line)
+                if "ready" in told:
+                    at_go()
+                    process.stdin.write("go\n")
+                    process.stdin.close()
+                elif "measured" in told:
+                    measured = told["measured"]
+                elif "warm_up" in told:
+                    spoilt += told["status"] != 200
+                else:
+                    answers.append(_answer(told))
+                    if after_answer is not None:
+                        after_answer(len(answers))
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.wait()
+        if measured is None or len(answers) != len(members):
             raise Trouble(f"{len(members)} leaves, but {len(answers)} answers: posternctl ended with {process.returncode}")
-        return load
+        if spoilt:
+            raise Trouble(f"{spoilt} of {len(warming)} leaves that warm up were not answered 200")
+        return Load(answers, measured["us"] / 1e6, measured["cpu_us"] / 1e6)
 
     def templates_by_process(self, members):
         """A posternctl for each template. Returns what `send_by_process` takes."""
@@ -121,3 +144,8 @@ class Sender:
     def _new_file(self, name):
         self.files += 1
         return self.directory / f"{name}-{self.files}.json"
+
+
+def _answer(told):
+    return Answer(told["room"], told["user"], told["status"], told.get("event_id", ""), told["us"],
+                  f"{told['stage']} {told.get('errcode', '')} {told.get('error', '')}")

@@ -52,7 +52,7 @@ class RoomSize:
         measured_plain = self._measure(members, False, self.sender.take_templates(plain))
         # A topic and a leave made side by side: together they are a room that stood at no time.
         templates = self.sender.take_templates(side + forked)
-        topic = self._topic(room)
+        topic = topic_of_operator(self.running, room)
         left = [answer.event_id for answer in self.sender.send(templates[:LEAVES], in_flight=1).answers]
         batch = [_citing(template, [topic, leave]) for template, leave in zip(templates[LEAVES:], left)]
         return [measured_plain, self._measure(members, True, batch)]
@@ -68,13 +68,14 @@ class RoomSize:
         return SizedLeaves(members, forked, load.milliseconds(0.5), (context_after - context) / count,
                            (persist_after - persist) / count, Cost(before, after).leave_bytes() / count, load.by_status())
 
-    def _topic(self, room):
-        """An event of an operator's, at the tip that all templates have."""
-        command = self.running.posternctl("--json", "room", "state", room, "m.room.topic", "", json.dumps({"topic": "size"}))
-        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
-        if done.returncode != 0:
-            raise Trouble(f"posternctl room state: {done.stderr.strip()}")
-        return json.loads(done.stdout)["event_id"]
+
+def topic_of_operator(running, room):
+    """The id of an event of an operator's, at the room's tips."""
+    command = running.posternctl("--json", "room", "state", room, "m.room.topic", "", json.dumps({"topic": "size"}))
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode != 0:
+        raise Trouble(f"posternctl room state: {done.stderr.strip()}")
+    return json.loads(done.stdout)["event_id"]
 
 
 def _citing(line, prev_events):

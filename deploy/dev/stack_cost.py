@@ -64,6 +64,7 @@ class Snapshot:
         self.ticks = {service: {pid: ticks_of(pid)[0] for pid in pids[service] if stat_fields(pid)} for service in SERVICES[:3]}
         self.ticks["postgres"] = {pids["postgres"]: postgres_ticks(pids["postgres"])}
         self.rpcs, self.rpc_bytes, self.writes, self.refusals = {}, {}, {}, {}
+        self.branches_asked = 0
         for url in reach["admin"]["gateway"]:
             for labels, value in samples(url, "postern_gateway_rpc_seconds_count"):
                 if labels["caller"] == "request":
@@ -73,6 +74,7 @@ class Snapshot:
             for labels, value in samples(url, "postern_gateway_rpc_bytes_total"):
                 if labels["caller"] == "request":
                     self._add(self.rpc_bytes, labels["method"], value)
+            self.branches_asked += sum(int(value) for _, value in samples(url, "postern_gateway_branches_asked_total"))
             for labels, value in samples(url, "postern_gateway_refusals_total"):
                 self._add(self.refusals, labels["reason"], value)
         for url in reach["admin"]["store"]:
@@ -99,6 +101,7 @@ class Cost:
         self.rpc_bytes = _difference(before.rpc_bytes, after.rpc_bytes)
         self.writes = _difference(before.writes, after.writes)
         self.refusals = _difference(before.refusals, after.refusals)
+        self.branches_asked = after.branches_asked - before.branches_asked
 
     def leave_rpcs(self):
         return sum(count for method, count in self.rpcs.items() if method not in TEMPLATE_METHODS)

@@ -141,15 +141,26 @@ std::string RemoteServer::Authorization(const Destination& to, std::string_view 
                                 .sig = matrix::SignRequest(request, identity_.key())});
 }
 
-absl::StatusOr<http::Response> RemoteServer::Send(const Destination& to, std::string_view method,
-                                                  std::string_view target, const Json* content) const {
+http::ClientRequest RemoteServer::Prepare(const Destination& to, std::string_view method, std::string_view target,
+                                          const Json* content) const {
   http::ClientRequest request{.method = std::string(method), .url = to.url + std::string(target)};
   request.headers.emplace_back("Authorization", Authorization(to, method, target, content));
   if (content != nullptr) {
     request.headers.emplace_back("Content-Type", "application/json");
     request.body = matrix::CanonicalJson(*content);
   }
-  return client_.Send(request);
+  return request;
+}
+
+http::ClientRequest RemoteServer::PrepareSendLeave(const Destination& to, LeaveApi api,
+                                                   const SignedLeave& leave) const {
+  const Json content(leave.event);
+  return Prepare(to, "PUT", SendLeaveTarget(api, leave.room_id, leave.event_id), &content);
+}
+
+absl::StatusOr<http::Response> RemoteServer::Send(const Destination& to, std::string_view method,
+                                                  std::string_view target, const Json* content) const {
+  return client_.Send(Prepare(to, method, target, content));
 }
 
 absl::StatusOr<http::Response> RemoteServer::MakeLeave(const Destination& to, const LeaveIntent& intent) const {
@@ -158,8 +169,7 @@ absl::StatusOr<http::Response> RemoteServer::MakeLeave(const Destination& to, co
 
 absl::StatusOr<http::Response> RemoteServer::SendLeave(const Destination& to, LeaveApi api,
                                                        const SignedLeave& leave) const {
-  const Json content(leave.event);
-  return Send(to, "PUT", SendLeaveTarget(api, leave.room_id, leave.event_id), &content);
+  return client_.Send(PrepareSendLeave(to, api, leave));
 }
 
 bool EndpointIsUnknown(const http::Response& response) {

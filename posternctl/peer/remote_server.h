@@ -81,7 +81,12 @@ class RemoteServer {
   std::string Authorization(const Destination& to, std::string_view method, std::string_view target,
                             const matrix::Json* content) const;
 
-  /// A signed request; the body is the canonical JSON of `content`.
+  /// A signed request, to be sent at any time; the body is the canonical JSON of `content`.
+  http::ClientRequest Prepare(const Destination& to, std::string_view method, std::string_view target,
+                              const matrix::Json* content) const;
+  http::ClientRequest PrepareSendLeave(const Destination& to, LeaveApi api, const SignedLeave& leave) const;
+
+  /// The same, sent.
   absl::StatusOr<http::Response> Send(const Destination& to, std::string_view method, std::string_view target,
                                       const matrix::Json* content) const;
 

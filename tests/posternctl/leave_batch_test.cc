@@ -132,6 +132,55 @@ TEST_F(LeaveBatch, BeginsNoMoreInASecondThanItIsTold) {
   EXPECT_GE(absl::Now() - began, absl::Milliseconds(200));  // the third begins 200 ms after the first
 }
 
+/// All are due at once, and one plays them: each waits for those before it.
+TEST_F(LeaveBatch, CountsTheTimeOfAPacedLeaveFromWhenItWasDue) {
+  const std::vector<std::string> lines(12, LineFor(UserId("ann")));
+  const Ended ended = Leave(Batch(lines), {"--per-second", "100000", "--concurrency", "1"});
+  const auto answers = Lines(ended.output);
+  ASSERT_THAT(answers, SizeIs(12));
+  for (std::size_t i = 1; i < answers.size(); ++i) {
+    EXPECT_GT(*answers[i].Find("us")->AsInteger(), *answers[i - 1].Find("us")->AsInteger());
+  }
+}
+
+TEST_F(LeaveBatch, SignsBeforehandWhatHasATemplate) {
+  EXPECT_EQ(Leave(BatchOfThree(), {"--template-only", File("with-templates")}).status, 0);
+  EXPECT_EQ(Leave(File("with-templates"), {"--per-second", "4"}).status, 0);
+  std::vector<std::int64_t> signed_at;
+  for (const auto& request : here_.requests()) {
+    const auto event = matrix::ParseJson(request.body);
+    if (request.method == "PUT") signed_at.push_back(Number(*event, "origin_server_ts"));
+  }
+  ASSERT_THAT(signed_at, SizeIs(3));
+  EXPECT_LT(signed_at.back() - signed_at.front(), 500);  // they are sent 500 ms apart
+}
+
+TEST_F(LeaveBatch, MarksTheLeavesThatWarmUpAndPlaysThemFirst) {
+  const Ended ended = Leave(BatchOfThree(), {"--warm-up", "2"});
+  EXPECT_EQ(ended.status, 0) << ended.errors;
+  const auto lines = Lines(ended.output);
+  ASSERT_THAT(lines, SizeIs(3));
+  EXPECT_TRUE(lines[0].Contains("warm_up"));
+  EXPECT_TRUE(lines[1].Contains("warm_up"));
+  EXPECT_FALSE(lines[2].Contains("warm_up"));
+  EXPECT_EQ(*lines[2].Find("user")->AsString(), UserId("cat"));
+}
+
+/// Standard input ends at once here: that is a word, too.
+TEST_F(LeaveBatch, SaysWhenItIsReadyAndWhatTheRestTook) {
+  const Ended ended = Leave(BatchOfThree(), {"--warm-up", "1", "--measure"});
+  EXPECT_EQ(ended.status, 0) << ended.errors;
+  const auto lines = Lines(ended.output);
+  ASSERT_THAT(lines, SizeIs(5));
+  EXPECT_TRUE(lines[0].Contains("warm_up"));
+  EXPECT_TRUE(lines[1].Contains("ready"));
+  ASSERT_TRUE(lines[4].Contains("measured"));
+  const matrix::Json& measured = *lines[4].Find("measured");
+  EXPECT_EQ(Number(measured, "leaves"), 2);
+  EXPECT_GT(Number(measured, "us"), 0);
+  EXPECT_GT(Number(measured, "cpu_us"), 0);
+}
+
 TEST_F(LeaveBatch, FallsBackToVersion1WhereVersion2IsUnknown) {
   here_.Answers(kSendLeave, 404, R"({"errcode":"M_UNRECOGNIZED"})");
   here_.Answers("PUT /_matrix/federation/v1/send_leave", 200, "[200,{}]");
@@ -155,6 +204,7 @@ TEST_F(LeaveBatch, MistakesEndWith2AndNothingIsSent) {
   EXPECT_EQ(Leave(Batch({LineFor(UserId("ann")), LineFor("@bob:elsewhere.example")})).status, 2);
   EXPECT_EQ(Leave(BatchOfThree(), {"--as", UserId("ann")}).status, 2);
   EXPECT_EQ(Leave(BatchOfThree(), {"--concurrency", "0"}).status, 2);
+  EXPECT_EQ(Leave("-", {"--measure"}).status, 2);
   const Ended neither = RunPosternctl({"leave", "--key", File("key"), "--to", here_.url()});
   EXPECT_EQ(neither.status, 2);
   EXPECT_THAT(neither.errors, HasSubstr("--batch"));

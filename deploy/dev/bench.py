@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""./dev bench: how much it costs, in figures to compare. Called by bench.sh, which has built the programs."""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pure_benchmarks
+from bench_scenarios import SCENARIOS, BenchScenarios, MeasuredStack
+from cluster import Trouble
+from figures import commit, comparison, compared, flat, machine, spelled
+from load_stack import LoadStack, RemoteServer
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DESCRIPTION = """\
+Starts stacks of its own in a temporary directory, seeds rooms, plays loads of leaves against them and says what a leave costs, part
+by part; every answer is held against what PostgreSQL has. The load is of posternctl leave --batch --measure: it plays the remote
+server, has signed all that has a template, warmed everything up and opened its connections before anything is counted.
+
+scenarios:
+  many-rooms    templates from one tip of each room; rooms of ten users, in turn
+  hot-room      the same, all of one room
+  forked        templates of a tip beside which an operator then sets a topic: states diverge, and each leave is judged with the
+                branches that meet, one after another in its room; a fifth as many, rooms of 20
+  chained       one room, one leave with its make_leave after another; a tenth as many
+  mix           many rooms, each leave with its make_leave, while others leave
+  validators-2  many-rooms with two validators
+  validators-4  with four
+  large-room    a room of 100,000 members; a fifth as many leaves
+
+--pure: Google Benchmark on the pure parts: canonical JSON, event ids, signatures, authorization rules, state resolution by size."""
+EXAMPLES = """\
+examples:
+  ./dev bench                                             all of it, some two minutes
+  ./dev bench --scenario hot-room --leaves 5000 --in-flight 64
+  ./dev bench --scenario many-rooms --rate 300 --in-flight 64     open loop: a leave begins every 3.3 ms, whatever the others do
+  ./dev bench --json > before.json                        then change something, and
+  ./dev bench --compare before.json                       see what it did: name, before, after, ratio of each figure
+  ./dev bench --pure --json > before.json       then change something, and
+  ./dev bench --pure --compare before.json      see what it did: name, before, after, ratio of the CPU times (the least of nine)
+  ./dev bench --pure --filter Resolve
+MS: what 50, 95 and 99 % of the leaves took, and the longest, as the client saw it; with --rate from the moment at which a leave was due.
+CPU US: microseconds of CPU a leave, utime + stime of /proc/PID/stat (10 ms fine over a whole load), PostgreSQL with its children; the
+client's own is not IN ALL. RPCS and RPC BYTES: of the gateway's requests, by its metrics. WAL: bytes from pg_current_wal_insert_lsn().
+SYNCS: from pg_stat_wal, after every connection has reported. All of these a leave.
+exit status: 0 measured, 1 it could not be, or an answer was wrong, 2 usage
+"""
+
+
+def read_options(arguments):
+    parser = argparse.ArgumentParser(prog="./dev bench", description=DESCRIPTION, epilog=EXAMPLES,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--scenario", action="append", choices=list(SCENARIOS), metavar="NAME", help="only this one; may be given again")
+    add("--leaves", type=count, default=1000, metavar="N", help="leaves of a load (default: 1000)")
+    add("--in-flight", type=count, default=16, metavar="N", help="leaves at once, 256 at most (default: 16)")
+    add("--rate", type=count, default=0, metavar="N", help="begin N leaves a second (default: one as soon as another has ended)")
+    add("--members", type=count, default=100_000, metavar="N", help="of the large room (default: 100000)")
+    add("--state-dir", type=pathlib.Path, metavar="DIR", help="keep data, batches and logs here (default: a temporary directory)")
+    add("--pure", action="store_true", help="benchmarks of the pure parts, without a stack")
+    add("--filter", metavar="REGEX", help="of --pure: only benchmarks whose names it finds")
+    add("--seconds", type=float, default=0.1, metavar="S", help="of --pure: the least time of each of nine repetitions (default: 0.1)")
+    add("--compare", type=kept_figures, metavar="FILE", help="and the ratio to the figures in FILE, which --json has written")
+    add("--json", action="store_true", help="one JSON object on standard output, for scripts and for --compare")
+    add("--only-check", action="store_true", help=argparse.SUPPRESS)  # lets bench.sh find mistakes before it builds
+    options = parser.parse_args(arguments)
+    if options.in_flight > 256:
+        parser.error("--in-flight is 256 at most")
+    if options.compare is not None and ("benchmarks" if options.pure else "scenarios") not in options.compare:
+        parser.error("the file of --compare is not of this kind: with --pure and without are two")
+    options.programs = pathlib.Path(os.environ.get("POSTERN_BIN_DIR", ROOT / "build" / "release" / "bin")).absolute()
+    return options
+
+
+def count(text):
+    if not text.isdigit() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 100000, not '{text}'")
+    return int(text)
+
+
+def kept_figures(text):
+    try:
+        figures = json.loads(pathlib.Path(text).read_text(encoding="utf-8"))
+        if not isinstance(figures, dict):
+            raise ValueError("no JSON object")
+        return figures
+    except (OSError, ValueError) as trouble:
+        raise argparse.ArgumentTypeError(f"cannot read '{text}': {trouble}") from None
+
+
+def tell(options, report, figures_of, lines):
+    """Everything as JSON, or the comparison where one is wanted, or `lines`."""
+    pair = [figures_of(one) for one in (options.compare, report)] if options.compare is not None else None
+    if pair and (options.filter or options.scenario):
+        pair[0] = {name: value for name, value in pair[0].items() if name in pair[1]}
+    if options.json:
+        print(json.dumps(report | ({"compared": compared(*pair)} if pair else {}), indent=1))
+    else:
+        print(*(comparison(*pair) if pair else lines), sep="\n")
+
+
+COLUMNS = (
+    ("SCENARIO", lambda name, of: name),
+    ("LEAVES", lambda name, of: of["leaves"]),
+    ("ANSWERS", lambda name, of: " ".join(f"{n}×{code}" for code, n in of["answers"].items())),
+    ("A SECOND", lambda name, of: f"{of['leaves_per_second']:.0f}"),
+    *((f"MS/{share.upper()}", lambda name, of, share=share: f"{of['ms'][share]:.1f}") for share in ("50", "95", "99", "most")),
+    *((heading, lambda name, of, part=part: f"{of['cpu_us'][part]:.0f}") for heading, part in (
+        ("CPU US GATEWAY", "gateway"), ("VALIDATOR", "validator"), ("STORE", "store"), ("POSTGRES", "postgres"), ("IN ALL", "in_all"),
+        ("CLIENT", "client"))),
+    *((heading, lambda name, of, part=part: spelled(of[part])) for heading, part in (
+        ("RPCS", "rpcs"), ("RPC BYTES", "rpc_bytes"), ("WAL", "wal_bytes"), ("SYNCS", "fsyncs"))),
+    ("HELD", lambda name, of: "yes" if of["held"] else "NO"),
+)
+WIDTHS = (12, 6, 16, 8, 7, 7, 7, 7, 14, 9, 7, 8, 7, 7, 6, 9, 7, 6, 4)
+
+
+def line(cells):
+    return "  ".join(str(cell).ljust(width) for cell, width in zip(cells, WIDTHS)).rstrip()
+
+
+def play(options, directory, show):
+    """{scenario: figures}; each is shown as it comes."""
+    found, stacks = {}, {}
+    with contextlib.ExitStack() as ending:
+        remote = RemoteServer(directory, options.programs)
+        ending.callback(remote.end)
+
+        def stack_of(validators):
+            if validators not in stacks:
+                running = LoadStack(directory / f"stack-{validators}", validators)
+                ending.callback(running.end)
+                stacks[validators] = MeasuredStack(running, remote, directory)
+            return stacks[validators]
+
+        scenarios = BenchScenarios(options, stack_of, remote, directory)
+        for name in options.scenario or SCENARIOS:
+            found[name] = SCENARIOS[name](scenarios)
+            show(line([cell(name, found[name]) for _, cell in COLUMNS]))
+    return found
+
+
+def measure(options, directory):
+    """The report; a table is shown meanwhile, unless JSON is wanted."""
+    show = (lambda text: None) if options.json else (lambda text: print(text, flush=True))
+    asked = {name: getattr(options, name) for name in ("leaves", "in_flight", "rate", "members")}
+    report = {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "commit": commit(), "machine": machine(), "options": asked}
+    show(f"{report['machine']['processors']} processors, load average {report['machine']['load_average_before'][0]:.2f} before; "
+         f"{options.leaves} leaves, {options.in_flight} at once{f', {options.rate} begun in a second' if options.rate else ''}\n")
+    show(line([heading for heading, _ in COLUMNS]))
+    report["scenarios"] = play(options, directory, show)
+    show("")
+    if options.compare is not None and options.compare.get("options") != asked:
+        print(f"./dev bench: other loads are compared: {options.compare.get('options')}, {asked}", file=sys.stderr)
+    return report
+
+
+def bench(options):
+    """The exit status."""
+    if options.pure:
+        report = pure_benchmarks.run(options.programs, options.filter, options.seconds)
+        tell(options, report, pure_benchmarks.cpu_ns, pure_benchmarks.table(report))
+        return 0
+    if options.state_dir is None:
+        with tempfile.TemporaryDirectory(prefix="postern-bench-") as directory:
+            report = measure(options, pathlib.Path(directory))
+    else:
+        options.state_dir.mkdir(parents=True, exist_ok=True)
+        report = measure(options, options.state_dir.absolute())
+    tell(options, report, lambda one: flat(one["scenarios"]), [])
+    wrong = {name: of["wrong"] for name, of in report["scenarios"].items() if not of["held"]}
+    for name, found in wrong.items():
+        print(f"./dev bench: {name}: PostgreSQL does not agree with the answers: {found}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def main():
+    options = read_options(sys.argv[1:])
+    if options.only_check:
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as any other end: the stacks are ended too
+    try:
+        return bench(options)
+    except (Trouble, OSError, subprocess.CalledProcessError) as trouble:
+        print(f"./dev bench: {trouble}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

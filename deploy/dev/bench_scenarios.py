@@ -1,0 +1,137 @@
+"""The scenarios of ./dev bench: each plays one load and says what it cost."""
+from answers_held import Held, disagreements
+from leave_load import Sender
+from room_size import topic_of_operator
+from stack_cost import SERVICES, Cost, Snapshot
+from write_ahead_log import WriteAheadLog
+
+USERS_OF_A_ROOM = 10
+USERS_OF_A_FORKED_ROOM = 20
+WARMING_ROOMS = 8
+WARMING_USERS = 8
+READING_USERS = 64
+READS_AT_ONCE = 64
+SHARES = {"50": 0.5, "95": 0.95, "99": 0.99, "most": 1.0}
+
+
+class MeasuredStack:
+    """A running stack, with somebody who reads from it when nothing is to be written."""
+
+    def __init__(self, running, remote, directory):
+        self.running = running
+        reader, readers = Sender(running, remote, directory, READS_AT_ONCE), running.seed(remote, 1, READING_USERS, "reads")
+        self.log = WriteAheadLog(running, lambda: reader.take_templates(readers))
+
+
+class BenchScenarios:
+    """`stacks` gives the MeasuredStack of a number of validators; `directory` is for files."""
+
+    def __init__(self, options, stacks, remote, directory):
+        self.options = options
+        self.stacks = stacks
+        self.remote = remote
+        self.directory = directory
+
+    def many_rooms(self, name="many-rooms", validators=1):
+        """Templates from one tip of each room; then leaves, room after room in turn."""
+        stack, sender, members = self._begin(name, *self._rooms(USERS_OF_A_ROOM), validators)
+        return self._measure(name, stack, sender, sender.take_templates(in_turn(members)))
+
+    def hot_room(self):
+        """The same, all of one room."""
+        stack, sender, members = self._begin("hot-room", 1, self.options.leaves)
+        return self._measure("hot-room", stack, sender, sender.take_templates(members))
+
+    def forked(self):
+        """Templates of a tip beside which an operator then sets a topic: no leave commutes, so each is judged with the branches that meet
+        there, room by room one after another. A fifth as many."""
+        stack, sender, members = self._begin("forked", *self._rooms(USERS_OF_A_FORKED_ROOM, self.options.leaves // 5))
+        batch = sender.take_templates(in_turn(members))
+        for room in {room for room, _ in members}:
+            topic_of_operator(stack.running, room)
+        return self._measure("forked", stack, sender, batch)
+
+    def chained(self):
+        """One room, one leave with its make_leave after another; a tenth as many."""
+        stack, sender, members = self._begin("chained", 1, max(2, self.options.leaves // 10), in_flight=1)
+        return self._measure("chained", stack, sender, members)
+
+    def mix(self):
+        """Many rooms, each leave with its make_leave while others leave."""
+        stack, sender, members = self._begin("mix", *self._rooms(USERS_OF_A_ROOM))
+        return self._measure("mix", stack, sender, in_turn(members))
+
+    def large_room(self):
+        """A fifth as many leaves of a room that has more members."""
+        count = max(2, self.options.leaves // 5)
+        stack, sender, members = self._begin("large-room", 1, max(count, self.options.members))
+        return self._measure("large-room", stack, sender, sender.take_templates(members[:count]))
+
+    def _rooms(self, users, leaves=None):
+        """How many rooms of how many users."""
+        leaves = max(1, self.options.leaves if leaves is None else leaves)
+        return max(1, leaves // users), min(users, leaves)
+
+    def _begin(self, name, rooms, users, validators=1, in_flight=None):
+        stack = self.stacks(validators)
+        sender = Sender(stack.running, self.remote, self.directory, in_flight or self.options.in_flight)
+        return stack, sender, stack.running.seed(self.remote, rooms, users, name)
+
+    def _measure(self, name, stack, sender, batch):
+        """Keys are fetched, connections opened and statements planned before anything is counted."""
+        running, log = stack.running, stack.log
+        warming = in_turn(running.seed(self.remote, WARMING_ROOMS, WARMING_USERS, f"{name}-warm"))
+        templates = isinstance(batch[0], dict)
+        if templates:
+            warming = sender.take_templates(warming)
+        rooms = {line["room"] if templates else line[0] for line in batch}
+        held = Held(running, rooms)
+        running.rows("analyze")  # what autovacuum would do within a minute: or plans are of the tables as they were before they were seeded
+        before = {}
+
+        def at_go():
+            before["syncs"], before["at"] = log.syncs(), log.now()
+            before["log"], before["cost"] = log.bytes(), Snapshot(running.reach)
+
+        per_second = self.options.rate if sender.in_flight > 1 else 0
+        load = sender.measured(warming, batch, at_go, per_second)
+        cost = Cost(before["cost"], Snapshot(running.reach))
+        log_bytes, syncs = log.bytes() - before["log"], log.syncs(before["at"]) - before["syncs"]
+        wrong = disagreements(held, Held(running, rooms), load.answers, {self.remote.name, running.reach["server_name"]})
+        return figures(load, cost, log_bytes, syncs) | {"held": not wrong, "wrong": wrong[:3]}
+
+
+def figures(load, cost, log_bytes, syncs):
+    """All but the first six of them a leave."""
+    leaves = len(load.answers)
+    cpu = {service: 1e6 * cost.cpu_seconds[service] / leaves for service in SERVICES}
+    cpu |= {"in_all": sum(cpu.values()), "client": 1e6 * load.client_cpu_seconds / leaves}
+    each = {"rpcs": sum(cost.rpcs.values()), "rpc_bytes": sum(cost.rpc_bytes.values()), "wal_bytes": log_bytes, "fsyncs": syncs,
+            "transactions": cost.transactions(), "branches_asked": cost.branches_asked}
+    return {"leaves": leaves, "answers": {str(code): count for code, count in load.by_status().items()},
+            "seconds": round(load.seconds, 3), "leaves_per_second": round(leaves / load.seconds, 1),
+            "ms": {name: load.milliseconds(share) for name, share in SHARES.items()},
+            "cpu_us": {service: round(us, 1) for service, us in cpu.items()}} | {
+                name: round(value / leaves, 3) for name, value in each.items()}
+
+
+def in_turn(members):
+    """One of each room, then another of each; `members` are (room, user), room by room."""
+    seen, turns = {}, []
+    for member in members:
+        turn = seen[member[0]] = seen.get(member[0], -1) + 1
+        turns.append((turn, member))
+    return [member for _, member in sorted(turns, key=lambda turn: turn[0])]
+
+
+SCENARIOS = {
+    "many-rooms": BenchScenarios.many_rooms,
+    "hot-room": BenchScenarios.hot_room,
+    "forked": BenchScenarios.forked,
+    "chained": BenchScenarios.chained,
+    "mix": BenchScenarios.mix,
+    "validators-2": lambda scenarios: scenarios.many_rooms("validators-2", 2),
+    "validators-4": lambda scenarios: scenarios.many_rooms("validators-4", 4),
+    # Last: what it seeds is read whenever answers are held against all that is stored.
+    "large-room": BenchScenarios.large_room,
+}
