@@ -79,28 +79,16 @@ TEST_F(FederatedEventsTest, TwentyEventsOfFullSizeFit) {
   EXPECT_TRUE(Ask().ok());
 }
 
-/// Takes requests, and says nothing.
-class SilentEndpoint : public KeyEndpoint {
- public:
-  void OnRequest(http::Request, http::Respond respond) override {
-    const std::lock_guard lock(held_mutex_);
-    held_.push_back(std::move(respond));
-  }
-
- private:
-  std::mutex held_mutex_;
-  std::vector<http::Respond> held_;
-};
-
 TEST_F(FederatedEventsTest, NobodyIsWaitedForBeyondTheDeadline) {
   EXPECT_EQ(matrix::ReasonOf(Ask(absl::ZeroDuration()).status()), Reason::kPeerUnavailable);
-  SilentEndpoint silent;
+  endpoint_.Hold();
   const absl::Time begun = absl::Now();
   const auto events =
-      events_.MissingEvents(*matrix::ServerName::Parse(silent.name()),
+      events_.MissingEvents(*matrix::ServerName::Parse(endpoint_.name()),
                             {.room_id = "!a:b", .latest = {}, .earliest = {}}, begun + absl::Milliseconds(300));
   EXPECT_EQ(matrix::ReasonOf(events.status()), Reason::kPeerUnavailable);
   EXPECT_LT(absl::Now() - begun, absl::Seconds(10));
+  endpoint_.Release();
 }
 
 }  // namespace
