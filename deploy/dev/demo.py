@@ -222,6 +222,7 @@ Keep a stack running, and try it yourself:
       prints how to reach it as JSON; its "posternctl" is the start of the command lines below
   posternctl key generate --output /tmp/bob.key
   posternctl room create --version 12 --creator @ann:{HERE}
+  posternctl key serve --server-name localhost:8449 --key /tmp/bob.key &      (the other server: it signs the invite)
   posternctl room invite ROOM @bob:localhost:8449
   posternctl leave --as @bob:localhost:8449 --key /tmp/bob.key --to http://127.0.0.1:8008 ROOM
   posternctl room show ROOM; posternctl explain EVENT; posternctl outbox
