@@ -13,6 +13,7 @@ import tempfile
 from bar_scenarios import SCENARIOS, Scenarios
 from cluster import Trouble
 from load_stack import LoadStack, RemoteServer
+from option_values import count
 from stack_cost import SERVICES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -54,9 +55,9 @@ def read_options(arguments):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--scenario", action="append", choices=list(SCENARIOS), metavar="NAME", help="only this one; may be given again")
-    add("--rooms", type=count, default=50, metavar="N", help="rooms of a load (default: 50)")
-    add("--users", type=count, default=20, metavar="N", help="users of each room (default: 20)")
-    add("--in-flight", type=count, default=16, metavar="N", help="leaves at once (default: 16)")
+    add("--rooms", type=count(10000), default=50, metavar="N", help="rooms of a load (default: 50)")
+    add("--users", type=count(10000), default=20, metavar="N", help="users of each room (default: 20)")
+    add("--in-flight", type=count(10000), default=16, metavar="N", help="leaves at once (default: 16)")
     add("--answers-only", action="store_true", help="bars of time and CPU are shown but fail nothing")
     add("--state-dir", type=pathlib.Path, metavar="DIR", help="keep data, batches and logs here (default: a temporary directory)")
     add("--json", action="store_true", help="one JSON object on standard output, for scripts")
@@ -64,12 +65,6 @@ def read_options(arguments):
     options = parser.parse_args(arguments)
     options.programs = pathlib.Path(os.environ.get("POSTERN_BIN_DIR", ROOT / "build" / "release" / "bin")).absolute()
     return options
-
-
-def count(text):
-    if not text.isdigit() or not 1 <= int(text) <= 10000:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to 10000, not '{text}'")
-    return int(text)
 
 
 def line(cells):

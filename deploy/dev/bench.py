@@ -16,6 +16,7 @@ from bench_scenarios import SCENARIOS, BenchScenarios, MeasuredStack
 from cluster import Trouble
 from figures import commit, comparison, compared, flat, machine, spelled
 from load_stack import LoadStack, RemoteServer
+from option_values import count
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DESCRIPTION = """\
@@ -58,10 +59,10 @@ def read_options(arguments):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--scenario", action="append", choices=list(SCENARIOS), metavar="NAME", help="only this one; may be given again")
-    add("--leaves", type=count, default=1000, metavar="N", help="leaves of a load (default: 1000)")
-    add("--in-flight", type=count, default=16, metavar="N", help="leaves at once, 256 at most (default: 16)")
-    add("--rate", type=count, default=0, metavar="N", help="begin N leaves a second (default: one as soon as another has ended)")
-    add("--members", type=count, default=100_000, metavar="N", help="of the large room (default: 100000)")
+    add("--leaves", type=count(100_000), default=1000, metavar="N", help="leaves of a load (default: 1000)")
+    add("--in-flight", type=count(100_000), default=16, metavar="N", help="leaves at once, 256 at most (default: 16)")
+    add("--rate", type=count(100_000), default=0, metavar="N", help="begin N leaves a second (default: one as soon as another has ended)")
+    add("--members", type=count(100_000), default=100_000, metavar="N", help="of the large room (default: 100000)")
     add("--state-dir", type=pathlib.Path, metavar="DIR", help="keep data, batches and logs here (default: a temporary directory)")
     add("--pure", action="store_true", help="benchmarks of the pure parts, without a stack")
     add("--filter", metavar="REGEX", help="of --pure: only benchmarks whose names it finds")
@@ -76,12 +77,6 @@ def read_options(arguments):
         parser.error("the file of --compare is not of this kind: with --pure and without are two")
     options.programs = pathlib.Path(os.environ.get("POSTERN_BIN_DIR", ROOT / "build" / "release" / "bin")).absolute()
     return options
-
-
-def count(text):
-    if not text.isdigit() or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to 100000, not '{text}'")
-    return int(text)
 
 
 def kept_figures(text):

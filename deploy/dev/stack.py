@@ -15,6 +15,7 @@ import urllib.request
 
 import processes
 from cluster import Cluster, Trouble
+from option_values import count
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 READY_SECONDS = 60
@@ -118,7 +119,7 @@ class Launch:
             "allow_private_networks": self.options.allow_private_networks,
             "insecure_federation_tls": self.options.insecure_federation_tls,
         }
-        if self.options.allow_seeding and not self.options.rate_limits:
+        if self.options.allow_seeding and not self.options.gateway_settings:
             settings["rate_limits"] = False
         return settings
 
@@ -135,8 +136,6 @@ class Launch:
         settings = {grpc_key: local, "admin_listen": local, "port_file": str(port_file), "plaintext": True} | settings
         # JSON values are YAML too, whatever characters they hold.
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items())
-        if service == "gateway" and self.options.rate_limits:
-            text += pathlib.Path(self.options.rate_limits).read_text(encoding="utf-8")
         if service == "gateway" and self.options.gateway_settings:
             text += pathlib.Path(self.options.gateway_settings).read_text(encoding="utf-8")
         config = self.directory / f"{name}.yaml"
@@ -222,7 +221,7 @@ def warn(options):
     for switch, danger in warnings.items():
         if getattr(options, switch[2:].replace("-", "_")):
             say(f"WARNING: {switch} is for tests only: {danger}.")
-    if options.allow_seeding and not options.rate_limits:
+    if options.allow_seeding and not options.gateway_settings:
         say("WARNING: a seeding stack has no rate limits (give --rate-limits FILE to have them).")
 
 
@@ -258,10 +257,10 @@ def read_options(arguments):
     add("--server-name", default="postern.test", metavar="NAME", help="this homeserver's name (default: postern.test)")
     add("--listen", default="127.0.0.1:0", type=listen_address, metavar="ADDR:PORT",
         help="where other servers connect; further gateways take the next ports; 0: any free one (default: 127.0.0.1:0)")
-    add("--validators", type=count, default=1, metavar="N", help="how many validators (default: 1)")
-    add("--gateways", type=count, default=1, metavar="N", help="how many gateways, each on a port of its own (default: 1)")
-    add("--rate-limits", metavar="FILE", type=readable_file, help="YAML with rc_federation and address_limit, as the gateway's own file has them")
-    add("--gateway-settings", metavar="FILE", type=readable_file, help="further lines of YAML for the gateways")
+    add("--validators", type=count(64), default=1, metavar="N", help="how many validators (default: 1)")
+    add("--gateways", type=count(64), default=1, metavar="N", help="how many gateways, each on a port of its own (default: 1)")
+    add("--gateway-settings", "--rate-limits", metavar="FILE", type=readable_file,
+        help="further lines of YAML for the gateways, as their own file has them: rc_federation, address_limit, sender, …")
     add("--allow-private-networks", action="store_true", help="TESTS ONLY: let the gateway connect to loopback addresses")
     add("--insecure-federation-tls", action="store_true", help="TESTS ONLY: believe any certificate of another server")
     add("--allow-seeding", action="store_true", help="TESTS ONLY: allow `posternctl room seed`; no rate limits")
@@ -284,12 +283,6 @@ def readable_file(text):
     if not os.access(text, os.R_OK):
         raise argparse.ArgumentTypeError(f"cannot read '{text}'")
     return text
-
-
-def count(text):
-    if not text.isdigit() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to 64, not '{text}'")
-    return int(text)
 
 
 def main():

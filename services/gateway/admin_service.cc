@@ -62,11 +62,9 @@ absl::StatusOr<std::string> JoinRuleFor(const std::string& membership) {
   return Refuse(Reason::kInvalidArgument, "membership is one of invite, join, knock");
 }
 
-absl::StatusOr<EventIntent> IntentFor(const std::string& user_id, const std::string& sender, const std::string& reason,
-                                      std::string_view membership) {
-  const auto user = matrix::UserId::Parse(user_id);
-  if (!user.ok()) return user.status();
-  EventIntent intent{"m.room.member", user->text(), sender, {}};
+EventIntent IntentFor(const matrix::UserId& user, const std::string& sender, const std::string& reason,
+                      std::string_view membership) {
+  EventIntent intent{"m.room.member", user.text(), sender, {}};
   intent.content.Set("membership", membership);
   if (!reason.empty()) intent.content.Set("reason", reason);
   return intent;
@@ -174,9 +172,9 @@ absl::Status AdminService::MakeRoom(const rpc::CallContext& call, const v1::Crea
 absl::Status AdminService::SetMember(const rpc::CallContext& call, const std::string& room_id,
                                      const std::string& user_id, const std::string& sender, const std::string& reason,
                                      std::string_view membership, v1::Minted& response) {
-  auto intent = IntentFor(user_id, sender, reason, membership);
-  if (!intent.ok()) return intent.status();
-  const auto minted = means_.author.AddState(call, room_id, *std::move(intent));
+  const auto user = matrix::UserId::Parse(user_id);
+  if (!user.ok()) return user.status();
+  const auto minted = means_.author.AddState(call, room_id, IntentFor(*user, sender, reason, membership));
   if (!minted.ok()) return minted.status();
   Fill(*minted, response);
   return absl::OkStatus();
@@ -186,16 +184,13 @@ absl::Status AdminService::SendInvite(const rpc::CallContext& call, const v1::In
                                       v1::Minted& response) {
   const auto user = matrix::UserId::Parse(request.user_id());
   if (!user.ok()) return user.status();
-  if (user->server() == means_.signer.server_name()) {
-    return SetMember(call, request.room_id(), request.user_id(), request.sender(), request.reason(), "invite",
-                     response);
-  }
-  auto intent = IntentFor(request.user_id(), request.sender(), request.reason(), "invite");
-  if (!intent.ok()) return intent.status();
+  EventIntent intent = IntentFor(*user, request.sender(), request.reason(), "invite");
   const auto under_way = means_.invites_under_way.Begin(request.room_id(), user->text());
+  const bool ours = user->server() == means_.signer.server_name();
   const auto minted =
-      means_.author.Invite(call, request.room_id(), *std::move(intent),
-                           [&](const OutboundInvite& invite) { return means_.sign_invite(call, invite); });
+      ours ? means_.author.AddState(call, request.room_id(), std::move(intent))
+           : means_.author.Invite(call, request.room_id(), std::move(intent),
+                                  [&](const OutboundInvite& invite) { return means_.sign_invite(call, invite); });
   if (!minted.ok()) return minted.status();
   Fill(*minted, response);
   return absl::OkStatus();

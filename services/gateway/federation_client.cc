@@ -8,6 +8,7 @@
 #include "services/gateway/server_discovery.h"
 
 namespace postern::gateway {
+
 FederationClient::FederationClient(ServerDiscovery& discovery, http::ClientOptions options)
     : discovery_(discovery), http_(std::move(options)) {}
 

@@ -2,17 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "matrix/base64.h"
 #include "matrix/canonical_json.h"
 #include "matrix/content_hash.h"
 #include "matrix/event_id.h"
 #include "matrix/redaction.h"
 #include "matrix/refusal.h"
 #include "services/gateway/room_access.h"
+#include "services/gateway/signed_request.h"
 
 namespace postern::gateway {
 namespace {
@@ -169,13 +167,11 @@ absl::StatusOr<JsonObject> InviteHandshake::Ask(const rpc::CallContext& call, co
 absl::StatusOr<http::Response> InviteHandshake::Put(const rpc::CallContext& call, const OutboundInvite& invite,
                                                     std::string_view api, const Json& content) {
   const matrix::ServerName& server = invite.invited.server();
-  FederationRequest request;
-  request.method = "PUT";
-  request.target = fmt::format("/_matrix/federation/{}/invite/{}/{}", api, http::PercentEncode(invite.room_id),
-                               http::PercentEncode(invite.event.event_id()));
-  request.headers = {{"Authorization", signer_.SignRequestTo(server, "PUT", request.target, &content)},
-                     {"Content-Type", "application/json"}};
-  request.body = matrix::CanonicalJson(content);
+  FederationRequest request =
+      SignedRequestTo(server, "PUT",
+                      fmt::format("/_matrix/federation/{}/invite/{}/{}", api, http::PercentEncode(invite.room_id),
+                                  http::PercentEncode(invite.event.event_id())),
+                      content, signer_);
   request.response_limit_bytes = kLongestAnswer;
   return federation_.Send(server, request, call.deadline - kTimeToStore);
 }

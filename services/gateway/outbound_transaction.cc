@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
-#include "matrix/canonical_json.h"
 #include "matrix/json.h"
 #include "matrix/refusal.h"
 #include "matrix/server_name.h"
+#include "services/gateway/signed_request.h"
 
 namespace postern::gateway {
 namespace {
@@ -87,14 +87,10 @@ absl::StatusOr<FederationRequest> RequestOf(const store::v1::OutboundTransaction
   body.Set("origin", signer.server_name().text());
   body.Set("origin_server_ts", transaction.oldest_ms());
   body.Set("pdus", std::move(pdus));
-  const Json content(std::move(body));
-  FederationRequest request;
-  request.method = "PUT";
-  request.target = fmt::format("/_matrix/federation/v1/send/{}", http::PercentEncode(transaction.transaction_id()));
-  request.headers = {{"Authorization", signer.SignRequestTo(*destination, "PUT", request.target, &content)},
-                     {"Content-Type", "application/json"}};
-  request.body = matrix::CanonicalJson(content);
-  return request;
+  return SignedRequestTo(
+      *destination, "PUT",
+      fmt::format("/_matrix/federation/v1/send/{}", http::PercentEncode(transaction.transaction_id())),
+      Json(std::move(body)), signer);
 }
 
 TransactionOutcome OutcomeOf(const store::v1::OutboundTransaction& transaction,

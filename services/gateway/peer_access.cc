@@ -1,6 +1,7 @@
 #include "services/gateway/peer_access.h"
 
 #include "matrix/canonical_json.h"
+#include "matrix/identifiers.h"
 #include "matrix/json.h"
 #include "matrix/redaction.h"
 #include "matrix/refusal.h"
@@ -44,6 +45,18 @@ absl::Status CheckMayReadAbout(const std::string& room_id, const std::string& ev
   if (!answer.ok()) return answer.status();
   const auto rules = RulesFor(answer->room(), asker);
   return rules.ok() ? event.status() : rules.status();
+}
+
+absl::StatusOr<std::shared_ptr<void>> AdmitLargeAnswer(const AuthenticRequest& request, const std::string& room_id,
+                                                       const std::string& event_id, StoreClient& store,
+                                                       KeyRing& key_ring, LargeAnswers& large_answers) {
+  if (!matrix::IsRoomId(room_id)) return Refuse(Reason::kUnknownRoom, "the room is not known");
+  const absl::Status may = CheckMayReadAbout(room_id, event_id, request.origin(), store, request.exchange().call());
+  if (!may.ok()) return may;
+  key_ring.Keep(request.origin());
+  auto place = large_answers.Take(request.origin().text());
+  if (place == nullptr) return Refuse(Reason::kOverloaded, "too many large answers at once");
+  return place;
 }
 
 absl::StatusOr<std::string> ShownTo(const store::v1::RoomForPeer& room, const store::v1::SeenByPeer& seen,

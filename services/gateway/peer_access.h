@@ -2,6 +2,7 @@
 // about (pitfalls S04, R03, L15).
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -10,6 +11,8 @@
 #include "matrix/server_name.h"
 #include "postern/store/v1/store.pb.h"
 #include "rpc/call_context.h"
+#include "services/gateway/large_answers.h"
+#include "services/gateway/peer_auth.h"
 #include "services/gateway/store_client.h"
 
 namespace postern::gateway {
@@ -25,6 +28,12 @@ absl::Status CheckMaySee(const store::v1::RoomForPeer& room, const store::v1::Se
 /// besides: kUnknownRoom; kUnknownEvent, but to those only whom the room lets in.
 absl::Status CheckMayReadAbout(const std::string& room_id, const std::string& event_id, const matrix::ServerName& asker,
                                StoreClient& store, const rpc::CallContext& call);
+
+/// What stands before a large answer about an event of a room: the same, and then a place for it, which is held until
+/// it has been sent. Refuses besides: kOverloaded.
+absl::StatusOr<std::shared_ptr<void>> AdmitLargeAnswer(const AuthenticRequest& request, const std::string& room_id,
+                                                       const std::string& event_id, StoreClient& store,
+                                                       KeyRing& key_ring, LargeAnswers& large_answers);
 
 /// The event as the room shows it to `asker`: the PDU, the redacted copy of it, or "". kInternal if it cannot be read.
 absl::StatusOr<std::string> ShownTo(const store::v1::RoomForPeer& room, const store::v1::SeenByPeer& seen,

@@ -4,8 +4,8 @@
 
 #include <utility>
 
-#include "matrix/canonical_json.h"
 #include "matrix/refusal.h"
+#include "services/gateway/signed_request.h"
 
 namespace postern::gateway {
 namespace {
@@ -34,13 +34,9 @@ absl::StatusOr<JsonArray> FederatedEvents::MissingEvents(const matrix::ServerNam
   body.Set("latest_events", ListOf(query.latest));
   body.Set("limit", query.limit);
   body.Set("min_depth", 0);
-  const Json content(std::move(body));
-  FederationRequest request;
-  request.method = "POST";
-  request.target = fmt::format("/_matrix/federation/v1/get_missing_events/{}", http::PercentEncode(query.room_id));
-  request.headers = {{"Authorization", signer_.SignRequestTo(server, request.method, request.target, &content)},
-                     {"Content-Type", "application/json"}};
-  request.body = matrix::CanonicalJson(content);
+  FederationRequest request = SignedRequestTo(
+      server, "POST", fmt::format("/_matrix/federation/v1/get_missing_events/{}", http::PercentEncode(query.room_id)),
+      Json(std::move(body)), signer_);
   request.response_limit_bytes = kMostBytes;
   const auto response = client_.Send(server, request, deadline);
   if (!response.ok()) return Refuse(Reason::kPeerUnavailable, matrix::DetailOf(response.status()));

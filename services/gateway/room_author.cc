@@ -330,7 +330,7 @@ absl::StatusOr<MintedEvent> RoomAuthor::Invite(const rpc::CallContext& call, con
   minted->write.set_pdu(*std::move(pdu));
   // Another one would have to be signed again: this one is judged again where the room has changed.
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const auto persisted = Store(call, *minted);
+    const auto persisted = store_.PersistEvent(call, minted->write);
     if (!persisted.ok()) return persisted.status();
     if (persisted->has_stored()) return Described(minted->event, intent, minted->write.pdu(), *persisted);
     if (absl::Status status = JudgeBesideBranches(call, intent, clock_(), minted->write); !status.ok()) return status;
@@ -343,7 +343,7 @@ absl::StatusOr<MintedEvent> RoomAuthor::Add(const rpc::CallContext& call, const 
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const auto minted = Mint(call, room_id, intent);
     if (!minted.ok()) return minted.status();
-    const auto persisted = Store(call, *minted);
+    const auto persisted = store_.PersistEvent(call, minted->write);
     if (!persisted.ok()) return persisted.status();
     if (persisted->has_stored()) return Described(minted->event, intent, minted->event.pdu(), *persisted);
   }
@@ -409,11 +409,6 @@ absl::StatusOr<RoomAuthor::Unstored> RoomAuthor::Mint(const rpc::CallContext& ca
     if (absl::Status status = JudgeBesideBranches(call, intent, now, write); !status.ok()) return status;
   }
   return Unstored{*std::move(minted), *rules, std::move(write)};
-}
-
-absl::StatusOr<store::v1::PersistEventResponse> RoomAuthor::Store(const rpc::CallContext& call,
-                                                                  const Unstored& minted) {
-  return store_.PersistEvent(call, minted.write);
 }
 
 absl::Status RoomAuthor::SeedingAllowed(const rpc::CallContext& call) {

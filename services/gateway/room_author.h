@@ -99,7 +99,6 @@ class RoomAuthor {
     store::v1::PersistEventRequest write;
   };
   absl::StatusOr<Unstored> Mint(const rpc::CallContext& call, const std::string& room_id, const EventIntent& intent);
-  absl::StatusOr<store::v1::PersistEventResponse> Store(const rpc::CallContext& call, const Unstored& minted);
   /// `intent.sender`, or the creator of the room.
   absl::StatusOr<std::string> SenderOf(const rpc::CallContext& call, const std::string& room_id,
                                        const EventIntent& intent);

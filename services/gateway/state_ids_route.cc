@@ -35,20 +35,15 @@ absl::StatusOr<http::Response> StateIdsRoute::Handle(AuthenticRequest request) {
   if (!event_id || !matrix::IsEventId(*event_id)) return Refuse(Reason::kBadQuery, "event_id: expected an event's id");
   read.set_event_id(*event_id);
   exchange.notes().event_id = *event_id;
-  if (!matrix::IsRoomId(read.room_id())) return Refuse(Reason::kUnknownRoom, "the room is not known");
-  const absl::Status may =
-      CheckMayReadAbout(read.room_id(), read.event_id(), request.origin(), store_, exchange.call());
-  if (!may.ok()) return may;
-  key_ring_.Keep(request.origin());
-  auto place = large_answers_.Take(read.asker());
-  if (place == nullptr) return Refuse(Reason::kOverloaded, "too many large answers at once");
+  auto place = AdmitLargeAnswer(request, read.room_id(), read.event_id(), store_, key_ring_, large_answers_);
+  if (!place.ok()) return place.status();
   auto state = store_.GetStateIds(exchange.call(), read);
   if (!state.ok()) return state.status();
   matrix::JsonObject answer;
   answer.Set("auth_chain_ids", IdsOf(*state->mutable_auth_chain()));
   answer.Set("pdu_ids", IdsOf(*state->mutable_state()));
   return http::Response{
-      .status = 200, .headers = {}, .body = matrix::CanonicalJson(answer), .held_until_sent = std::move(place)};
+      .status = 200, .headers = {}, .body = matrix::CanonicalJson(answer), .held_until_sent = *std::move(place)};
 }
 
 }  // namespace postern::gateway

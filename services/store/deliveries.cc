@@ -11,10 +11,6 @@
 namespace postern::store {
 namespace {
 
-std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& names) {
-  return {names.begin(), names.end()};
-}
-
 std::int64_t Now() { return absl::ToUnixMillis(absl::Now()); }
 
 v1::OutboundTransaction TransactionOf(const Rows& rows, std::size_t row) {

@@ -19,10 +19,6 @@ using matrix::Refuse;
 
 absl::Status UnknownRoom() { return Refuse(Reason::kUnknownRoom, "the room is not known here"); }
 
-std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& ids) {
-  return {ids.begin(), ids.end()};
-}
-
 /// Three arrays: types, state keys and event ids (null where the state has no such key any more).
 template <typename Entries>
 void AppendEntries(Parameters& parameters, const Entries& entries) {

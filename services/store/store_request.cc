@@ -117,6 +117,10 @@ absl::Status CheckMissingEventsRequest(const v1::GetMissingEventsRequest& reques
   return absl::OkStatus();
 }
 
+std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& field) {
+  return {field.begin(), field.end()};
+}
+
 std::vector<std::string> LookedAt(const google::protobuf::RepeatedPtrField<std::string>& ends) {
   return {ends.begin(), ends.begin() + std::min(ends.size(), kMostEnds)};
 }

@@ -47,6 +47,9 @@ absl::Status CheckMissingEventsRequest(const v1::GetMissingEventsRequest& reques
 /// Of the ends that a peer gives, those that are looked at: the first 20.
 std::vector<std::string> LookedAt(const google::protobuf::RepeatedPtrField<std::string>& ends);
 
+/// A repeated field as parameters of statements take it.
+std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& field);
+
 /// An event that is appended as given.
 struct GivenEvent {
   std::string event_id;

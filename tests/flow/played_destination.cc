@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <openssl/bio.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -23,6 +21,7 @@
 #include "http/self_signed_certificate.h"
 #include "tests/flow/must.h"
 #include "tests/flow/played_homeserver.h"
+#include "tests/support/tls_context.h"
 
 namespace postern::flow {
 namespace {
@@ -45,21 +44,6 @@ std::string AddressOf(int bound) {
   socklen_t size = sizeof address;
   Must("a port's number", getsockname(bound, reinterpret_cast<sockaddr*>(&address), &size) == 0);
   return fmt::format("127.0.0.1:{}", ntohs(address.sin_port));
-}
-
-SSL_CTX* ContextFor(const http::CertificatePem& pem) {
-  SSL_CTX* context = SSL_CTX_new(TLS_server_method());
-  BIO* certificate_text = BIO_new_mem_buf(pem.certificate.data(), static_cast<int>(pem.certificate.size()));
-  BIO* key_text = BIO_new_mem_buf(pem.key.data(), static_cast<int>(pem.key.size()));
-  X509* certificate = PEM_read_bio_X509(certificate_text, nullptr, nullptr, nullptr);
-  EVP_PKEY* key = PEM_read_bio_PrivateKey(key_text, nullptr, nullptr, nullptr);
-  Must("a certificate",
-       SSL_CTX_use_certificate(context, certificate) == 1 && SSL_CTX_use_PrivateKey(context, key) == 1);
-  EVP_PKEY_free(key);
-  X509_free(certificate);
-  BIO_free_all(key_text);
-  BIO_free_all(certificate_text);
-  return context;
 }
 
 /// A whole request; an empty method where the client left before its end.
@@ -120,8 +104,9 @@ matrix::JsonArray ToldTransaction::pdus() const {
 PlayedDestination::PlayedDestination() : listening_(Bound()), name_(AddressOf(listening_)) {
   const auto pem = Must("a certificate", http::MakeSelfSignedCertificate("127.0.0.1"));
   certificate_ = pem.certificate;
-  believable_ = ContextFor(pem);
-  unbelievable_ = ContextFor(Must("a certificate", http::MakeSelfSignedCertificate("127.0.0.1")));
+  believable_ = support::ServerContextFor(pem);
+  unbelievable_ = support::ServerContextFor(Must("a certificate", http::MakeSelfSignedCertificate("127.0.0.1")));
+  Must("certificates that are taken", believable_ != nullptr && unbelievable_ != nullptr);
   Must("a pipe", pipe2(ending_, O_CLOEXEC) == 0);
 }
 

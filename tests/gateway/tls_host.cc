@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <openssl/bio.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -18,6 +16,7 @@
 #include <utility>
 
 #include "http/self_signed_certificate.h"
+#include "tests/support/tls_context.h"
 
 namespace postern::gateway {
 namespace {
@@ -40,21 +39,6 @@ std::pair<int, std::uint16_t> ListenOn(const std::string& address, std::uint16_t
     return {-1, 0};
   }
   return {listening, ntohs(is_v4 ? v4.sin_port : v6.sin6_port)};
-}
-
-SSL_CTX* ContextFor(const http::CertificatePem& pem) {
-  SSL_CTX* context = SSL_CTX_new(TLS_server_method());
-  BIO* certificate_text = BIO_new_mem_buf(pem.certificate.data(), static_cast<int>(pem.certificate.size()));
-  BIO* key_text = BIO_new_mem_buf(pem.key.data(), static_cast<int>(pem.key.size()));
-  X509* certificate = PEM_read_bio_X509(certificate_text, nullptr, nullptr, nullptr);
-  EVP_PKEY* key = PEM_read_bio_PrivateKey(key_text, nullptr, nullptr, nullptr);
-  EXPECT_EQ(SSL_CTX_use_certificate(context, certificate), 1);
-  EXPECT_EQ(SSL_CTX_use_PrivateKey(context, key), 1);
-  EVP_PKEY_free(key);
-  X509_free(certificate);
-  BIO_free_all(key_text);
-  BIO_free_all(certificate_text);
-  return context;
 }
 
 /// Up to the empty line; what was read if there is none.
@@ -98,7 +82,8 @@ TlsHost::TlsHost(const std::string& address, const std::string& certificate_host
   const auto pem = http::MakeSelfSignedCertificate(certificate_host);
   EXPECT_TRUE(pem.ok());
   certificate_ = pem->certificate;
-  context_ = ContextFor(*pem);
+  context_ = support::ServerContextFor(*pem);
+  EXPECT_NE(context_, nullptr);
   std::tie(listening_, port_) = ListenOn(address, port);
   EXPECT_GE(listening_, 0) << "cannot listen on " << address;
   response_ = {.status = 404, .headers = {}, .body = "{}"};
