@@ -8,7 +8,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 SERVICES = ("gateway", "validator", "store", "postgres")
 # What a template takes; a leave's own are counted apart from it.
 TEMPLATE_METHODS = {"GetTemplateContext", "Authorize"}
-WRITES = {"persist_event", "create_room", "seed_events", "put_server_keys"}
+WRITES = {"persist_events", "create_room", "seed_events", "put_server_keys"}
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -70,7 +70,7 @@ class Snapshot:
                 if labels["caller"] == "request":
                     self._add(self.rpcs, labels["method"], value)
                 elif labels["method"] == "PersistEvent":
-                    self._add(self.writes, "persist_event", -value)
+                    self._add(self.writes, "persist_events", -value)
             for labels, value in samples(url, "postern_gateway_rpc_bytes_total"):
                 if labels["caller"] == "request":
                     self._add(self.rpc_bytes, labels["method"], value)

@@ -155,6 +155,24 @@ Parameters& Parameters::BytesArray(const std::vector<std::optional<std::string>>
   return *this;
 }
 
+Parameters& Parameters::BytesLists(const std::vector<std::vector<std::optional<std::string>>>& lists) {
+  values_.emplace_back(ArrayLiteral(lists, [](std::string& text, const std::vector<std::optional<std::string>>& list) {
+    text += "\"{";
+    for (const std::optional<std::string>& item : list) {
+      if (text.back() != '{') text += ',';
+      if (item) {
+        // One backslash of \x, escaped for its list and again for the list in the array.
+        text += "\\\\\\\\x";
+        AppendHex(text, *item);
+      } else {
+        text += "NULL";
+      }
+    }
+    text += "}\"";
+  }));
+  return *this;
+}
+
 Parameters& Parameters::WordArray(const std::vector<std::optional<std::string>>& items) {
   values_.emplace_back(ArrayLiteral(
       items, [](std::string& text, const std::optional<std::string>& item) { text += item ? *item : "NULL"; }));

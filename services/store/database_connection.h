@@ -26,7 +26,9 @@ class Parameters {
   /// bytea[].
   Parameters& BytesArray(const std::vector<std::string>& items);
   Parameters& BytesArray(const std::vector<std::optional<std::string>>& items);
-  /// text[] of words that need no quotes; null where there is none.
+  /// text[], each item the text of a bytea[]: for arrays of different lengths, which PostgreSQL has no array of.
+  Parameters& BytesLists(const std::vector<std::vector<std::optional<std::string>>>& lists);
+  /// text[] or boolean[] of words that need no quotes; null where there is none.
   Parameters& WordArray(const std::vector<std::optional<std::string>>& items);
   /// bigint[] or integer[].
   Parameters& IntegerArray(const std::vector<std::optional<std::int64_t>>& items);

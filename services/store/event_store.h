@@ -2,12 +2,19 @@
 // tests does.
 #pragma once
 
+#include <cstddef>
+#include <functional>
+#include <span>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "postern/store/v1/store.pb.h"
 #include "rpc/call_context.h"
 
 namespace postern::store {
+
+/// Takes the outcome of the request at a place.
+using PersistAnswer = std::function<void(std::size_t place, absl::StatusOr<v1::PersistEventResponse> response)>;
 
 /// Thread-safe. No call outlives `call.deadline`. Each method answers the rpc of its name, whose contract stands in
 /// proto/postern/store/v1/store.proto; each may refuse with kStoreDown, kOverloaded or kDeadlineExceeded besides what
@@ -25,6 +32,10 @@ class EventStore {
   /// Refuses: kUnknownRoom, kInvalidArgument.
   virtual absl::StatusOr<v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
                                                                 const v1::PersistEventRequest& request) = 0;
+  /// Many at once: `answer` is called once for each, with its place, as soon as its outcome is sure. What is wrong with
+  /// one is answered to that one alone. Those of one room are stored in their order.
+  virtual void PersistEvents(const rpc::CallContext& call, std::span<const v1::PersistEventRequest* const> requests,
+                             const PersistAnswer& answer);
   /// Refuses: kUnknownRoom, kInvalidArgument.
   virtual absl::StatusOr<v1::LeaseExtremitiesResponse> LeaseExtremities(const rpc::CallContext& call,
                                                                         const v1::LeaseExtremitiesRequest& request) = 0;
@@ -88,5 +99,11 @@ class EventStore {
                                                                   const v1::GetServerKeysRequest& request) = 0;
   virtual absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) = 0;
 };
+
+inline void EventStore::PersistEvents(const rpc::CallContext& call,
+                                      std::span<const v1::PersistEventRequest* const> requests,
+                                      const PersistAnswer& answer) {
+  for (std::size_t place = 0; place < requests.size(); ++place) answer(place, PersistEvent(call, *requests[place]));
+}
 
 }  // namespace postern::store

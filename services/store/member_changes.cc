@@ -26,6 +26,20 @@ void MemberChanges::Remove(const std::string& user_id) {
   }
 }
 
+void MemberChanges::Add(const MemberChanges& others) {
+  const auto append = [&others, this](auto column) {
+    auto& own = this->*column;
+    own.insert(own.end(), (others.*column).begin(), (others.*column).end());
+  };
+  append(&MemberChanges::users_);
+  append(&MemberChanges::servers_);
+  for (const auto column : {&MemberChanges::events_, &MemberChanges::memberships_, &MemberChanges::reasons_,
+                            &MemberChanges::displaynames_, &MemberChanges::avatars_, &MemberChanges::inviters_,
+                            &MemberChanges::third_party_, &MemberChanges::authorisers_}) {
+    append(column);
+  }
+}
+
 void MemberChanges::AppendTo(Parameters& parameters) const {
   parameters.BytesArray(users_)
       .BytesArray(servers_)

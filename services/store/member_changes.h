@@ -1,6 +1,7 @@
 // Changes of members as the database functions take them: one array a column, one item a user.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,14 +17,16 @@ class MemberChanges {
   void Add(const std::string& user_id, const std::string& event_id, const MembershipColumns& columns);
   /// The state has no such member any more.
   void Remove(const std::string& user_id);
+  void Add(const MemberChanges& others);
+  std::size_t size() const { return users_.size(); }
   /// p_users … p_authorisers, in the functions' order.
   void AppendTo(Parameters& parameters) const;
 
  private:
+  using Column = std::vector<std::optional<std::string>>;
   std::vector<std::string> users_;
   std::vector<std::string> servers_;
-  std::vector<std::optional<std::string>> events_, memberships_, reasons_, displaynames_, avatars_, inviters_,
-      third_party_, authorisers_;
+  Column events_, memberships_, reasons_, displaynames_, avatars_, inviters_, third_party_, authorisers_;
 };
 
 }  // namespace postern::store

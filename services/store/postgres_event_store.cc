@@ -1,6 +1,7 @@
 #include "services/store/postgres_event_store.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -202,21 +203,19 @@ absl::StatusOr<v1::TemplateContext> PostgresEventStore::GetTemplateContext(
   return answer;
 }
 
-absl::StatusOr<Parameters> PostgresEventStore::PersistParameters(const rpc::CallContext& call,
-                                                                 const v1::PersistEventRequest& request,
-                                                                 const PersistRequest& checked) {
-  const matrix::v1::Verdict& verdict = request.verdict();
+absl::StatusOr<MemberChanges> PostgresEventStore::MembersChangedBy(const rpc::CallContext& call,
+                                                                   const CheckedPersist& persist) {
+  const matrix::v1::Verdict& verdict = persist.request->verdict();
   MemberChanges members;
   for (const matrix::v1::StateEntry& change : verdict.current_state_change()) {
     if (change.type() != kMemberType) continue;
     if (change.event_id().empty()) {
       members.Remove(change.state_key());
     } else if (change.event_id() == verdict.event_id()) {
-      if (!checked.columns.member) return Refuse(Reason::kInvalidArgument, "the event is no member event");
-      members.Add(change.state_key(), change.event_id(), *checked.columns.member);
+      if (!persist.checked.columns.member) return Refuse(Reason::kInvalidArgument, "the event is no member event");
+      members.Add(change.state_key(), change.event_id(), *persist.checked.columns.member);
     } else {
-      const auto rows =
-          Read(call, kEventPdu, Parameters().Bytes(request.context_request().room_id()).Bytes(change.event_id()));
+      const auto rows = Read(call, kEventPdu, Parameters().Bytes(persist.room_id()).Bytes(change.event_id()));
       if (!rows.ok()) return rows.status();
       if (rows->size() == 0) return Refuse(Reason::kInvalidArgument, "a change names an event that is not stored");
       const auto columns = ReadEventColumns(rows->Bytes(0, 0));
@@ -224,70 +223,117 @@ absl::StatusOr<Parameters> PostgresEventStore::PersistParameters(const rpc::Call
       members.Add(change.state_key(), change.event_id(), *columns->member);
     }
   }
-
-  const EventColumns& columns = checked.columns;
-  Parameters parameters;
-  parameters.Bytes(request.context_request().room_id())
-      .Bytes(verdict.event_id())
-      .Bytes(request.pdu())
-      .Bytes(VerdictToKeep(request, checked.token).SerializeAsString())
-      .Bytes(verdict.judged_sha256())
-      .Integer(verdict.outcome())
-      .Integer(verdict.reason())
-      .Bytes(request.origin())
-      .Bytes(options_.server_name)
-      .Integer(absl::ToUnixMillis(absl::Now()))
-      .Integer(verdict.judged_at_ms())
-      .Bytes(columns.type)
-      .Bytes(columns.state_key)
-      .Bytes(columns.sender)
-      .Integer(columns.depth)
-      .Integer(columns.origin_server_ts)
-      .BytesArray(columns.prev_events)
-      .BytesArray(columns.auth_events);
-  AppendEntries(parameters, checked.after_change);
-  AppendEntries(parameters, verdict.current_state_change());
-  members.AppendTo(parameters);
-  AppendKeys(parameters, verdict.read_set());
-  parameters.Boolean(verdict.commutes());
-  AppendEntries(parameters, verdict.state_before_change());
-  parameters.Integer(checked.token.ordering)
-      .Integer(checked.token.before)
-      .Boolean(checked.token.merged)
-      .Integer(checked.token.fixed)
-      .Integer(checked.token.now)
-      .Integer(options_.refusals_limit)
-      .Integer(options_.remote_servers_limit)
-      .BytesArray(Strings(request.also_tell()));
-  return parameters;
+  return members;
 }
 
 absl::StatusOr<v1::PersistEventResponse> PostgresEventStore::PersistEvent(const rpc::CallContext& call,
                                                                           const v1::PersistEventRequest& request) {
-  const auto checked = CheckPersistRequest(request);
-  if (!checked.ok()) return checked.status();
-  const auto parameters = PersistParameters(call, request, *checked);
-  if (!parameters.ok()) return parameters.status();
-  const auto rows =
-      Write(call, kPersistEvent, [&](bool in_doubt) { return Parameters(*parameters).Boolean(in_doubt); });
-  if (!rows.ok()) return rows.status();
-
-  enum Result { kStored = 0, kReplay = 1, kConflict = 2, kNoRoom = 3 };
-  v1::PersistEventResponse response;
-  const std::int64_t result = rows->Integer(0, 0);
-  if (result == kNoRoom) return UnknownRoom();
-  if (result == kConflict) {
-    metrics_.Count("postern_store_conflicts_total");
-    absl::StatusOr<v1::EventContext> fresh = GetEventContext(call, request.context_request());
-    if (!fresh.ok()) return fresh.status();
-    *response.mutable_fresh_context() = *std::move(fresh);
-    return response;
-  }
-  response.mutable_stored()->set_outcome(static_cast<matrix::v1::Outcome>(rows->Integer(0, 1)));
-  response.mutable_stored()->set_reason(static_cast<matrix::v1::Reason>(rows->Integer(0, 2)));
-  response.mutable_stored()->set_replay(result == kReplay);
-  response.mutable_stored()->set_forward_extremities(static_cast<std::uint32_t>(rows->Integer(0, 3)));
+  absl::StatusOr<v1::PersistEventResponse> response;
+  const v1::PersistEventRequest* const one = &request;
+  PersistEvents(call, std::span(&one, 1), [&response](std::size_t, absl::StatusOr<v1::PersistEventResponse> answer) {
+    response = std::move(answer);
+  });
   return response;
+}
+
+void PostgresEventStore::PersistEvents(const rpc::CallContext& call,
+                                       std::span<const v1::PersistEventRequest* const> requests,
+                                       const PersistAnswer& answer) {
+  std::vector<CheckedPersist> waiting;
+  for (std::size_t place = 0; place < requests.size(); ++place) {
+    absl::StatusOr<PersistRequest> checked = CheckPersistRequest(*requests[place]);
+    if (checked.ok()) {
+      waiting.push_back({place, requests[place], *std::move(checked)});
+    } else {
+      answer(place, checked.status());
+    }
+  }
+  std::ranges::stable_sort(waiting, {}, &CheckedPersist::room_id);
+  while (!waiting.empty()) {
+    PersistCompany company;
+    const auto later = std::stable_partition(waiting.begin(), waiting.end(),
+                                             [&company](const CheckedPersist& one) { return company.Admit(one); });
+    std::vector<CheckedPersist> together(std::make_move_iterator(waiting.begin()), std::make_move_iterator(later));
+    waiting.erase(waiting.begin(), later);
+    const bool one_room = together.front().room_id() == together.back().room_id();
+    PersistTogether(call, together, one_room, answer);
+  }
+}
+
+void PostgresEventStore::PersistTogether(const rpc::CallContext& call, const std::vector<CheckedPersist>& company,
+                                         bool wait, const PersistAnswer& answer) {
+  std::vector<CheckedPersist> sound;
+  PersistBatch batch;
+  for (const CheckedPersist& persist : company) {
+    const absl::StatusOr<MemberChanges> members = MembersChangedBy(call, persist);
+    if (members.ok()) {
+      batch.Add(persist, *members);
+      sound.push_back(persist);
+    } else {
+      answer(persist.place, members.status());
+    }
+  }
+  if (sound.empty()) return;
+  const auto rows = Write(call, kPersistEvents, [&](bool in_doubt) {
+    Parameters parameters;
+    parameters.Bytes(options_.server_name)
+        .Integer(absl::ToUnixMillis(absl::Now()))
+        .Integer(options_.refusals_limit)
+        .Integer(options_.remote_servers_limit)
+        .Boolean(in_doubt)
+        .Boolean(wait);
+    batch.AppendTo(parameters);
+    return parameters;
+  });
+  if (!rows.ok()) {
+    // PostgreSQL may have taken offence at one of them.
+    const bool alone = sound.size() > 1 && matrix::ReasonOf(rows.status()) != Reason::kStoreDown;
+    for (const CheckedPersist& persist : sound) {
+      if (alone) {
+        PersistTogether(call, {persist}, true, answer);
+      } else {
+        answer(persist.place, rows.status());
+      }
+    }
+    return;
+  }
+  for (const CheckedPersist& persist : AnswerPersists(call, sound, *rows, answer)) {
+    PersistTogether(call, {persist}, true, answer);
+  }
+}
+
+std::vector<CheckedPersist> PostgresEventStore::AnswerPersists(const rpc::CallContext& call,
+                                                               const std::vector<CheckedPersist>& company,
+                                                               const Rows& rows, const PersistAnswer& answer) {
+  enum Result { kStored = 0, kReplay = 1, kConflict = 2, kNoRoom = 3, kLocked = 4 };
+  const auto results = rows.IntegerArray(0, 0), outcomes = rows.IntegerArray(0, 1), reasons = rows.IntegerArray(0, 2),
+             extremities = rows.IntegerArray(0, 3);
+  std::vector<CheckedPersist> conflicting, locked;
+  for (std::size_t i = 0; i < company.size(); ++i) {
+    const std::int64_t result = results[i].value_or(kNoRoom);
+    if (result == kNoRoom) {
+      answer(company[i].place, UnknownRoom());
+    } else if (result == kConflict) {
+      conflicting.push_back(company[i]);
+    } else if (result == kLocked) {
+      locked.push_back(company[i]);
+    } else {
+      v1::PersistEventResponse response;
+      response.mutable_stored()->set_outcome(static_cast<matrix::v1::Outcome>(outcomes[i].value_or(0)));
+      response.mutable_stored()->set_reason(static_cast<matrix::v1::Reason>(reasons[i].value_or(0)));
+      response.mutable_stored()->set_replay(result == kReplay);
+      response.mutable_stored()->set_forward_extremities(static_cast<std::uint32_t>(extremities[i].value_or(0)));
+      answer(company[i].place, std::move(response));
+    }
+  }
+  for (const CheckedPersist& persist : conflicting) {
+    metrics_.Count("postern_store_conflicts_total");
+    v1::PersistEventResponse response;
+    absl::StatusOr<v1::EventContext> fresh = GetEventContext(call, persist.request->context_request());
+    if (fresh.ok()) *response.mutable_fresh_context() = *std::move(fresh);
+    answer(persist.place, fresh.ok() ? absl::StatusOr<v1::PersistEventResponse>(std::move(response)) : fresh.status());
+  }
+  return locked;
 }
 
 absl::StatusOr<v1::LeaseExtremitiesResponse> PostgresEventStore::LeaseExtremities(

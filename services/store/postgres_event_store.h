@@ -1,5 +1,5 @@
 // The EventStore on PostgreSQL: each call one statement, so one round trip; the work is done by functions in the
-// database (services/store/migrations).
+// database (services/store/functions).
 #pragma once
 
 #include <string>
@@ -9,6 +9,7 @@
 #include "services/store/context_token.h"
 #include "services/store/database_watch.h"
 #include "services/store/event_store.h"
+#include "services/store/persist_batch.h"
 #include "services/store/store_request.h"
 #include "telemetry/metrics.h"
 
@@ -35,6 +36,8 @@ class PostgresEventStore final : public EventStore {
                                                                 const v1::LeaseExtremitiesRequest& request) override;
   absl::StatusOr<v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
                                                         const v1::PersistEventRequest& request) override;
+  void PersistEvents(const rpc::CallContext& call, std::span<const v1::PersistEventRequest* const> requests,
+                     const PersistAnswer& answer) override;
   absl::Status CreateRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request) override;
   absl::Status SeedEvents(const rpc::CallContext& call, const v1::SeedEventsRequest& request) override;
   absl::StatusOr<v1::RoomDescription> GetRoom(const rpc::CallContext& call, const v1::GetRoomRequest& request) override;
@@ -88,11 +91,16 @@ class PostgresEventStore final : public EventStore {
   absl::StatusOr<Rows> CallOn(const ConnectionPool::Lease& lease, const Statement& statement,
                               const Parameters& parameters);
 
-  /// The changes of members among `changes`; those that name other events than `own` are read from the database.
   absl::StatusOr<v1::DecisionContext> ContextOfDecision(const rpc::CallContext& call, const Statement& statement,
                                                         const Parameters& parameters, const std::string& room_id);
-  absl::StatusOr<Parameters> PersistParameters(const rpc::CallContext& call, const v1::PersistEventRequest& request,
-                                               const PersistRequest& checked);
+  /// The changes of members that come with a verdict; those that name other events are read from the database.
+  absl::StatusOr<MemberChanges> MembersChangedBy(const rpc::CallContext& call, const CheckedPersist& persist);
+  /// As one transaction. `wait`: for rooms that others have locked; else those are tried once more, each by itself.
+  void PersistTogether(const rpc::CallContext& call, const std::vector<CheckedPersist>& company, bool wait,
+                       const PersistAnswer& answer);
+  /// Answers those that were persisted together; returns those whose rooms were locked.
+  std::vector<CheckedPersist> AnswerPersists(const rpc::CallContext& call, const std::vector<CheckedPersist>& company,
+                                             const Rows& rows, const PersistAnswer& answer);
 
   ConnectionPool& pool_;
   DatabaseWatch& watch_;

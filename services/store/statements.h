@@ -20,10 +20,10 @@ inline constexpr Statement kTemplateContext{
     "where o.room_id = $1) as tip on e.room_id = $1 and e.event_id = tip.id) "
     "from fn.template_context($1, $2, $3, $4, $5)"};
 inline constexpr int kMaxDepthColumn = 10;
-inline constexpr Statement kPersistEvent{
-    "persist_event", "select result, stored_outcome, stored_reason, extremities from fn.persist_event(" POSTERN_P24
-                     ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, "
-                     "$40, $41, $42, $43, $44, $45, $46, $47, $48, $49)"};
+inline constexpr Statement kPersistEvents{
+    "persist_events", "select results, outcomes, reasons, extremities from fn.persist_events(" POSTERN_P24
+                      ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, "
+                      "$40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53)"};
 inline constexpr Statement kLeaseExtremities{
     "lease_extremities", "select granted, extremities, joined_users from fn.lease_extremities($1, $2, $3, $4, $5)"};
 inline constexpr Statement kCreateRoom{"create_room", "select fn.create_room(" POSTERN_P24 ", $25, $26)"};

@@ -26,6 +26,12 @@ PostgresEventStoreOptions OptionsOf(const StoreConfig& config) {
           .remote_servers_limit = static_cast<int>(config.remote_servers_limit)};
 }
 
+StoreServiceOptions ServiceOptionsOf(const StoreConfig& config) {
+  return {.allow_seeding = config.allow_seeding,
+          .persists = {.batches = static_cast<std::size_t>(config.writers),
+                       .queue = static_cast<std::size_t>(config.queue_limit)}};
+}
+
 /// Tells health what the database watch finds, in whichever order the two come up and go.
 class HealthSwitch {
  public:
@@ -59,7 +65,7 @@ struct Store::Parts {
         watch(config.database_uri, [this](bool ready) { health.Set(ready); }),
         events(pool, watch, metrics, OptionsOf(config)),
         workers(static_cast<std::size_t>(config.connections), static_cast<std::size_t>(config.queue_limit)),
-        service(events, workers, metrics, config.allow_seeding) {}
+        service(events, workers, metrics, ServiceOptionsOf(config)) {}
 
   std::vector<std::string> Missing() const {
     if (stopping) return {"shutdown"};

@@ -17,10 +17,28 @@ namespace {
 using matrix::Reason;
 using matrix::Refuse;
 
+constexpr std::string_view kPersistEvent = "PersistEvent";
+
+absl::Status QueueIsFull() { return Refuse(Reason::kOverloaded, "the store's queue is full"); }
+
+/// What there is against beginning a call whose turn has come.
+absl::Status WhyNotBegun(const grpc::CallbackServerContext& call, const rpc::CallContext& context) {
+  if (call.IsCancelled()) return Refuse(Reason::kCancelled, "the caller gave up before the call was begun");
+  if (context.deadline <= absl::Now()) {
+    return Refuse(Reason::kDeadlineExceeded, "the deadline passed before the call was begun");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-StoreService::StoreService(EventStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics, bool allow_seeding)
-    : store_(store), workers_(workers), metrics_(metrics), allow_seeding_(allow_seeding) {}
+StoreService::StoreService(EventStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics,
+                           const StoreServiceOptions& options)
+    : store_(store),
+      workers_(workers),
+      metrics_(metrics),
+      allow_seeding_(options.allow_seeding),
+      persists_(options.persists, [this](std::vector<PendingPersist> pending) { Persist(std::move(pending)); }) {}
 
 StoreService::Reactor* StoreService::Run(Call* call, std::string_view method,
                                          std::function<absl::Status(const rpc::CallContext&)> work) {
@@ -28,30 +46,24 @@ StoreService::Reactor* StoreService::Run(Call* call, std::string_view method,
   const absl::Time received = absl::Now();
   const bool taken = workers_.Post([this, call, reactor, method, received, work = std::move(work)] {
     const rpc::CallContext context = rpc::FromServerContext(*call);
-    absl::Status status;
-    if (call->IsCancelled()) {
-      status = Refuse(Reason::kCancelled, "the caller gave up before the call was begun");
-    } else if (context.deadline <= absl::Now()) {
-      status = Refuse(Reason::kDeadlineExceeded, "the deadline passed before the call was begun");
-    } else {
-      status = work(context);
-    }
-    Count(method, status, absl::Now() - received);
-    reactor->Finish(rpc::ToGrpc(status));
+    absl::Status status = WhyNotBegun(*call, context);
+    if (status.ok()) status = work(context);
+    Finish(reactor, method, status, received);
   });
-  if (!taken) {
-    const absl::Status full = Refuse(Reason::kOverloaded, "the store's queue is full");
-    Count(method, full, absl::ZeroDuration());
-    reactor->Finish(rpc::ToGrpc(full));
-  }
+  if (!taken) Finish(reactor, method, QueueIsFull(), received);
   return reactor;
+}
+
+void StoreService::Finish(Reactor* reactor, std::string_view method, const absl::Status& status, absl::Time received) {
+  Count(method, status, absl::Now() - received);
+  reactor->Finish(rpc::ToGrpc(status));
 }
 
 void StoreService::Count(std::string_view method, const absl::Status& status, absl::Duration duration) {
   const std::string_view answer = status.ok() ? "ok" : matrix::RefusalOf(matrix::ReasonOf(status)).name;
   metrics_.Count("postern_rpc_requests_total", {{"method", method}, {"answer", answer}});
   metrics_.Observe("postern_rpc_seconds", duration, {{"method", method}});
-  metrics_.SetGauge("postern_store_queue_length", static_cast<double>(workers_.queued()));
+  metrics_.SetGauge("postern_store_queue_length", static_cast<double>(workers_.queued() + persists_.queued()));
 }
 
 template <typename Request, typename Response>
@@ -78,14 +90,39 @@ StoreService::Reactor* StoreService::GetTemplateContext(Call* call, const v1::Ge
 
 StoreService::Reactor* StoreService::PersistEvent(Call* call, const v1::PersistEventRequest* request,
                                                   v1::PersistEventResponse* response) {
-  return Run(call, "PersistEvent",
-             [=, this](const rpc::CallContext& context) { return Persist(context, *request, *response); });
+  const PendingPersist pending{call, request, response, call->DefaultReactor(), absl::Now()};
+  if (!persists_.Post(request->context_request().room_id(), pending)) {
+    Finish(pending.reactor, kPersistEvent, QueueIsFull(), pending.received);
+  }
+  return pending.reactor;
 }
 
-absl::Status StoreService::Persist(const rpc::CallContext& call, const v1::PersistEventRequest& request,
-                                   v1::PersistEventResponse& response) {
+void StoreService::Persist(std::vector<PendingPersist> pending) {
   const absl::Time begun = absl::Now();
-  absl::StatusOr<v1::PersistEventResponse> answer = store_.PersistEvent(call, request);
+  rpc::CallContext together{.deadline = absl::InfinitePast(), .trace = {}};
+  std::vector<PendingPersist> calls;
+  std::vector<const v1::PersistEventRequest*> requests;
+  for (const PendingPersist& one : pending) {
+    rpc::CallContext context = rpc::FromServerContext(*one.call);
+    if (absl::Status status = WhyNotBegun(*one.call, context); !status.ok()) {
+      Finish(one.reactor, kPersistEvent, status, one.received);
+      continue;
+    }
+    // Whoever has less time than the others gives up by himself.
+    if (context.deadline > together.deadline) together = std::move(context);
+    calls.push_back(one);
+    requests.push_back(one.request);
+  }
+  if (calls.empty()) return;
+  metrics_.Count("postern_store_persist_batches_total");
+  store_.PersistEvents(together, requests, [&](std::size_t place, absl::StatusOr<v1::PersistEventResponse> answer) {
+    AnswerPersist(calls[place], begun, std::move(answer));
+  });
+}
+
+void StoreService::AnswerPersist(const PendingPersist& pending, absl::Time begun,
+                                 absl::StatusOr<v1::PersistEventResponse> answer) {
+  const v1::PersistEventRequest& request = *pending.request;
   std::string_view result;
   matrix::v1::Outcome outcome = request.verdict().outcome();
   std::int32_t reason = request.verdict().reason();
@@ -101,7 +138,7 @@ absl::Status StoreService::Persist(const rpc::CallContext& call, const v1::Persi
   }
   metrics_.Count("postern_store_persists_total", {{"result", result}, {"verdict", rpc::OutcomeName(outcome)}});
   telemetry::Log(answer.ok() ? telemetry::Level::kInfo : telemetry::Level::kWarning, "persist",
-                 {{"trace_id", call.trace.trace_id},
+                 {{"trace_id", rpc::FromServerContext(*pending.call).trace.trace_id},
                   {"room_id", request.context_request().room_id()},
                   {"event_id", request.context_request().event_id()},
                   {"origin", request.origin()},
@@ -109,8 +146,9 @@ absl::Status StoreService::Persist(const rpc::CallContext& call, const v1::Persi
                   {"verdict", rpc::OutcomeName(outcome)},
                   {"reason", matrix::RefusalOf(matrix::ReasonFromNumber(reason)).name},
                   {"duration_ms", absl::Now() - begun}});
-  if (answer.ok()) response = *std::move(answer);
-  return answer.status();
+  const absl::Status status = answer.status();
+  if (answer.ok()) *pending.response = *std::move(answer);
+  Finish(pending.reactor, kPersistEvent, status, pending.received);
 }
 
 StoreService::Reactor* StoreService::LeaseExtremities(Call* call, const v1::LeaseExtremitiesRequest* request,

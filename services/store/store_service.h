@@ -1,21 +1,30 @@
 // The Store's rpcs: moves each call off gRPC's thread onto a bounded pool, counts, logs, and asks the EventStore.
+// Events that are to be persisted are gathered: what comes while a commit is under way goes together in the next.
 #pragma once
 
 #include <functional>
 #include <string_view>
+#include <vector>
 
 #include "postern/store/v1/store.grpc.pb.h"
+#include "rpc/batch_pool.h"
 #include "rpc/worker_pool.h"
 #include "services/store/event_store.h"
 #include "telemetry/metrics.h"
 
 namespace postern::store {
 
+struct StoreServiceOptions {
+  bool allow_seeding = false;
+  rpc::BatchLimits persists{};
+};
+
 class StoreService final : public v1::Store::CallbackService {
  public:
   /// All outlive the service. A call that finds the queue of `workers` full is refused: kOverloaded. One whose deadline
   /// has passed, or that was cancelled, by the time its turn comes is not begun.
-  StoreService(EventStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics, bool allow_seeding);
+  StoreService(EventStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics,
+               const StoreServiceOptions& options);
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -53,14 +62,27 @@ class StoreService final : public v1::Store::CallbackService {
   template <typename Request, typename Response>
   Reactor* Read(Call* call, std::string_view method, const Request* request, Response* response,
                 absl::StatusOr<Response> (EventStore::*ask)(const rpc::CallContext&, const Request&));
-  absl::Status Persist(const rpc::CallContext& call, const v1::PersistEventRequest& request,
-                       v1::PersistEventResponse& response);
+
+  /// A call that waits to be answered together with others.
+  template <typename Request, typename Response>
+  struct Pending {
+    Call* call;
+    const Request* request;
+    Response* response;
+    Reactor* reactor;
+    absl::Time received;
+  };
+  using PendingPersist = Pending<v1::PersistEventRequest, v1::PersistEventResponse>;
+  void Persist(std::vector<PendingPersist> pending);
+  void AnswerPersist(const PendingPersist& pending, absl::Time begun, absl::StatusOr<v1::PersistEventResponse> answer);
+  void Finish(Reactor* reactor, std::string_view method, const absl::Status& status, absl::Time received);
   void Count(std::string_view method, const absl::Status& status, absl::Duration duration);
 
   EventStore& store_;
   rpc::WorkerPool& workers_;
   telemetry::Metrics& metrics_;
   const bool allow_seeding_;
+  rpc::BatchPool<PendingPersist> persists_;
 };
 
 }  // namespace postern::store

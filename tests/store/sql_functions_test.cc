@@ -54,7 +54,7 @@ TEST_F(SqlFunctionsTest, AreInstalledOnceByStoresThatStartTogether) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(One("select count(*) from function_schemas"), "1");
-  EXPECT_EQ(One("select fn.set_digest('{}') is not null"), "t");
+  EXPECT_EQ(One("select digest is not null from fn.digest_of_set('{}')"), "t");
 }
 
 TEST_F(SqlFunctionsTest, OfTwoVersionsStandSideBySide) {

@@ -29,7 +29,7 @@ class ServedFakeStore {
   FakeStore store_;
   telemetry::Metrics metrics_;
   rpc::WorkerPool workers_{4, 256};
-  store::StoreService service_{store_, workers_, metrics_, /*allow_seeding=*/true};
+  store::StoreService service_{store_, workers_, metrics_, {.allow_seeding = true}};
   std::unique_ptr<rpc::ServerHost> host_;
 };
 

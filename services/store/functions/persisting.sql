@@ -1,31 +1,41 @@
--- Writing events: one call is one transaction.
+-- Writing events: one call is one transaction, for as many events as have come together.
 
--- Projects changes of members onto `memberships` and counts the joined members of each server. One row for each user at most. A null
--- event: the current state has no such member any more.
-create function fn.project_members(p_room bytea, p_now bigint, p_users bytea[], p_servers bytea[], p_events bytea[],
-                                p_memberships text[], p_reasons bytea[], p_displaynames bytea[], p_avatars bytea[],
-                                p_inviters bytea[], p_third_party bytea[], p_authorisers bytea[]) returns void
+-- What changes of members, each in its room, change about who is joined: by their place among the changes.
+create function fn.joined_changes(p_rooms bytea[], p_users bytea[], p_servers bytea[], p_memberships text[])
+returns table (place bigint, room_id bytea, server_name bytea, joins integer)
+language sql stable as $$
+  select n.place, n.room_id, n.server, (coalesce(n.membership = 'join', false))::integer - (coalesce(o.membership = 'join', false))::integer
+  from unnest(p_rooms, p_users, p_servers, p_memberships) with ordinality as n(room_id, user_id, server, membership, place)
+  left join lateral (select m.membership from memberships m where m.room_id = n.room_id and m.user_id = n.user_id limit 1) as o on true
+  where coalesce(n.membership = 'join', false) <> coalesce(o.membership = 'join', false)
+$$;
+
+-- Counts the joined members of servers anew, after such changes.
+create function fn.count_members(p_rooms bytea[], p_servers bytea[], p_joins integer[]) returns void
 language plpgsql as $$
 begin
   insert into room_servers as s (room_id, server_name, joined_members)
-  select p_room, c.server, sum(c.joins)::integer
-  from (
-    select n.server, (coalesce(n.membership = 'join', false))::integer - (coalesce(o.membership = 'join', false))::integer as joins
-    from unnest(p_users, p_servers, p_memberships) as n(user_id, server, membership)
-    left join memberships o on o.room_id = p_room and o.user_id = n.user_id) as c
-  group by c.server having sum(c.joins) <> 0
+  select c.room_id, c.server, sum(c.joins)::integer
+  from unnest(p_rooms, p_servers, p_joins) as c(room_id, server, joins)
+  group by c.room_id, c.server having sum(c.joins) <> 0
   on conflict (room_id, server_name) do update set joined_members = s.joined_members + excluded.joined_members;
-  if found then
-    delete from room_servers s using (select distinct unnest(p_servers) as server) as n
-    where s.room_id = p_room and s.server_name = n.server and s.joined_members <= 0;
-  end if;
+  delete from room_servers s using (select distinct c.room_id, c.server from unnest(p_rooms, p_servers) as c(room_id, server)) as n
+  where s.room_id = n.room_id and s.server_name = n.server and s.joined_members <= 0;
+end $$;
 
+-- Projects changes of members, each in its room, onto `memberships`. One for each user of a room at most. A null event: the current
+-- state has no such member any more.
+create function fn.project_members(p_rooms bytea[], p_now bigint, p_users bytea[], p_events bytea[], p_memberships text[],
+                                p_reasons bytea[], p_displaynames bytea[], p_avatars bytea[], p_inviters bytea[],
+                                p_third_party bytea[], p_authorisers bytea[]) returns void
+language plpgsql as $$
+begin
   insert into memberships as m (room_id, user_id, membership, event_id, reason, displayname, avatar_url, is_direct,
                                 invited_by, third_party_invite, join_authorised_via_users_server, updated_at)
-  select p_room, n.user_id, n.membership, n.event_id, n.reason, n.displayname, n.avatar_url, false, n.invited_by,
+  select n.room_id, n.user_id, n.membership, n.event_id, n.reason, n.displayname, n.avatar_url, false, n.invited_by,
          n.third_party, n.authoriser, p_now
-  from unnest(p_users, p_events, p_memberships, p_reasons, p_displaynames, p_avatars, p_inviters, p_third_party, p_authorisers)
-    as n(user_id, event_id, membership, reason, displayname, avatar_url, invited_by, third_party, authoriser)
+  from unnest(p_rooms, p_users, p_events, p_memberships, p_reasons, p_displaynames, p_avatars, p_inviters, p_third_party, p_authorisers)
+    as n(room_id, user_id, event_id, membership, reason, displayname, avatar_url, invited_by, third_party, authoriser)
   where n.event_id is not null
   on conflict (room_id, user_id) do update set
     membership = excluded.membership, event_id = excluded.event_id, reason = excluded.reason,
@@ -33,8 +43,8 @@ begin
     invited_by = excluded.invited_by, third_party_invite = excluded.third_party_invite,
     join_authorised_via_users_server = excluded.join_authorised_via_users_server, updated_at = excluded.updated_at;
   if array_position(p_events, null) is not null then
-    delete from memberships m using unnest(p_users, p_events) as n(user_id, event_id)
-    where n.event_id is null and m.room_id = p_room and m.user_id = n.user_id;
+    delete from memberships m using unnest(p_rooms, p_users, p_events) as n(room_id, user_id, event_id)
+    where n.event_id is null and m.room_id = n.room_id and m.user_id = n.user_id;
   end if;
 end $$;
 
@@ -66,7 +76,11 @@ begin
     with recursive gone(id) as (
       select unnest(p_prev)
       union
-      select unnest(e.prev_events) from gone join events e on e.room_id = p_room and e.event_id = gone.id and e.soft_failed)
+      -- One probe of the key for each: as a plain join the plan, which is made for the mean room, may read all of a large one instead.
+      select unnest(e.prev_events)
+      from gone
+      cross join lateral (select * from events x where x.room_id = p_room and x.event_id = gone.id limit 1) as e
+      where e.soft_failed)
     select array_agg(gone.id) from gone);
 end $$;
 
@@ -76,10 +90,6 @@ language plpgsql as $$
 declare
   v_number bigint;
 begin
-  perform from remote_servers r where r.server_name = p_server and r.last_seen > p_now - 3600000;
-  if found then
-    return;
-  end if;
   insert into remote_servers as r (server_name, first_seen, last_seen) values (p_server, p_now, p_now)
   on conflict (server_name) do update set last_seen = excluded.last_seen, number = excluded.number
   returning r.number into v_number;
@@ -88,190 +98,381 @@ begin
                           for update skip locked);
 end $$;
 
--- Persists one judged event. Answers `result`: 0 stored, 1 was stored before (nothing written), 2 conflict (nothing written), 3 the room
--- is not known; with the outcome and reason that are stored, and how many forward extremities there are. p_outcome: 1 accepted, 2 soft-failed, 3 rejected.
-create function fn.persist_event(
-  p_room bytea, p_event bytea, p_pdu bytea, p_verdict bytea, p_sha256 bytea, p_outcome integer, p_reason integer,
-  p_origin bytea, p_server bytea, p_now bigint, p_judged_at bigint,
-  p_type bytea, p_state_key bytea, p_sender bytea, p_depth bigint, p_origin_server_ts bigint, p_prev bytea[], p_auth bytea[],
-  p_after_types bytea[], p_after_keys bytea[], p_after_ids bytea[],
-  p_now_types bytea[], p_now_keys bytea[], p_now_ids bytea[],
-  p_users bytea[], p_servers bytea[], p_events bytea[], p_memberships text[], p_reasons bytea[], p_displaynames bytea[],
-  p_avatars bytea[], p_inviters bytea[], p_third_party bytea[], p_authorisers bytea[],
-  p_read_types bytea[], p_read_keys bytea[], p_commutes boolean,
-  p_before_types bytea[], p_before_keys bytea[], p_before_ids bytea[],
-  t_ordering bigint, t_before bigint, t_merged boolean, t_fixed bigint, t_now bigint,
-  p_refusals_limit integer, p_servers_limit integer, p_also_tell bytea[], p_in_doubt boolean,
-  out result integer, out stored_outcome integer, out stored_reason integer, out extremities integer)
+-- Keeps the verdict on a rejected event; of one id the first. False, and the reason that is kept, where there is one.
+create function fn.keep_refusal(p_room bytea, p_event bytea, p_reason integer, p_sha256 bytea, p_verdict bytea, p_origin bytea, p_now bigint,
+                             p_limit integer, out is_new boolean, out kept_reason integer)
 language plpgsql as $$
 declare
-  r rooms;
-  v_ordering bigint;
-  v_current bigint;
-  v_before bigint := t_before;
-  v_after bigint;
-  v_fixed bigint;
-  v_own_fixed bigint;
-  v_lineages integer;
-  v_extremities bytea[];
-  v_destinations bytea[];
-  v_gone bytea[];
-  v_merged record;
-  v_pdu bytea;
   v_number bigint;
 begin
-  stored_outcome := p_outcome;
-  stored_reason := p_reason;
+  insert into refusals (room_id, event_id, reason, judged_sha256, verdict, origin, stored_at)
+  values (p_room, p_event, p_reason, p_sha256, p_verdict, p_origin, p_now)
+  on conflict (room_id, event_id) do nothing
+  returning number into v_number;
+  is_new := v_number is not null;
+  kept_reason := p_reason;
+  if not is_new then
+    select f.reason into kept_reason from refusals f where f.room_id = p_room and f.event_id = p_event;
+    return;
+  end if;
+  delete from refusals f
+  where (f.room_id, f.event_id) in (select o.room_id, o.event_id from refusals o
+                                    where o.number <= v_number - p_limit for update skip locked);
+end $$;
+
+-- The state before an event that is in no group yet: put together from those after the prev events. Writes lineage p_lineage if it must;
+-- `lineages` is the greatest in use then.
+create function fn.merge_before(p_room bytea, p_prev bytea[], p_lineages integer, out state_group bigint, out lineages integer)
+language plpgsql as $$
+declare
+  v_merged record;
+begin
+  lineages := p_lineages;
+  select g.merged, g.state_group, fn.common_trunk(p_room, g.merged) as base into v_merged from fn.group_before(p_room, p_prev) g;
+  state_group := v_merged.state_group;
+  if state_group is null then
+    lineages := p_lineages + 1;
+    select fn.branch_state(p_room, v_merged.base, lineages, array_agg(m.type), array_agg(m.state_key), array_agg(m.event_id))
+    into state_group from fn.merged_changes(p_room, v_merged.base, v_merged.merged) m;
+  end if;
+end $$;
+
+-- Persists judged events, each given by its place in every array from p_rooms on; room by room, the rooms in the order of their ids, those
+-- of a room in the order in which they are to be stored. Of a room no event twice, none that relies on a key of state which an earlier one
+-- changes, no key changed twice: such go to another call. Lists are given as the text of their arrays.
+-- p_outcomes: 1 accepted, 2 soft-failed, 3 rejected. m_…: changes of members, each with the place of its event and the room of that.
+-- p_wait: waits for rooms that are locked.
+-- Answers `results`: 0 stored, 1 was stored before (nothing written), 2 conflict (nothing written), 3 the room is not known, 4 it is locked
+-- and p_wait is not set; with the outcomes and reasons that are stored, and how many forward extremities there are.
+create function fn.persist_events(
+  p_server bytea, p_now bigint, p_refusals_limit integer, p_servers_limit integer, p_in_doubt boolean, p_wait boolean,
+  p_rooms bytea[], p_events bytea[], p_pdus bytea[], p_verdicts bytea[], p_sha256s bytea[], p_outcomes integer[], p_reasons integer[],
+  p_origins bytea[], p_judged_at bigint[], p_types bytea[], p_state_keys bytea[], p_senders bytea[], p_depths bigint[],
+  p_timestamps bigint[], p_prevs text[], p_auths text[],
+  p_after_types text[], p_after_keys text[], p_after_ids text[], p_now_types text[], p_now_keys text[], p_now_ids text[],
+  p_other_changes boolean[], p_read_types text[], p_read_keys text[], p_commutes boolean[],
+  p_before_types text[], p_before_keys text[], p_before_ids text[],
+  t_orderings bigint[], t_befores bigint[], t_merged boolean[], t_fixed bigint[], t_nows bigint[], p_also_tell text[],
+  m_places integer[], m_rooms bytea[], m_users bytea[], m_servers bytea[], m_events bytea[], m_memberships text[], m_reasons bytea[],
+  m_displaynames bytea[], m_avatars bytea[], m_inviters bytea[], m_third_party bytea[], m_authorisers bytea[],
+  out results integer[], out outcomes integer[], out reasons integer[], out extremities integer[])
+language plpgsql as $$
+declare
+  n constant integer := cardinality(p_events);
+  c_none constant bigint[] := array_fill(null::bigint, array[n]);
+  v_held rooms[];
+  v_written rooms[] := '{}';
+  r rooms;
+  k integer := 0;
+  v_outcomes integer[];
+  v_reasons integer[];
+  v_differ boolean[];
+  v_refused boolean[];
+  v_soft boolean[];
+  v_changed bigint[];
+  v_orderings bigint[] := c_none;
+  v_accepted boolean[] := array_fill(false, array[n]);
+  v_befores bigint[] := c_none;
+  v_afters bigint[] := c_none;
+  v_fixed bigint[] := c_none;
+  v_trunks bigint[] := c_none;
+  v_branches bigint[] := c_none;
+  v_tips text[] := c_none;
+  v_currents bigint[] := c_none;
+  v_room_fixed bigint[] := c_none;
+  v_has_branches boolean := false;
+  v_has_tips boolean := false;
+  v_has_refused boolean := false;
+  v_ordering bigint;
+  v_current bigint;
+  v_room_fixed_now bigint;
+  v_tips_now bytea[];
+  v_gone bytea[];
+  v_before bigint;
+  v_refusal record;
+  v_moves record;
+  v_origin bytea;
+begin
+  results := array_fill(0, array[n]);
+  outcomes := p_outcomes;
+  reasons := p_reasons;
+  extremities := array_fill(0, array[n]);
   -- After a commit that is in doubt, whatever is found here must be as durable as a commit: so this one waits for the same.
   if p_in_doubt then
     perform pg_logical_emit_message(true, 'postern', 'in doubt');
   end if;
-  select * into r from rooms o where o.room_id = p_room for no key update;
-  if not found then
-    result := 3;
-    return;
-  end if;
-
-  extremities := cardinality(r.extremities);
-  select e.outcome, e.reason, e.pdu into stored_outcome, stored_reason, v_pdu
-  from events e where e.room_id = p_room and e.event_id = p_event;
-  if found then
-    result := case when r.ids_are_carried and v_pdu <> p_pdu then 2 else 1 end;
-    return;
-  end if;
-  stored_outcome := p_outcome;
-  stored_reason := p_reason;
-
-  if p_outcome = 3 then
-    insert into refusals (room_id, event_id, reason, judged_sha256, verdict, origin, stored_at)
-    values (p_room, p_event, p_reason, p_sha256, p_verdict, p_origin, p_now)
-    on conflict (room_id, event_id) do nothing
-    returning number into v_number;
-    if v_number is null then
-      result := 1;
-      select f.reason into stored_reason from refusals f where f.room_id = p_room and f.event_id = p_event;
-    else
-      result := 0;
-      delete from refusals f
-      where (f.room_id, f.event_id) in (select o.room_id, o.event_id from refusals o
-                                        where o.number <= v_number - p_refusals_limit for update skip locked);
-    end if;
-    return;
-  end if;
-
-  -- The verdict holds if nothing was accepted since the token; or if all of that commutes, as this does, and changed nothing that the
-  -- verdict relied on.
-  if r.accepted_ordering <> t_ordering and (
-       r.fixed_ordering > t_ordering
-       or (p_outcome = 1 and not p_commutes)
-       or cardinality(p_read_types) = 0
-       or exists (
-         select from unnest(p_read_types, p_read_keys) as k(type, state_key)
-         cross join lateral (
-           select from state_entries e
-           where e.room_id = p_room and e.lineage = 0 and e.type = k.type and e.state_key = k.state_key
-             and e.position > t_now
-           limit 1) as changed)) then
-    result := 2;
-    return;
-  end if;
-
-  v_ordering := r.stream_ordering + 1;
-  v_current := r.state_group;
-  v_lineages := r.lineages;
-  v_extremities := r.extremities;
-  -- An accepted event that is no state event is no more in anybody's way than one that commutes.
-  v_fixed := case when p_outcome = 1 and (p_commutes or cardinality(p_after_ids) = 0 and cardinality(p_now_ids) = 0)
-                  then r.fixed_ordering else v_ordering end;
-  if p_outcome = 1 then
-    v_gone := fn.superseded(p_room, p_prev, r.extremities);
-    select coalesce(array_agg(x.id order by x.place), '{}') || p_event into v_extremities
-    from unnest(r.extremities) with ordinality as x(id, place) where x.id <> all (v_gone);
-    if cardinality(p_now_ids) > 0 then
-      insert into state_entries (room_id, lineage, type, state_key, position, event_id)
-      select p_room, 0, c.type, c.state_key, r.state_group + c.place, c.event_id
-      from unnest(p_now_types, p_now_keys, p_now_ids) with ordinality as c(type, state_key, event_id, place);
-      v_current := r.state_group + cardinality(p_now_ids);
-    end if;
-  end if;
-
-  -- The state before, where it is no group yet: put together from those after the prev events, or resolved.
-  if t_merged then
-    select g.merged, g.state_group, fn.common_trunk(p_room, g.merged) as base into v_merged from fn.group_before(p_room, p_prev) g;
-    v_before := v_merged.state_group;
-    if v_before is null then
-      v_lineages := v_lineages + 1;
-      select fn.branch_state(p_room, v_merged.base, v_lineages, array_agg(m.type), array_agg(m.state_key), array_agg(m.event_id))
-      into v_before from fn.merged_changes(p_room, v_merged.base, v_merged.merged) m;
-    end if;
-  elsif cardinality(p_before_ids) > 0 then
-    v_lineages := v_lineages + 1;
-    v_before := fn.branch_state(p_room, t_before, v_lineages, p_before_types, p_before_keys, p_before_ids);
-  end if;
-  if p_outcome = 1 and cardinality(v_extremities) = 1 then
-    -- Nothing stands beside it: the state after it is the current one.
-    v_after := v_current;
-  elsif cardinality(p_after_ids) = 0 or v_before is null then
-    v_after := v_before;
-  elsif p_outcome = 1 and v_before = r.state_group and p_after_types = p_now_types and p_after_keys = p_now_keys
-        and p_after_ids = p_now_ids then
-    v_after := v_current;
+  -- In the order of their ids, so that two calls never wait for each other.
+  if p_wait then
+    select array_agg(o::rooms order by o.room_id) into v_held
+    from (select * from rooms x where x.room_id = any (p_rooms) order by x.room_id for no key update) as o;
   else
-    v_lineages := v_lineages + 1;
-    v_after := fn.branch_state(p_room, v_before, v_lineages, p_after_types, p_after_keys, p_after_ids);
+    select array_agg(o::rooms order by o.room_id) into v_held
+    from (select * from rooms x where x.room_id = any (p_rooms) order by x.room_id for no key update skip locked) as o;
   end if;
-  -- Beside other branches, the state after an event that does not commute has no fixed_ordering in common with anything but what
-  -- follows from it alone: not even with a current state that holds the same, for those branches have values that neither shows.
-  v_own_fixed := case
-    when p_outcome = 1 and (p_commutes or cardinality(v_extremities) = 1) then v_fixed
-    when cardinality(p_after_ids) = 0 and t_fixed is not null then t_fixed
-    else -v_ordering end;
+
+  -- What is known of each event, and whether one of its prev events was soft-failed.
+  select array_agg(e.outcome order by i.place), array_agg(e.reason order by i.place),
+         array_agg(e.pdu is distinct from i.pdu order by i.place), array_agg(f.refused order by i.place), array_agg(s.soft order by i.place)
+  into v_outcomes, v_reasons, v_differ, v_refused, v_soft
+  from unnest(p_rooms, p_events, p_pdus, p_prevs) with ordinality as i(room_id, event_id, pdu, prevs, place)
+  left join lateral (
+    select x.outcome, x.reason, x.pdu from events x where x.room_id = i.room_id and x.event_id = i.event_id limit 1) as e on true
+  left join lateral (
+    select true as refused from refusals x where x.room_id = i.room_id and x.event_id = i.event_id limit 1) as f on true
+  left join lateral (
+    select true as soft
+    from unnest(i.prevs::bytea[]) as p(id)
+    cross join lateral (select x.soft_failed from events x where x.room_id = i.room_id and x.event_id = p.id limit 1) as e
+    where e.soft_failed limit 1) as s on true;
+
+  -- Where something was accepted since the token: the events that rely on a key which has changed.
+  select array_agg(i.place) into v_changed
+  from unnest(p_rooms, t_orderings, t_nows, p_read_types, p_read_keys) with ordinality as i(room_id, ordering, now, types, keys, place)
+  join unnest(v_held) as o on o.room_id = i.room_id and o.accepted_ordering <> i.ordering
+  where exists (
+    select from unnest(i.types::bytea[], i.keys::bytea[]) as k(type, state_key)
+    cross join lateral (
+      select from state_entries e
+      where e.room_id = i.room_id and e.lineage = 0 and e.type = k.type and e.state_key = k.state_key and e.position > i.now
+      limit 1) as changed);
+
+  for i in 1 .. n loop
+    if i = 1 or p_rooms[i] <> p_rooms[i - 1] then
+      if r.stream_ordering <> v_held[k].stream_ordering then
+        v_written := v_written || r;
+      end if;
+      if v_held[k + 1].room_id = p_rooms[i] then
+        k := k + 1;
+        r := v_held[k];
+      else
+        r := null;
+      end if;
+    end if;
+    if r.room_id is null then
+      perform from rooms o where o.room_id = p_rooms[i];
+      results[i] := case when found then 4 else 3 end;
+      continue;
+    end if;
+    extremities[i] := cardinality(r.extremities);
+    if v_outcomes[i] is not null then
+      results[i] := case when r.ids_are_carried and v_differ[i] then 2 else 1 end;
+      outcomes[i] := v_outcomes[i];
+      reasons[i] := v_reasons[i];
+      continue;
+    end if;
+    if p_outcomes[i] = 3 then
+      v_refusal := fn.keep_refusal(r.room_id, p_events[i], p_reasons[i], p_sha256s[i], p_verdicts[i], p_origins[i], p_now,
+                                   p_refusals_limit);
+      results[i] := (not v_refusal.is_new)::integer;
+      reasons[i] := v_refusal.kept_reason;
+      continue;
+    end if;
+
+    -- The verdict holds if nothing was accepted since the token; or if all of that commutes, as this does, and changed nothing that the
+    -- verdict relied on.
+    if r.accepted_ordering <> t_orderings[i] and (
+         r.fixed_ordering > t_orderings[i] or (p_outcomes[i] = 1 and not p_commutes[i]) or p_read_types[i] = '{}'
+         or i = any (v_changed)) then
+      results[i] := 2;
+      continue;
+    end if;
+
+    v_ordering := r.stream_ordering + 1;
+    v_current := r.state_group;
+    v_tips_now := r.extremities;
+    -- An accepted event that is no state event is no more in anybody's way than one that commutes.
+    v_room_fixed_now := case when p_outcomes[i] = 1 and (p_commutes[i] or p_after_ids[i] = '{}' and p_now_ids[i] = '{}')
+                             then r.fixed_ordering else v_ordering end;
+    if p_outcomes[i] = 1 then
+      v_gone := p_prevs[i]::bytea[];
+      if v_soft[i] then
+        v_gone := fn.superseded(r.room_id, v_gone, r.extremities);
+      end if;
+      if r.extremities <@ v_gone then
+        v_tips_now := array[p_events[i]];
+      elsif not r.extremities && v_gone then
+        v_tips_now := r.extremities || p_events[i];
+      else
+        select array_agg(x.id order by x.place) || p_events[i] into v_tips_now
+        from unnest(r.extremities) with ordinality as x(id, place) where x.id <> all (v_gone);
+      end if;
+      if p_now_ids[i] <> '{}' then
+        v_trunks[i] := r.state_group;
+        v_current := r.state_group + cardinality(p_now_ids[i]::bytea[]);
+      end if;
+    end if;
+
+    -- The state before, where it is no group yet: put together from those after the prev events, or resolved.
+    v_before := t_befores[i];
+    if t_merged[i] then
+      select b.state_group, b.lineages into v_before, r.lineages from fn.merge_before(r.room_id, p_prevs[i]::bytea[], r.lineages) b;
+    elsif p_before_ids[i] <> '{}' then
+      r.lineages := r.lineages + 1;
+      v_before := fn.branch_state(r.room_id, t_befores[i], r.lineages, p_before_types[i]::bytea[], p_before_keys[i]::bytea[],
+                                  p_before_ids[i]::bytea[]);
+    end if;
+    v_befores[i] := v_before;
+    if p_outcomes[i] = 1 and cardinality(v_tips_now) = 1 then
+      -- Nothing stands beside it: the state after it is the current one.
+      v_afters[i] := v_current;
+    elsif p_after_ids[i] = '{}' or v_before is null then
+      v_afters[i] := v_before;
+    elsif p_outcomes[i] = 1 and v_before = r.state_group and p_after_types[i] = p_now_types[i] and p_after_keys[i] = p_now_keys[i]
+          and p_after_ids[i] = p_now_ids[i] then
+      v_afters[i] := v_current;
+    else
+      r.lineages := r.lineages + 1;
+      if v_before < 4294967296 then
+        -- A group of the trunk: nothing to absorb, so the lineage holds what is given.
+        v_branches[i] := r.lineages;
+        v_has_branches := true;
+        v_afters[i] := (r.lineages::bigint << 32) + cardinality(p_after_ids[i]::bytea[]);
+      else
+        v_afters[i] := fn.branch_state(r.room_id, v_before, r.lineages, p_after_types[i]::bytea[], p_after_keys[i]::bytea[],
+                                       p_after_ids[i]::bytea[]);
+      end if;
+    end if;
+    -- Beside other branches, the state after an event that does not commute has no fixed_ordering in common with anything but what
+    -- follows from it alone: not even with a current state that holds the same, for those branches have values that neither shows.
+    v_fixed[i] := case
+      when p_outcomes[i] = 1 and (p_commutes[i] or cardinality(v_tips_now) = 1) then v_room_fixed_now
+      when p_after_ids[i] = '{}' and t_fixed[i] is not null then t_fixed[i]
+      else -v_ordering end;
+
+    v_orderings[i] := v_ordering;
+    r.stream_ordering := v_ordering;
+    if p_outcomes[i] = 1 then
+      v_accepted[i] := true;
+      r.accepted_ordering := v_ordering;
+      r.state_group := v_current;
+      r.fixed_ordering := v_room_fixed_now;
+      r.extremities := v_tips_now;
+      extremities[i] := cardinality(v_tips_now);
+      if extremities[i] between 2 and 20 then
+        v_tips[i] := v_tips_now;
+        v_currents[i] := v_current;
+        v_room_fixed[i] := v_room_fixed_now;
+        v_has_tips := true;
+      end if;
+      v_has_refused := v_has_refused or v_refused[i] is not null;
+      if p_other_changes[i] then
+        perform fn.project_state(r.room_id, p_now_types[i]::bytea[], p_now_keys[i]::bytea[], p_now_ids[i]::bytea[]);
+      end if;
+    end if;
+  end loop;
+  if r.stream_ordering <> v_held[k].stream_ordering then
+    v_written := v_written || r;
+  end if;
+  if v_written = '{}' then
+    return;
+  end if;
+
+  insert into state_entries (room_id, lineage, type, state_key, position, event_id)
+  select i.room_id, 0, c.type, c.state_key, i.trunk + c.place, c.event_id
+  from unnest(p_rooms, v_trunks, p_now_types, p_now_keys, p_now_ids) as i(room_id, trunk, types, keys, ids)
+  cross join lateral unnest(i.types::bytea[], i.keys::bytea[], i.ids::bytea[]) with ordinality as c(type, state_key, event_id, place)
+  where i.trunk is not null
+  union all
+  select i.room_id, i.lineage, c.type, c.state_key, c.place, c.event_id
+  from unnest(p_rooms, v_branches, p_after_types, p_after_keys, p_after_ids) as i(room_id, lineage, types, keys, ids)
+  cross join lateral unnest(i.types::bytea[], i.keys::bytea[], i.ids::bytea[]) with ordinality as c(type, state_key, event_id, place)
+  where i.lineage is not null;
+  if v_has_branches then
+    insert into state_lineages (room_id, lineage, path_lineages, path_positions)
+    select i.room_id, i.lineage, '{0}', array[i.before::integer]
+    from unnest(p_rooms, v_branches, v_befores) as i(room_id, lineage, before) where i.lineage is not null;
+  end if;
 
   insert into events (room_id, event_id, stream_ordering, outcome, reason, depth, origin_server_ts, stored_at, judged_at,
                       state_group_before, state_group_now, state_group_after, fixed_ordering, type, state_key, sender, origin,
                       prev_events, auth_events, pdu, verdict)
-  values (p_room, p_event, v_ordering, p_outcome, p_reason, p_depth, p_origin_server_ts, p_now, p_judged_at,
-          v_before, t_now, v_after, v_own_fixed, p_type, p_state_key, p_sender, p_origin, p_prev, p_auth, p_pdu, p_verdict);
-  insert into event_ids (event_id, room_id) values (p_event, p_room);
-  insert into auth_edges (room_id, auth_event_id, event_id) select p_room, a.id, p_event from unnest(p_auth) as a(id)
+  select i.room_id, i.event_id, i.ordering, i.outcome, i.reason, i.depth, i.origin_server_ts, p_now, i.judged_at,
+         i.before, i.now, i.after, i.fixed, i.type, i.state_key, i.sender, i.origin, i.prevs::bytea[], i.auths::bytea[], i.pdu, i.verdict
+  from unnest(p_rooms, p_events, v_orderings, p_outcomes, p_reasons, p_depths, p_timestamps, p_judged_at, v_befores, t_nows, v_afters, v_fixed,
+              p_types, p_state_keys, p_senders, p_origins, p_prevs, p_auths, p_pdus, p_verdicts)
+    as i(room_id, event_id, ordering, outcome, reason, depth, origin_server_ts, judged_at, before, now, after, fixed,
+         type, state_key, sender, origin, prevs, auths, pdu, verdict)
+  where i.ordering is not null;
+  insert into event_ids (event_id, room_id)
+  select i.event_id, i.room_id from unnest(p_rooms, p_events, v_orderings) as i(room_id, event_id, ordering) where i.ordering is not null;
+  insert into auth_edges (room_id, auth_event_id, event_id)
+  select i.room_id, a.id, i.event_id
+  from unnest(p_rooms, p_events, p_auths, v_orderings) as i(room_id, event_id, auths, ordering)
+  cross join lateral unnest(i.auths::bytea[]) as a(id)
+  where i.ordering is not null
   on conflict do nothing;
+  update rooms o
+  set stream_ordering = w.stream_ordering, accepted_ordering = w.accepted_ordering, state_group = w.state_group, lineages = w.lineages,
+      fixed_ordering = w.fixed_ordering, extremities = w.extremities
+  from unnest(v_written) as w where o.room_id = w.room_id;
+  if v_has_tips then
+    insert into extremity_states (room_id, extremities_digest, state_group, fixed_ordering)
+    select i.room_id, d.digest, i.state_group, i.fixed_ordering
+    from unnest(p_rooms, v_tips, v_currents, v_room_fixed) as i(room_id, tips, state_group, fixed_ordering)
+    cross join lateral fn.digest_of_set(i.tips::bytea[]) as d(digest)
+    where i.tips is not null;
+  end if;
+  if v_has_refused then
+    delete from refusals f using unnest(p_rooms, p_events, v_accepted, v_refused) as i(room_id, event_id, accepted, refused)
+    where i.accepted and i.refused and f.room_id = i.room_id and f.event_id = i.event_id;
+  end if;
 
-  if p_outcome = 1 then
-    select coalesce(array_agg(s.server_name order by s.server_name), '{}') into v_destinations
-    from (
-      select j.server_name from room_servers j where j.room_id = p_room and j.joined_members > 0
-      union
-      select unnest(p_also_tell)) as s
-    where s.server_name <> p_origin and s.server_name <> p_server;
+  if m_places <> '{}' and not (true = all (v_accepted)) then
+    -- Only what was accepted changes members.
+    select array_agg(m.place), array_agg(m.room_id), array_agg(m.user_id), array_agg(m.server), array_agg(m.event_id),
+           array_agg(m.membership), array_agg(m.reason), array_agg(m.displayname), array_agg(m.avatar_url), array_agg(m.invited_by),
+           array_agg(m.third_party), array_agg(m.authoriser)
+    into m_places, m_rooms, m_users, m_servers, m_events, m_memberships, m_reasons, m_displaynames, m_avatars, m_inviters, m_third_party,
+         m_authorisers
+    from unnest(m_places, m_rooms, m_users, m_servers, m_events, m_memberships, m_reasons, m_displaynames, m_avatars, m_inviters,
+                m_third_party, m_authorisers)
+      as m(place, room_id, user_id, server, event_id, membership, reason, displayname, avatar_url, invited_by, third_party, authoriser)
+    where v_accepted[m.place];
+  end if;
+  select array_agg(m_places[c.place]) as places, array_agg(c.room_id) as rooms, array_agg(c.server_name) as servers,
+         array_agg(c.joins) as joins
+  into v_moves from fn.joined_changes(m_rooms, m_users, m_servers, m_memberships) c;
+
+  -- Each to the servers that had a member joined before it, which what came just before it here may have changed; and in the order of
+  -- the room's events, which the numbers of deliveries follow.
+  with told as (
     insert into outbox (room_id, event_id, stream_ordering, destinations, created_at)
-    values (p_room, p_event, v_ordering, v_destinations, p_now);
-    insert into deliveries (destination, room_id, event_id, created_at)
-    select d.name, p_room, p_event, p_now from unnest(v_destinations) as d(name);
+    select i.room_id, i.event_id, i.ordering, coalesce(d.names, '{}'), p_now
+    from unnest(p_rooms, p_events, v_orderings, p_origins, p_also_tell, v_accepted) with ordinality
+      as i(room_id, event_id, ordering, origin, also_tell, accepted, place)
+    cross join lateral (
+      select array_agg(s.server_name order by s.server_name) as names
+      from (
+        select x.server_name
+        from (
+          select j.server_name, j.joined_members as joined from room_servers j where j.room_id = i.room_id
+          union all
+          select m.server_name, m.joins
+          from unnest(v_moves.places, v_moves.rooms, v_moves.servers, v_moves.joins) as m(place, room_id, server_name, joins)
+          where m.room_id = i.room_id and m.place < i.place
+          union all
+          select a.server_name, 1 from unnest(i.also_tell::bytea[]) as a(server_name)) as x
+        where x.server_name <> i.origin and x.server_name <> p_server
+        group by x.server_name having sum(x.joined) > 0) as s) as d
+    where i.accepted
+    returning room_id, event_id, stream_ordering, destinations)
+  insert into deliveries (destination, room_id, event_id, created_at)
+  select d.name, t.room_id, t.event_id, p_now
+  from told t cross join lateral unnest(t.destinations) as d(name)
+  order by t.room_id, t.stream_ordering, d.name;
 
-    update rooms o
-    set stream_ordering = v_ordering, accepted_ordering = v_ordering, state_group = v_current, lineages = v_lineages,
-        fixed_ordering = v_fixed, extremities = v_extremities
-    where o.room_id = p_room;
-    extremities := cardinality(v_extremities);
-    if cardinality(v_extremities) between 2 and 20 then
-      insert into extremity_states (room_id, extremities_digest, state_group, fixed_ordering)
-      values (p_room, fn.set_digest(v_extremities), v_current, v_fixed);
-    end if;
-
-    if cardinality(p_now_ids) > cardinality(p_users) then
-      perform fn.project_state(p_room, p_now_types, p_now_keys, p_now_ids);
-    end if;
-    if cardinality(p_users) > 0 then
-      perform fn.project_members(p_room, p_now, p_users, p_servers, p_events, p_memberships, p_reasons, p_displaynames,
-                              p_avatars, p_inviters, p_third_party, p_authorisers);
-    end if;
-    delete from refusals f where f.room_id = p_room and f.event_id = p_event;
-  else
-    update rooms o set stream_ordering = v_ordering, lineages = v_lineages where o.room_id = p_room;
+  if v_moves.places is not null then
+    perform fn.count_members(v_moves.rooms, v_moves.servers, v_moves.joins);
   end if;
-
-  if p_origin <> p_server then
-    perform fn.see_server(p_origin, p_now, p_servers_limit);
+  if m_places <> '{}' then
+    perform fn.project_members(m_rooms, p_now, m_users, m_events, m_memberships, m_reasons, m_displaynames, m_avatars, m_inviters,
+                            m_third_party, m_authorisers);
   end if;
-  result := 0;
+  for v_origin in
+    select distinct i.origin from unnest(p_origins, v_orderings) as i(origin, ordering)
+    where i.ordering is not null and i.origin <> p_server
+      and not exists (select from remote_servers s where s.server_name = i.origin and s.last_seen > p_now - 3600000)
+    order by i.origin loop
+    perform fn.see_server(v_origin, p_now, p_servers_limit);
+  end loop;
 end $$;

@@ -12,6 +12,8 @@ language plpgsql as $$
 declare
   r rooms;
   v_count constant integer := cardinality(p_ids);
+  v_rooms constant bytea[] := array_fill(p_room, array[cardinality(p_users)]);
+  v_moves record;
 begin
   select * into strict r from rooms o where o.room_id = p_room for no key update;
   insert into state_entries (room_id, lineage, type, state_key, position, event_id)
@@ -41,8 +43,11 @@ begin
   from unnest(p_ids) with ordinality as n(event_id, place);
   perform fn.project_state(p_room, p_types, p_keys, p_ids);
   if cardinality(p_users) > 0 then
-    perform fn.project_members(p_room, p_now, p_users, p_servers, p_events, p_memberships, p_reasons, p_displaynames,
-                            p_avatars, p_inviters, p_third_party, p_authorisers);
+    select array_agg(c.room_id) as rooms, array_agg(c.server_name) as servers, array_agg(c.joins) as joins
+    into v_moves from fn.joined_changes(v_rooms, p_users, p_servers, p_memberships) c;
+    perform fn.count_members(v_moves.rooms, v_moves.servers, v_moves.joins);
+    perform fn.project_members(v_rooms, p_now, p_users, p_events, p_memberships, p_reasons, p_displaynames, p_avatars, p_inviters,
+                            p_third_party, p_authorisers);
   end if;
   update rooms o
   set stream_ordering = r.stream_ordering + v_count, accepted_ordering = r.stream_ordering + v_count,
