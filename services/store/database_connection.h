@@ -25,6 +25,7 @@ class Parameters {
   Parameters& Boolean(bool value);
   /// bytea[].
   Parameters& BytesArray(const std::vector<std::string>& items);
+  Parameters& BytesArray(const std::vector<std::string_view>& items);
   Parameters& BytesArray(const std::vector<std::optional<std::string>>& items);
   /// text[] of words that need no quotes; null where there is none.
   Parameters& WordArray(const std::vector<std::optional<std::string>>& items);
