@@ -59,7 +59,7 @@ class RoomSize:
 
     def _measure(self, members, forked, batch):
         def moment():
-            return Snapshot(self.running.reach), *(self.running.reads(name) for name in ("event_context", "persist_events"))
+            return Snapshot(self.running.reach), *(self.running.reads(name) for name in ("event_context%", "persist_events"))
 
         before, context, persist = moment()
         load = self.sender.send(batch, in_flight=1)

@@ -50,9 +50,10 @@ configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& 
                 "the connection string itself; for tests, it shows in the process list");
   settings.Integer("connections", &config.connections, 1, 1000,
                    "connections to PostgreSQL, and calls worked on at once");
-  settings.Integer("writers", &config.writers, 1, 100,
-                   "of these, transactions under way that persist events: what comes meanwhile goes together in the "
-                   "next; more only where PostgreSQL has processors to spare");
+  settings.Integer(
+      "batches", &config.batches, 1, 100,
+      "transactions at once that persist events, and as many that read contexts: what comes meanwhile goes "
+      "together in the next; more where PostgreSQL has many processors");
   settings.Integer("queue_limit", &config.queue_limit, 1, 1'000'000, "calls that may wait; more are refused");
   settings.Flag("allow_seeding", &config.allow_seeding, "take events without a verdict: for load tests only");
   settings.Integer("refusals_limit", &config.refusals_limit, 1, 100'000'000, "rejected events that are remembered");

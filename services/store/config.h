@@ -22,7 +22,7 @@ struct StoreConfig {
   /// The string itself: for tests and development.
   std::string database_uri;
   std::int64_t connections = 16;
-  std::int64_t writers = 2;
+  std::int64_t batches = 1;
   std::int64_t queue_limit = 1024;
 
   bool allow_seeding = false;

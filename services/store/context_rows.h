@@ -1,16 +1,20 @@
-// What event_context and template_context answer (functions/contexts.sql), as the messages of the rpcs.
+// What event_contexts, event_context and template_context answer (functions/contexts.sql), as the messages of the rpcs.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 
 #include "postern/store/v1/store.pb.h"
+#include "services/store/branch_rows.h"
 #include "services/store/context_token.h"
 #include "services/store/database_connection.h"
 
 namespace postern::store {
 
-/// Columns of a row; what they hold hangs on its kind.
-enum ContextColumn { kKind, kId, kA, kB, kN1, kN2, kN3, kF1, kF2, kF3 };
+/// Columns of a row; what they hold hangs on its kind. The last: which of several requests it answers, from 1.
+enum ContextColumn { kKind, kId, kA, kB, kN1, kN2, kN3, kF1, kF2, kF3, kPlace };
 
 /// A row that says which event a key of state has.
 void DecodeEntry(const Rows& rows, std::size_t row, matrix::v1::StateEntry& entry);
@@ -23,7 +27,35 @@ struct ContextRows {
   ContextToken token;
 };
 
-/// The rows of a room that is known: there is at least one.
-ContextRows DecodeContextRows(const Rows& rows, const std::string& room_id);
+/// Gathers the rows of one request.
+class ContextDecoder {
+ public:
+  explicit ContextDecoder(const std::string& room_id);
+
+  /// What the event cites: of these the rows only say which are there.
+  template <typename Ids>
+  void Cite(const Ids& prev, const Ids& auth) {
+    for (const std::string& id : prev) context_.judging.add_prev_events()->set_event_id(id);
+    for (const std::string& id : auth) context_.judging.add_auth_events()->set_event_id(id);
+  }
+  void Add(const Rows& rows, std::size_t row);
+
+  /// Whether the room is known: its own row has come.
+  bool known() const { return known_; }
+  /// When all rows have been added; once.
+  ContextRows Take();
+
+ private:
+  void AddRoom(const Rows& rows, std::size_t row);
+  void AddEvent(const Rows& rows, std::size_t row);
+  void Find(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const;
+
+  bool known_ = false;
+  ContextRows context_;
+  BranchRows branches_;
+  /// Ids of judging.events, in its own memory.
+  std::unordered_set<std::string_view> held_;
+  std::unordered_set<std::string> refused_;
+};
 
 }  // namespace postern::store

@@ -25,6 +25,7 @@ class Parameters {
   Parameters& Boolean(bool value);
   /// bytea[].
   Parameters& BytesArray(const std::vector<std::string>& items);
+  Parameters& BytesArray(const std::vector<std::string_view>& items);
   Parameters& BytesArray(const std::vector<std::optional<std::string>>& items);
   /// text[], each item the text of a bytea[]: for arrays of different lengths, which PostgreSQL has no array of.
   Parameters& BytesLists(const std::vector<std::vector<std::optional<std::string>>>& lists);

@@ -131,6 +131,8 @@ absl::StatusOr<v1::DecisionContext> PostgresEventStore::GetDecisionContext(
   const auto cited = ReadEventColumns(pdu);
   if (!cited.ok()) return Refuse(Reason::kInternal, "the stored event cannot be read");
 
+  ContextDecoder decoder(request.room_id());
+  decoder.Cite(cited->prev_events, cited->auth_events);
   std::vector<std::string> types, state_keys;
   for (const matrix::v1::StateKey& key : *keys) {
     types.push_back(key.type());
@@ -138,7 +140,6 @@ absl::StatusOr<v1::DecisionContext> PostgresEventStore::GetDecisionContext(
   }
   Parameters parameters;
   parameters.Bytes(request.room_id())
-      .Bytes(request.event_id())
       .BytesArray(cited->prev_events)
       .BytesArray(cited->auth_events)
       .BytesArray(types)
@@ -152,7 +153,7 @@ absl::StatusOr<v1::DecisionContext> PostgresEventStore::GetDecisionContext(
         .BytesArray(extremities)
         .Bytes(own_type)
         .Bytes(cited->state_key);
-    return ContextOfDecision(call, kDecisionBranches, parameters, request.room_id());
+    return ContextOfDecision(call, kDecisionBranches, parameters, std::move(decoder));
   }
   std::optional<std::int64_t> before;
   if (inputs.has_state_group_before()) {
@@ -164,17 +165,18 @@ absl::StatusOr<v1::DecisionContext> PostgresEventStore::GetDecisionContext(
       .Integer(inputs.state_group_now())
       .Boolean(inputs.extends_all_extremities())
       .Boolean(inputs.states_diverge());
-  return ContextOfDecision(call, kDecisionContext, parameters, request.room_id());
+  return ContextOfDecision(call, kDecisionContext, parameters, std::move(decoder));
 }
 
 absl::StatusOr<v1::DecisionContext> PostgresEventStore::ContextOfDecision(const rpc::CallContext& call,
                                                                           const Statement& statement,
                                                                           const Parameters& parameters,
-                                                                          const std::string& room_id) {
+                                                                          ContextDecoder decoder) {
   const auto rows = Read(call, statement, parameters);
   if (!rows.ok()) return rows.status();
+  for (std::size_t row = 0; row < rows->size(); ++row) decoder.Add(*rows, row);
   v1::DecisionContext context;
-  *context.mutable_judging() = DecodeContextRows(*rows, room_id).judging;
+  *context.mutable_judging() = decoder.Take().judging;
   return context;
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,6 +27,9 @@ class EventStore {
   /// Refuses: kUnknownRoom, kInvalidArgument.
   virtual absl::StatusOr<v1::EventContext> GetEventContext(const rpc::CallContext& call,
                                                            const v1::GetEventContextRequest& request) = 0;
+  /// Many at once, each answered by itself, in their order.
+  virtual std::vector<absl::StatusOr<v1::EventContext>> GetEventContexts(
+      const rpc::CallContext& call, std::span<const v1::GetEventContextRequest* const> requests);
   /// Refuses: kUnknownRoom.
   virtual absl::StatusOr<v1::TemplateContext> GetTemplateContext(const rpc::CallContext& call,
                                                                  const v1::GetTemplateContextRequest& request) = 0;
@@ -99,6 +103,14 @@ class EventStore {
                                                                   const v1::GetServerKeysRequest& request) = 0;
   virtual absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) = 0;
 };
+
+inline std::vector<absl::StatusOr<v1::EventContext>> EventStore::GetEventContexts(
+    const rpc::CallContext& call, std::span<const v1::GetEventContextRequest* const> requests) {
+  std::vector<absl::StatusOr<v1::EventContext>> answers;
+  answers.reserve(requests.size());
+  for (const v1::GetEventContextRequest* request : requests) answers.push_back(GetEventContext(call, *request));
+  return answers;
+}
 
 inline void EventStore::PersistEvents(const rpc::CallContext& call,
                                       std::span<const v1::PersistEventRequest* const> requests,

@@ -43,6 +43,23 @@ void AppendKeys(Parameters& parameters, const Keys& keys) {
   parameters.BytesArray(types).BytesArray(state_keys);
 }
 
+/// The keys that a request for a context asks for, if it may be asked at all.
+absl::StatusOr<std::vector<matrix::v1::StateKey>> CheckedKeys(const v1::GetEventContextRequest& request) {
+  if (absl::Status status = CheckContextRequest(request); !status.ok()) return status;
+  return WantedKeys(request.state_keys());
+}
+
+absl::StatusOr<v1::EventContext> AnswerOf(ContextDecoder& decoder) {
+  if (!decoder.known()) return UnknownRoom();
+  ContextRows context = decoder.Take();
+  v1::EventContext answer;
+  *answer.mutable_judging() = std::move(context.judging);
+  answer.set_sender_membership(std::move(context.membership));
+  if (context.existing) *answer.mutable_existing() = *std::move(context.existing);
+  answer.set_token(EncodeToken(context.token));
+  return answer;
+}
+
 /// The members that appended events end with: the last event of each user counts.
 MemberChanges LastMembers(const std::vector<GivenEvent>& events) {
   std::map<std::string, const GivenEvent*> last;
@@ -88,6 +105,37 @@ void AppendGivenEvents(Parameters& parameters, const std::string& server_name, c
 }
 
 }  // namespace
+
+/// One of several requests that are answered together.
+struct PostgresEventStore::AskedContext {
+  const v1::GetEventContextRequest* request;
+  std::vector<matrix::v1::StateKey> keys;
+  absl::StatusOr<v1::EventContext>* answer;
+};
+
+Parameters PostgresEventStore::ContextsParameters(std::span<const AskedContext> asked) {
+  std::vector<std::string_view> rooms, events, senders, prev, auth, types, keys;
+  std::vector<std::optional<std::int64_t>> prev_ends, auth_ends, key_ends;
+  for (const AskedContext& one : asked) {
+    rooms.push_back(one.request->room_id());
+    events.push_back(one.request->event_id());
+    senders.push_back(one.request->sender());
+    prev.insert(prev.end(), one.request->prev_events().begin(), one.request->prev_events().end());
+    prev_ends.emplace_back(static_cast<std::int64_t>(prev.size()));
+    auth.insert(auth.end(), one.request->auth_events().begin(), one.request->auth_events().end());
+    auth_ends.emplace_back(static_cast<std::int64_t>(auth.size()));
+    for (const matrix::v1::StateKey& key : one.keys) {
+      types.push_back(key.type());
+      keys.push_back(key.state_key());
+    }
+    key_ends.emplace_back(static_cast<std::int64_t>(keys.size()));
+  }
+  Parameters parameters;
+  parameters.BytesArray(rooms).BytesArray(events).BytesArray(senders);
+  parameters.BytesArray(prev).IntegerArray(prev_ends).BytesArray(auth).IntegerArray(auth_ends);
+  parameters.BytesArray(types).BytesArray(keys).IntegerArray(key_ends);
+  return parameters;
+}
 
 PostgresEventStore::PostgresEventStore(ConnectionPool& pool, DatabaseWatch& watch, telemetry::Metrics& metrics,
                                        PostgresEventStoreOptions options)
@@ -146,36 +194,78 @@ absl::StatusOr<Rows> PostgresEventStore::Write(const rpc::CallContext& call, con
 
 absl::StatusOr<v1::EventContext> PostgresEventStore::GetEventContext(const rpc::CallContext& call,
                                                                      const v1::GetEventContextRequest& request) {
-  if (absl::Status status = CheckContextRequest(request); !status.ok()) return status;
-  const auto keys = WantedKeys(request.state_keys());
-  if (!keys.ok()) return keys.status();
+  const v1::GetEventContextRequest* const requests[] = {&request};
+  return std::move(GetEventContexts(call, requests).front());
+}
+
+std::vector<absl::StatusOr<v1::EventContext>> PostgresEventStore::GetEventContexts(
+    const rpc::CallContext& call, std::span<const v1::GetEventContextRequest* const> requests) {
+  std::vector<absl::StatusOr<v1::EventContext>> answers(requests.size(), absl::InternalError("not answered"));
+  std::vector<AskedContext> asked;
+  asked.reserve(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    absl::StatusOr<std::vector<matrix::v1::StateKey>> keys = CheckedKeys(*requests[i]);
+    if (!keys.ok()) {
+      answers[i] = keys.status();
+    } else if (requests[i]->with_branches()) {
+      answers[i] = BranchedContext(call, *requests[i], *keys);
+    } else {
+      asked.push_back({requests[i], *std::move(keys), &answers[i]});
+    }
+  }
+  if (!asked.empty()) AnswerContexts(call, asked);
+  return answers;
+}
+
+void PostgresEventStore::AnswerContexts(const rpc::CallContext& call, std::span<const AskedContext> asked) {
+  const absl::StatusOr<Rows> rows = Read(call, kEventContexts, ContextsParameters(asked));
+  if (!rows.ok() && asked.size() > 1 && matrix::ReasonOf(rows.status()) == Reason::kInternal) {
+    // One of them is not to be answered: which one, only asking each tells.
+    for (const AskedContext& one : asked) AnswerContexts(call, {&one, 1});
+    return;
+  }
+  if (!rows.ok()) {
+    for (const AskedContext& one : asked) *one.answer = rows.status();
+    return;
+  }
+  std::vector<ContextDecoder> decoders;
+  decoders.reserve(asked.size());
+  for (const AskedContext& one : asked) {
+    ContextDecoder& decoder = decoders.emplace_back(one.request->room_id());
+    decoder.Cite(one.request->prev_events(), one.request->auth_events());
+  }
+  for (std::size_t row = 0; row < rows->size(); ++row) {
+    decoders[static_cast<std::size_t>(rows->Integer(row, kPlace)) - 1].Add(*rows, row);
+  }
+  for (std::size_t i = 0; i < asked.size(); ++i) *asked[i].answer = AnswerOf(decoders[i]);
+}
+
+absl::StatusOr<v1::EventContext> PostgresEventStore::BranchedContext(const rpc::CallContext& call,
+                                                                     const v1::GetEventContextRequest& request,
+                                                                     const std::vector<matrix::v1::StateKey>& keys) {
   Parameters parameters;
   parameters.Bytes(request.room_id())
       .Bytes(request.event_id())
       .Bytes(request.sender())
       .BytesArray(Strings(request.prev_events()))
       .BytesArray(Strings(request.auth_events()));
-  AppendKeys(parameters, *keys);
+  AppendKeys(parameters, keys);
   const auto own = [&](auto part) {
     return request.has_own_key() ? std::optional(part(request.own_key())) : std::nullopt;
   };
-  parameters.Boolean(request.with_branches())
-      .Bytes(own([](const matrix::v1::StateKey& key) { return key.type(); }))
+  parameters.Bytes(own([](const matrix::v1::StateKey& key) { return key.type(); }))
       .Bytes(own([](const matrix::v1::StateKey& key) { return key.state_key(); }));
   const absl::StatusOr<Rows> rows = Read(call, kEventContext, parameters);
   if (!rows.ok()) return rows.status();
-  if (rows->size() == 0) return UnknownRoom();
 
-  ContextRows context = DecodeContextRows(*rows, request.room_id());
-  v1::EventContext answer;
-  *answer.mutable_judging() = std::move(context.judging);
-  answer.set_sender_membership(context.membership);
-  if (answer.judging().has_branches()) {
-    const bool too_large = answer.judging().branches().too_large();
+  ContextDecoder decoder(request.room_id());
+  decoder.Cite(request.prev_events(), request.auth_events());
+  for (std::size_t row = 0; row < rows->size(); ++row) decoder.Add(*rows, row);
+  absl::StatusOr<v1::EventContext> answer = AnswerOf(decoder);
+  if (answer.ok() && answer->judging().has_branches()) {
+    const bool too_large = answer->judging().branches().too_large();
     metrics_.Count("postern_store_branches_total", {{"answer", too_large ? "too_large" : "given"}});
   }
-  if (context.existing) *answer.mutable_existing() = *std::move(context.existing);
-  answer.set_token(EncodeToken(context.token));
   return answer;
 }
 
@@ -190,7 +280,9 @@ absl::StatusOr<v1::TemplateContext> PostgresEventStore::GetTemplateContext(
   if (!rows.ok()) return rows.status();
   if (rows->size() == 0) return UnknownRoom();
 
-  ContextRows context = DecodeContextRows(*rows, request.room_id());
+  ContextDecoder decoder(request.room_id());
+  for (std::size_t row = 0; row < rows->size(); ++row) decoder.Add(*rows, row);
+  ContextRows context = decoder.Take();
   v1::TemplateContext answer;
   *answer.mutable_judging() = std::move(context.judging);
   // The template is judged on the current state, whatever the tips that it can cite agree on.
@@ -326,12 +418,21 @@ std::vector<CheckedPersist> PostgresEventStore::AnswerPersists(const rpc::CallCo
       answer(company[i].place, std::move(response));
     }
   }
+  std::vector<const v1::GetEventContextRequest*> asked;
   for (const CheckedPersist& persist : conflicting) {
     metrics_.Count("postern_store_conflicts_total");
+    asked.push_back(&persist.request->context_request());
+  }
+  if (asked.empty()) return locked;
+  std::vector<absl::StatusOr<v1::EventContext>> fresh = GetEventContexts(call, asked);
+  for (std::size_t i = 0; i < conflicting.size(); ++i) {
+    if (!fresh[i].ok()) {
+      answer(conflicting[i].place, fresh[i].status());
+      continue;
+    }
     v1::PersistEventResponse response;
-    absl::StatusOr<v1::EventContext> fresh = GetEventContext(call, persist.request->context_request());
-    if (fresh.ok()) *response.mutable_fresh_context() = *std::move(fresh);
-    answer(persist.place, fresh.ok() ? absl::StatusOr<v1::PersistEventResponse>(std::move(response)) : fresh.status());
+    *response.mutable_fresh_context() = *std::move(fresh[i]);
+    answer(conflicting[i].place, std::move(response));
   }
   return locked;
 }

@@ -2,10 +2,13 @@
 // database (services/store/functions).
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "services/store/connection_pool.h"
+#include "services/store/context_rows.h"
 #include "services/store/context_token.h"
 #include "services/store/database_watch.h"
 #include "services/store/event_store.h"
@@ -30,6 +33,11 @@ class PostgresEventStore final : public EventStore {
 
   absl::StatusOr<v1::EventContext> GetEventContext(const rpc::CallContext& call,
                                                    const v1::GetEventContextRequest& request) override;
+  /// The same for several requests, in their order, in one round trip and one snapshot. Each is refused for itself, as
+  /// GetEventContext would refuse it; one that PostgreSQL stumbles over harms none of the others. Requests with
+  /// branches are answered too, but each costs a round trip of its own.
+  std::vector<absl::StatusOr<v1::EventContext>> GetEventContexts(
+      const rpc::CallContext& call, std::span<const v1::GetEventContextRequest* const> requests) override;
   absl::StatusOr<v1::TemplateContext> GetTemplateContext(const rpc::CallContext& call,
                                                          const v1::GetTemplateContextRequest& request) override;
   absl::StatusOr<v1::LeaseExtremitiesResponse> LeaseExtremities(const rpc::CallContext& call,
@@ -91,8 +99,14 @@ class PostgresEventStore final : public EventStore {
   absl::StatusOr<Rows> CallOn(const ConnectionPool::Lease& lease, const Statement& statement,
                               const Parameters& parameters);
 
+  struct AskedContext;
+  static Parameters ContextsParameters(std::span<const AskedContext> asked);
+  void AnswerContexts(const rpc::CallContext& call, std::span<const AskedContext> asked);
+  absl::StatusOr<v1::EventContext> BranchedContext(const rpc::CallContext& call,
+                                                   const v1::GetEventContextRequest& request,
+                                                   const std::vector<matrix::v1::StateKey>& keys);
   absl::StatusOr<v1::DecisionContext> ContextOfDecision(const rpc::CallContext& call, const Statement& statement,
-                                                        const Parameters& parameters, const std::string& room_id);
+                                                        const Parameters& parameters, ContextDecoder decoder);
   /// The changes of members that come with a verdict; those that name other events are read from the database.
   absl::StatusOr<MemberChanges> MembersChangedBy(const rpc::CallContext& call, const CheckedPersist& persist);
   /// As one transaction. `wait`: for rooms that others have locked; else those are tried once more, each by itself.

@@ -9,16 +9,20 @@ namespace postern::store {
 #define POSTERN_P8 "$1, $2, $3, $4, $5, $6, $7, $8"
 #define POSTERN_P24 POSTERN_P8 ", $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24"
 
+inline constexpr Statement kEventContexts{"event_contexts",
+                                          "select kind, id, a, b, n1, n2, n3, f1, f2, f3, place "
+                                          "from fn.event_contexts(" POSTERN_P8 ", $9, $10)"};
+/// With branches.
 inline constexpr Statement kEventContext{
-    "event_context",
-    "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.event_context($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"};
+    "event_context", "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.event_context(" POSTERN_P8 ", $9)"};
 /// Each row ends with the greatest depth among the events that it cites.
-inline constexpr Statement kTemplateContext{
-    "template_context",
-    "select kind, id, a, b, n1, n2, n3, f1, f2, f3, "
-    "(select coalesce(max(e.depth), 0) from events e join (select unnest(o.extremities[:20]) as id from rooms o "
-    "where o.room_id = $1) as tip on e.room_id = $1 and e.event_id = tip.id) "
-    "from fn.template_context($1, $2, $3, $4, $5)"};
+inline constexpr Statement kTemplateContext{"template_context",
+                                            "select kind, id, a, b, n1, n2, n3, f1, f2, f3, "
+                                            "(select coalesce(max(e.depth), 0) from (select unnest(o.extremities[:20]) "
+                                            "as id from rooms o where o.room_id = $1) "
+                                            "as tip cross join lateral (select x.depth from events x where x.room_id = "
+                                            "$1 and x.event_id = tip.id limit 1) as e) "
+                                            "from fn.template_context($1, $2, $3, $4, $5)"};
 inline constexpr int kMaxDepthColumn = 10;
 inline constexpr Statement kPersistEvents{
     "persist_events", "select results, outcomes, reasons, extremities from fn.persist_events(" POSTERN_P24
@@ -141,13 +145,13 @@ inline constexpr Statement kRefusedDecision{
 /// As kEventContext, on the states of that time.
 inline constexpr Statement kDecisionContext{
     "decision_context",
-    "select 'r'::\"char\", null::bytea, o.room_version::bytea, null::bytea, 0::bigint, $7::bigint, $8::bigint, "
-    "$9::boolean, null::boolean, $10::boolean from rooms o where o.room_id = $1 union all "
-    "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.context_rows($1, $2, $3, $4, $5, $6, $7, null, $8)"};
+    "select 'r'::\"char\", null::bytea, o.room_version::bytea, null::bytea, 0::bigint, $6::bigint, $7::bigint, "
+    "$8::boolean, null::boolean, $9::boolean from rooms o where o.room_id = $1 union all "
+    "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.context_rows($1, $2, $3, $4, $5, $6, null, $7)"};
 /// The same where branches were resolved.
 inline constexpr Statement kDecisionBranches{"decision_branches",
                                              "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from "
-                                             "fn.decision_branches($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
+                                             "fn.decision_branches(" POSTERN_P8 ", $9, $10)"};
 inline constexpr Statement kRoomTips{"room_tips", "select extremities from rooms where room_id = $1"};
 inline constexpr Statement kNeighbours{
     "neighbours",

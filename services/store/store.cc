@@ -27,9 +27,9 @@ PostgresEventStoreOptions OptionsOf(const StoreConfig& config) {
 }
 
 StoreServiceOptions ServiceOptionsOf(const StoreConfig& config) {
-  return {.allow_seeding = config.allow_seeding,
-          .persists = {.batches = static_cast<std::size_t>(config.writers),
-                       .queue = static_cast<std::size_t>(config.queue_limit)}};
+  const rpc::BatchLimits limits{.batches = static_cast<std::size_t>(config.batches),
+                                .queue = static_cast<std::size_t>(config.queue_limit)};
+  return {.allow_seeding = config.allow_seeding, .persists = limits, .contexts = limits};
 }
 
 /// Tells health what the database watch finds, in whichever order the two come up and go.

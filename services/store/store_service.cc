@@ -18,6 +18,7 @@ using matrix::Reason;
 using matrix::Refuse;
 
 constexpr std::string_view kPersistEvent = "PersistEvent";
+constexpr std::string_view kGetEventContext = "GetEventContext";
 
 absl::Status QueueIsFull() { return Refuse(Reason::kOverloaded, "the store's queue is full"); }
 
@@ -38,7 +39,8 @@ StoreService::StoreService(EventStore& store, rpc::WorkerPool& workers, telemetr
       workers_(workers),
       metrics_(metrics),
       allow_seeding_(options.allow_seeding),
-      persists_(options.persists, [this](std::vector<PendingPersist> pending) { Persist(std::move(pending)); }) {}
+      persists_(options.persists, [this](const std::vector<PendingPersist>& pending) { Persist(pending); }),
+      contexts_(options.contexts, [this](const std::vector<PendingContext>& pending) { AnswerContexts(pending); }) {}
 
 StoreService::Reactor* StoreService::Run(Call* call, std::string_view method,
                                          std::function<absl::Status(const rpc::CallContext&)> work) {
@@ -63,7 +65,8 @@ void StoreService::Count(std::string_view method, const absl::Status& status, ab
   const std::string_view answer = status.ok() ? "ok" : matrix::RefusalOf(matrix::ReasonOf(status)).name;
   metrics_.Count("postern_rpc_requests_total", {{"method", method}, {"answer", answer}});
   metrics_.Observe("postern_rpc_seconds", duration, {{"method", method}});
-  metrics_.SetGauge("postern_store_queue_length", static_cast<double>(workers_.queued() + persists_.queued()));
+  metrics_.SetGauge("postern_store_queue_length",
+                    static_cast<double>(workers_.queued() + persists_.queued() + contexts_.queued()));
 }
 
 template <typename Request, typename Response>
@@ -80,7 +83,45 @@ StoreService::Reactor* StoreService::Read(Call* call, std::string_view method, c
 
 StoreService::Reactor* StoreService::GetEventContext(Call* call, const v1::GetEventContextRequest* request,
                                                      v1::EventContext* response) {
-  return Read(call, "GetEventContext", request, response, &EventStore::GetEventContext);
+  // Branches may take long, and are rare: they hold nobody up.
+  if (request->with_branches()) return Read(call, kGetEventContext, request, response, &EventStore::GetEventContext);
+  const PendingContext pending{call, request, response, call->DefaultReactor(), absl::Now()};
+  if (!contexts_.Post(request->room_id(), pending)) {
+    Finish(pending.reactor, kGetEventContext, QueueIsFull(), pending.received);
+  }
+  return pending.reactor;
+}
+
+template <typename Request, typename Response>
+std::vector<StoreService::Pending<Request, Response>> StoreService::Begin(
+    std::string_view method, const std::vector<Pending<Request, Response>>& pending, rpc::CallContext& together,
+    std::vector<const Request*>& requests) {
+  std::vector<Pending<Request, Response>> begun;
+  together.deadline = absl::InfinitePast();
+  for (const Pending<Request, Response>& one : pending) {
+    rpc::CallContext context = rpc::FromServerContext(*one.call);
+    if (absl::Status status = WhyNotBegun(*one.call, context); !status.ok()) {
+      Finish(one.reactor, method, status, one.received);
+      continue;
+    }
+    if (context.deadline > together.deadline) together = std::move(context);
+    begun.push_back(one);
+    requests.push_back(one.request);
+  }
+  return begun;
+}
+
+void StoreService::AnswerContexts(const std::vector<PendingContext>& pending) {
+  rpc::CallContext together;
+  std::vector<const v1::GetEventContextRequest*> requests;
+  const std::vector<PendingContext> begun = Begin(kGetEventContext, pending, together, requests);
+  if (begun.empty()) return;
+  std::vector<absl::StatusOr<v1::EventContext>> answers = store_.GetEventContexts(together, requests);
+  for (std::size_t i = 0; i < begun.size(); ++i) {
+    const absl::Status status = answers[i].status();
+    if (answers[i].ok()) *begun[i].response = *std::move(answers[i]);
+    Finish(begun[i].reactor, kGetEventContext, status, begun[i].received);
+  }
 }
 
 StoreService::Reactor* StoreService::GetTemplateContext(Call* call, const v1::GetTemplateContextRequest* request,
@@ -97,30 +138,18 @@ StoreService::Reactor* StoreService::PersistEvent(Call* call, const v1::PersistE
   return pending.reactor;
 }
 
-void StoreService::Persist(std::vector<PendingPersist> pending) {
-  const absl::Time begun = absl::Now();
-  rpc::CallContext together{.deadline = absl::InfinitePast(), .trace = {}};
-  std::vector<PendingPersist> calls;
+void StoreService::Persist(const std::vector<PendingPersist>& pending) {
+  const absl::Time began = absl::Now();
+  rpc::CallContext together;
   std::vector<const v1::PersistEventRequest*> requests;
-  for (const PendingPersist& one : pending) {
-    rpc::CallContext context = rpc::FromServerContext(*one.call);
-    if (absl::Status status = WhyNotBegun(*one.call, context); !status.ok()) {
-      Finish(one.reactor, kPersistEvent, status, one.received);
-      continue;
-    }
-    // Whoever has less time than the others gives up by himself.
-    if (context.deadline > together.deadline) together = std::move(context);
-    calls.push_back(one);
-    requests.push_back(one.request);
-  }
-  if (calls.empty()) return;
-  metrics_.Count("postern_store_persist_batches_total");
+  const std::vector<PendingPersist> begun = Begin(kPersistEvent, pending, together, requests);
+  if (begun.empty()) return;
   store_.PersistEvents(together, requests, [&](std::size_t place, absl::StatusOr<v1::PersistEventResponse> answer) {
-    AnswerPersist(calls[place], begun, std::move(answer));
+    AnswerPersist(begun[place], began, std::move(answer));
   });
 }
 
-void StoreService::AnswerPersist(const PendingPersist& pending, absl::Time begun,
+void StoreService::AnswerPersist(const PendingPersist& pending, absl::Time began,
                                  absl::StatusOr<v1::PersistEventResponse> answer) {
   const v1::PersistEventRequest& request = *pending.request;
   std::string_view result;
@@ -145,7 +174,7 @@ void StoreService::AnswerPersist(const PendingPersist& pending, absl::Time begun
                   {"result", result},
                   {"verdict", rpc::OutcomeName(outcome)},
                   {"reason", matrix::RefusalOf(matrix::ReasonFromNumber(reason)).name},
-                  {"duration_ms", absl::Now() - begun}});
+                  {"duration_ms", absl::Now() - began}});
   const absl::Status status = answer.status();
   if (answer.ok()) *pending.response = *std::move(answer);
   Finish(pending.reactor, kPersistEvent, status, pending.received);

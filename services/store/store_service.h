@@ -17,6 +17,7 @@ namespace postern::store {
 struct StoreServiceOptions {
   bool allow_seeding = false;
   rpc::BatchLimits persists{};
+  rpc::BatchLimits contexts{};
 };
 
 class StoreService final : public v1::Store::CallbackService {
@@ -73,8 +74,16 @@ class StoreService final : public v1::Store::CallbackService {
     absl::Time received;
   };
   using PendingPersist = Pending<v1::PersistEventRequest, v1::PersistEventResponse>;
-  void Persist(std::vector<PendingPersist> pending);
-  void AnswerPersist(const PendingPersist& pending, absl::Time begun, absl::StatusOr<v1::PersistEventResponse> answer);
+  using PendingContext = Pending<v1::GetEventContextRequest, v1::EventContext>;
+  /// Those whose turn has not come too late: the others are finished. `requests` are theirs; `together` has as much
+  /// time as the one of them that has most, for whoever has less gives up by himself.
+  template <typename Request, typename Response>
+  std::vector<Pending<Request, Response>> Begin(std::string_view method,
+                                                const std::vector<Pending<Request, Response>>& pending,
+                                                rpc::CallContext& together, std::vector<const Request*>& requests);
+  void AnswerContexts(const std::vector<PendingContext>& pending);
+  void Persist(const std::vector<PendingPersist>& pending);
+  void AnswerPersist(const PendingPersist& pending, absl::Time began, absl::StatusOr<v1::PersistEventResponse> answer);
   void Finish(Reactor* reactor, std::string_view method, const absl::Status& status, absl::Time received);
   void Count(std::string_view method, const absl::Status& status, absl::Duration duration);
 
@@ -83,6 +92,7 @@ class StoreService final : public v1::Store::CallbackService {
   telemetry::Metrics& metrics_;
   const bool allow_seeding_;
   rpc::BatchPool<PendingPersist> persists_;
+  rpc::BatchPool<PendingContext> contexts_;
 };
 
 }  // namespace postern::store

@@ -34,7 +34,9 @@ begin
     entries as materialized (
       select e.event_id
       from citers c
-      join events e on e.room_id = p_room and e.event_id = c.event_id and e.state_key is not null
+      cross join lateral (
+        select e.event_id, e.type, e.state_key from events e
+        where e.room_id = p_room and e.event_id = c.event_id and e.state_key is not null limit 1) as e
       cross join lateral fn.state_at(p_room, p_lineages, p_positions, array[e.type], array[e.state_key]) s
       where s.event_id = e.event_id
         and not exists (select from unnest(p_types, p_keys) as k(type, state_key)
@@ -104,13 +106,16 @@ declare
 begin
   select array_agg(distinct e.state_group_after) into v_beside
   from unnest(p_extremities) as x(id)
-  left join events e on e.room_id = p_room and e.event_id = x.id
+  left join lateral (
+    select e.state_group_after from events e where e.room_id = p_room and e.event_id = x.id limit 1) as e on true
   where x.id <> all (fn.superseded(p_room, p_prev, p_extremities));
   v_beside := coalesce(v_beside, '{}');
   v_before := case when p_before is null then p_merged else array[p_before] end;
   if v_before is null then
     select array_agg(distinct e.state_group_after) into v_before
-    from unnest(p_prev) as p(id) left join events e on e.room_id = p_room and e.event_id = p.id;
+    from unnest(p_prev) as p(id)
+    left join lateral (
+      select e.state_group_after from events e where e.room_id = p_room and e.event_id = p.id limit 1) as e on true;
   end if;
   if array_position(v_beside, null) is not null or array_position(v_before, null) is not null then
     return;
@@ -156,7 +161,10 @@ begin
     select unnest(v_values || p_auth || v_levels)
     union
     select a.id
-    from chain join events e on e.room_id = p_room and e.event_id = chain.id cross join lateral unnest(e.auth_events) as a(id))
+    from chain
+    cross join lateral (
+      select e.auth_events from events e where e.room_id = p_room and e.event_id = chain.id limit 1) as e
+    cross join lateral unnest(e.auth_events) as a(id))
   select array_agg(c.id) into v_chain from (select chain.id from chain where chain.id is not null limit c_events + 1) as c;
   select sum(octet_length(e.pdu)) into v_bytes from events e where e.room_id = p_room and e.event_id = any (v_chain);
   if cardinality(v_chain) > c_events or v_bytes > c_bytes then
@@ -207,11 +215,13 @@ begin
   union all
   select 'e', e.event_id, e.pdu, null, null, null, null, e.rejected, e.soft_failed, null
   from (select unnest(v_chain) as id union select w.event_id from agreed w) as n
-  join events e on e.room_id = p_room and e.event_id = n.id;
+  cross join lateral (
+    select e.event_id, e.pdu, e.rejected, e.soft_failed from events e
+    where e.room_id = p_room and e.event_id = n.id limit 1) as e;
 end $$;
 
 -- What event_context answered with branches, once more: with the forward extremities and the current state as they were then.
-create function fn.decision_branches(p_room bytea, p_event bytea, p_prev bytea[], p_auth bytea[], p_types bytea[], p_keys bytea[],
+create function fn.decision_branches(p_room bytea, p_prev bytea[], p_auth bytea[], p_types bytea[], p_keys bytea[],
                                      p_now bigint, p_diverge boolean, p_extremities bytea[], p_own_type bytea, p_own_key bytea)
 returns setof fn.context_row
 language plpgsql stable as $$
@@ -223,8 +233,7 @@ begin
   select * into v_before from fn.group_before(p_room, p_prev);
   return next ('r', null, v_version::bytea, null, 0, v_before.state_group, p_now, false, null, p_diverge)::fn.context_row;
   return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, null, null)::fn.context_row;
-  return query select * from fn.context_rows(p_room, p_event, p_prev, p_auth, p_types, p_keys, v_before.state_group, v_before.merged,
-                                             p_now);
+  return query select * from fn.context_rows(p_room, p_prev, p_auth, p_types, p_keys, v_before.state_group, v_before.merged, p_now);
   return query select * from fn.branch_rows(p_room, p_prev, p_extremities, p_auth, p_own_type, p_own_key, p_types, p_keys,
                                             v_before.state_group, v_before.merged, p_now);
 end $$;

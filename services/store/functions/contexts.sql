@@ -1,101 +1,210 @@
 -- Reading what judging an event needs: one call, one snapshot (the functions are stable).
 --
--- Both answer in rows of one shape, by kind:
+-- All answer in rows of one shape, by kind:
 --   r  the room: a its version, b the membership of the sender; n1 the ordering of its newest accepted event, n2 the state group before
 --      the event (null: not known), n3 that of the current state; f1 the event extends all extremities, f2 this server is resident, f3 the
 --      state before and the current one differ by more than commuting changes
+--   m  n1 the fixed_ordering of the state before, f1 it is put together from the states after the prev events
 --   x  the event asked for, if it is stored: a pdu, n1 outcome, n2 reason
---   p, a  a prev or auth event: id, n1 its place, f1 known, f2 rejected
+--   p  a prev event that the caller does not know of: id, n1 its place
 --   b, n  an entry of the state before (left out where it is the same group as now) and now: id, a type, b state key
---   e  an event that one of these names: id, a pdu, f1 rejected, f2 soft-failed
+--   e  an event that is stored, of those that are cited or that an entry names: id, a pdu, f1 rejected, f2 soft-failed
+--   f  an event that is cited and was refused: id. What is cited and neither e nor f is not known.
 -- No row at all: the room is not known.
 create type fn.context_row as (kind "char", id bytea, a bytea, b bytea, n1 bigint, n2 bigint, n3 bigint, f1 boolean, f2 boolean,
                                  f3 boolean);
+-- The same for one of several requests: which one.
+create type fn.placed_row as (place integer, kind "char", id bytea, a bytea, b bytea, n1 bigint, n2 bigint, n3 bigint, f1 boolean,
+                              f2 boolean, f3 boolean);
 
-create function fn.context_rows(p_room bytea, p_event bytea, p_prev bytea[], p_auth bytea[], p_types bytea[], p_keys bytea[],
-                             p_before bigint, p_merged bigint[], p_now bigint) returns setof fn.context_row
+-- Several requests in one call go as flat arrays, with an array of ends: request i has what stands after ends[i - 1] up to ends[i].
+-- The request of each place of such an array.
+create function fn.owners(p_ends integer[]) returns integer[]
+language plpgsql immutable as $$
+declare
+  v_owners integer[] := '{}';
+  v_start integer := 0;
+begin
+  for i in 1 .. cardinality(p_ends) loop
+    v_owners := v_owners || array_fill(i, array[p_ends[i] - v_start]);
+    v_start := p_ends[i];
+  end loop;
+  return v_owners;
+end $$;
+
+-- Rows b, n, e and f for requests whose states are known: p_now is a group of the trunk, p_before null where it is not known or is put
+-- together: then from those of p_merged that p_mergers, the number of a request for each, gives it. Where a room is null, nothing.
+--
+-- Every table is asked by a whole key and for one row, in a lateral with a limit. A plain join leaves the planner the choice to read all
+-- of a room instead, which it takes where the mean room is small: plans are generic. The same holds for an `exists` that it may hash.
+create function fn.state_rows(p_rooms bytea[], p_before bigint[], p_now bigint[], p_merged bigint[], p_mergers integer[],
+                              p_prev bytea[], p_prev_ends integer[], p_auth bytea[], p_auth_ends integer[],
+                              p_types bytea[], p_keys bytea[], p_key_ends integer[]) returns setof fn.placed_row
 language plpgsql stable as $$
 declare
-  v_now record;
-  v_before record;
+  v_others integer[] := '{}';
+  v_places integer[];
+  v_types bytea[];
+  v_keys bytea[];
+  v_ids bytea[];
 begin
-  select * into v_now from fn.state_path(p_room, p_now);
-  -- Where the two are one group, the second is looked up for no key at all.
-  select * into v_before from fn.state_path(p_room, coalesce(p_before, p_now));
+  for i in 1 .. cardinality(p_rooms) loop
+    if p_before[i] <> p_now[i] then
+      v_others := v_others || i;
+    end if;
+  end loop;
+  if v_others <> '{}' or p_mergers <> '{}' then
+    select array_agg(s.place), array_agg(s.type), array_agg(s.state_key), array_agg(s.event_id)
+    into v_places, v_types, v_keys, v_ids
+    from (
+      select o.place, s.type, s.state_key, s.event_id
+      from unnest(v_others) as o(place)
+      cross join lateral fn.state_path(p_rooms[o.place], p_before[o.place]) p
+      cross join lateral fn.state_at(p_rooms[o.place], p.lineages, p.positions,
+                                     p_types[coalesce(p_key_ends[o.place - 1], 0) + 1 : p_key_ends[o.place]],
+                                     p_keys[coalesce(p_key_ends[o.place - 1], 0) + 1 : p_key_ends[o.place]]) s
+      union all
+      select m.place, s.type, s.state_key, s.event_id
+      from (select g.place, array_agg(g.state_group) as groups from unnest(p_mergers, p_merged) as g(place, state_group)
+            group by g.place) as m
+      cross join lateral fn.merged_at(p_rooms[m.place], m.groups,
+                                      p_types[coalesce(p_key_ends[m.place - 1], 0) + 1 : p_key_ends[m.place]],
+                                      p_keys[coalesce(p_key_ends[m.place - 1], 0) + 1 : p_key_ends[m.place]]) s) as s;
+  end if;
   return query
   with now_entries as materialized (
-    select * from fn.state_at(p_room, v_now.lineages, v_now.positions, p_types, p_keys)),
-  before_entries as materialized (
-    select * from fn.state_at(p_room, v_before.lineages, v_before.positions,
-                           case when p_before <> p_now then p_types else '{}' end,
-                           case when p_before <> p_now then p_keys else '{}' end)
-    union all
-    select * from fn.merged_at(p_room, p_merged, p_types, p_keys)),
-  cited as materialized (
-    select c.kind, c.id, c.place from (
-      select 'p'::"char", p.id, p.place from unnest(p_prev) with ordinality as p(id, place)
-      union all
-      select 'a'::"char", a.id, a.place from unnest(p_auth) with ordinality as a(id, place)) as c(kind, id, place)),
-  named as materialized (
-    select n.event_id as id from now_entries n union select b.event_id from before_entries b union select c.id from cited c),
-  held as materialized (
-    select e.event_id as id, e.pdu, e.rejected, e.soft_failed
-    from named join events e on e.room_id = p_room and e.event_id = named.id)
-  select 'n'::"char", n.event_id, n.type, n.state_key, null::bigint, null::bigint, null::bigint, null::boolean, null::boolean,
+    select k.place, k.type, k.state_key, found.event_id
+    from (select unnest(fn.owners(p_key_ends)) as place, unnest(p_types) as type, unnest(p_keys) as state_key) as k
+    cross join lateral (
+      -- As in state_at: by the whole key.
+      select at_or_before.event_id from (
+        select e.* from state_entries e
+        where e.room_id = p_rooms[k.place] and (e.lineage, e.type, e.state_key, e.position) <= (0, k.type, k.state_key, p_now[k.place]::integer)
+        order by e.lineage desc, e.type desc, e.state_key desc, e.position desc limit 1) as at_or_before
+      where at_or_before.lineage = 0 and at_or_before.type = k.type and at_or_before.state_key = k.state_key) as found
+    where found.event_id is not null)
+  select n.place, 'n'::"char", n.event_id, n.type, n.state_key, null::bigint, null::bigint, null::bigint, null::boolean, null::boolean,
          null::boolean
   from now_entries n
   union all
-  select 'b', b.event_id, b.type, b.state_key, null, null, null, null, null, null from before_entries b
+  select unnest(v_places), 'b', unnest(v_ids), unnest(v_types), unnest(v_keys), null, null, null, null, null, null
   union all
-  select c.kind, c.id, null, null, c.place, null, null, h.id is not null or r.event_id is not null,
-         h.id is null and r.event_id is not null, null
-  from cited c
-  left join held h on h.id = c.id
-  left join refusals r on r.room_id = p_room and r.event_id = c.id
-  union all
-  select 'e', h.id, h.pdu, null, null, null, null, h.rejected, h.soft_failed, null from held h
-  union all
-  select 'x', x.event_id, x.pdu, null, x.outcome, x.reason, null, null, null, null
-  from events x where x.room_id = p_room and x.event_id = p_event;
+  select n.place, case when e.pdu is null then 'f' else 'e' end::"char", n.id, e.pdu, null, null, null, null, e.rejected, e.soft_failed,
+         null
+  from (
+    select distinct u.place, u.id
+    from (
+      select n.place, n.event_id as id from now_entries n
+      union all
+      select unnest(v_places || fn.owners(p_prev_ends) || fn.owners(p_auth_ends)), unnest(v_ids || p_prev || p_auth)) as u) as n
+  left join lateral (
+    select e.pdu, e.rejected, e.soft_failed from events e where e.room_id = p_rooms[n.place] and e.event_id = n.id limit 1) as e on true
+  where e.pdu is not null
+     or (select true from refusals f where f.room_id = p_rooms[n.place] and f.event_id = n.id limit 1);
 end $$;
 
--- With branches: rows of kind i, the forward extremities. A row of kind m follows that of kind r: n1 the fixed_ordering of the state before, f1 it is put together from the states after the
--- prev events. p_own_type, p_own_key: null where the event is no state event.
+-- The same for one request. Written so that it is inlined.
+create function fn.context_rows(p_room bytea, p_prev bytea[], p_auth bytea[], p_types bytea[], p_keys bytea[], p_before bigint,
+                                p_merged bigint[], p_now bigint) returns setof fn.context_row
+language sql stable as $$
+  select s.kind, s.id, s.a, s.b, s.n1, s.n2, s.n3, s.f1, s.f2, s.f3
+  from fn.state_rows(array[p_room], array[p_before], array[p_now], coalesce(p_merged, '{}'),
+                     array_fill(1, array[coalesce(cardinality(p_merged), 0)]), p_prev, array[cardinality(p_prev)],
+                     p_auth, array[cardinality(p_auth)], p_types, p_keys, array[cardinality(p_types)]) s
+$$;
+
+-- What each of several requests is told; p_prev, p_auth and the keys of all of them in a row. What is rare, an event with several prev events
+-- that are not the forward extremities, costs it a call for itself.
+create function fn.event_contexts(p_rooms bytea[], p_events bytea[], p_senders bytea[], p_prev bytea[], p_prev_ends integer[],
+                                  p_auth bytea[], p_auth_ends integer[], p_types bytea[], p_keys bytea[], p_key_ends integer[])
+returns setof fn.placed_row
+language plpgsql stable as $$
+declare
+  r record;
+  v_prev bytea[];
+  v_extends boolean;
+  v_group bigint;
+  v_fixed bigint;
+  v_groups bigint[];
+  v_rooms bytea[];
+  v_before bigint[] := '{}';
+  v_now bigint[] := '{}';
+  v_merged bigint[] := '{}';
+  v_mergers integer[] := '{}';
+begin
+  v_rooms := array_fill(null::bytea, array[cardinality(p_rooms)]);
+  for r in
+    select i.place, o.room_id, o.room_version, o.accepted_ordering, o.fixed_ordering, o.state_group, o.extremities,
+           m.membership, x.pdu, x.outcome, x.reason, p.state_group_after, p.fixed_ordering as fixed_after
+    from (select generate_series(1, cardinality(p_rooms)) as place, unnest(p_rooms) as room_id, unnest(p_events) as event_id,
+                 unnest(p_senders) as sender, unnest(p_prev_ends) as prev_end) as i
+    cross join lateral (select * from rooms o where o.room_id = i.room_id limit 1) as o
+    left join lateral (
+      select m.membership from memberships m where m.room_id = o.room_id and m.user_id = i.sender limit 1) as m on true
+    left join lateral (
+      select x.pdu, x.outcome, x.reason from events x where x.room_id = o.room_id and x.event_id = i.event_id limit 1) as x on true
+    left join lateral (
+      -- Its only prev event, unless that is the only extremity.
+      select p.state_group_after, p.fixed_ordering from events p
+      where i.prev_end = coalesce(p_prev_ends[i.place - 1], 0) + 1 and o.extremities <> array[p_prev[i.prev_end]]
+        and p.room_id = o.room_id and p.event_id = p_prev[i.prev_end] limit 1) as p on true
+  loop
+    v_prev := p_prev[coalesce(p_prev_ends[r.place - 1], 0) + 1 : p_prev_ends[r.place]];
+    v_extends := v_prev <@ r.extremities and r.extremities <@ v_prev;
+    v_rooms[r.place] := r.room_id;
+    v_now[r.place] := r.state_group;
+    v_groups := null;
+    if v_extends then
+      v_group := r.state_group;
+      v_fixed := r.fixed_ordering;
+    elsif cardinality(v_prev) = 1 then
+      v_group := r.state_group_after;
+      v_fixed := case when v_group is not null then r.fixed_after end;
+    else
+      select g.state_group, g.fixed_ordering, g.merged into v_group, v_fixed, v_groups from fn.group_before(r.room_id, v_prev) g;
+      if v_groups is not null then
+        v_merged := v_merged || v_groups;
+        v_mergers := v_mergers || array_fill(r.place, array[cardinality(v_groups)]);
+      end if;
+    end if;
+    v_before[r.place] := v_group;
+    return next (r.place, 'r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_group, r.state_group, v_extends,
+                 null, v_fixed is distinct from r.fixed_ordering)::fn.placed_row;
+    return next (r.place, 'm', null, null, null, v_fixed, null, null, v_groups is not null, null, null)::fn.placed_row;
+    if r.outcome is not null then
+      return next (r.place, 'x', null, r.pdu, null, r.outcome, r.reason, null, null, null, null)::fn.placed_row;
+    end if;
+  end loop;
+  return query select * from fn.state_rows(v_rooms, v_before, v_now, v_merged, v_mergers, p_prev, p_prev_ends, p_auth, p_auth_ends,
+                                           p_types, p_keys, p_key_ends);
+end $$;
+
+-- The same for one request, and where the event does not extend all extremities, with its branches: rows of kind i, the extremities, unless
+-- there are too many; and those of branch_rows. p_own_type, p_own_key: null where the event is no state event.
 create function fn.event_context(p_room bytea, p_event bytea, p_sender bytea, p_prev bytea[], p_auth bytea[], p_types bytea[],
-                              p_keys bytea[], p_with_branches boolean, p_own_type bytea, p_own_key bytea)
+                              p_keys bytea[], p_own_type bytea, p_own_key bytea)
 returns setof fn.context_row
 language plpgsql stable as $$
 declare
   r record;
-  v_extends boolean;
   v_before record;
 begin
-  select o.room_version, o.accepted_ordering, o.fixed_ordering, o.state_group, o.extremities, m.membership into r
-  from rooms o left join memberships m on m.room_id = o.room_id and m.user_id = p_sender
-  where o.room_id = p_room;
-  if not found then
+  return query
+  select c.kind, c.id, c.a, c.b, c.n1, c.n2, c.n3, c.f1, c.f2, c.f3
+  from fn.event_contexts(array[p_room], array[p_event], array[p_sender], p_prev, array[cardinality(p_prev)], p_auth,
+                         array[cardinality(p_auth)], p_types, p_keys, array[cardinality(p_types)]) c;
+  select o.state_group, o.extremities into r from rooms o where o.room_id = p_room;
+  if not found or p_prev <@ r.extremities and r.extremities <@ p_prev then
     return;
   end if;
-  v_extends := p_prev <@ r.extremities and r.extremities <@ p_prev;
-  if v_extends then
-    select r.state_group, r.fixed_ordering, null::bigint[] as merged into v_before;
-  else
-    select * into v_before from fn.group_before(p_room, p_prev);
+  if cardinality(r.extremities) <= 1000 then
+    return query
+    select 'i'::"char", x.id, null::bytea, null::bytea, x.place, null::bigint, null::bigint, null::boolean, null::boolean, null::boolean
+    from unnest(r.extremities) with ordinality as x(id, place) order by x.place;
   end if;
-  return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_before.state_group, r.state_group,
-               v_extends, null, v_before.fixed_ordering is distinct from r.fixed_ordering)::fn.context_row;
-  return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, null, null)::fn.context_row;
-  return query select * from fn.context_rows(p_room, p_event, p_prev, p_auth, p_types, p_keys, v_before.state_group, v_before.merged,
-                                          r.state_group);
-  if p_with_branches and not v_extends then
-    if cardinality(r.extremities) <= 1000 then
-      return query
-      select 'i'::"char", x.id, null::bytea, null::bytea, x.place, null::bigint, null::bigint, null::boolean, null::boolean, null::boolean
-      from unnest(r.extremities) with ordinality as x(id, place) order by x.place;
-    end if;
-    return query select * from fn.branch_rows(p_room, p_prev, r.extremities, p_auth, p_own_type, p_own_key, p_types, p_keys,
-                                           v_before.state_group, v_before.merged, r.state_group);
-  end if;
+  select * into v_before from fn.group_before(p_room, p_prev);
+  return query select * from fn.branch_rows(p_room, p_prev, r.extremities, p_auth, p_own_type, p_own_key, p_types, p_keys,
+                                         v_before.state_group, v_before.merged, r.state_group);
 end $$;
 
 -- p_server: this server. A room with more than 20 extremities is extended at its 20 oldest.
@@ -127,5 +236,8 @@ begin
   return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_before.state_group, r.state_group,
                v_extends, r.resident, null)::fn.context_row;
   return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, null, null)::fn.context_row;
-  return query select * from fn.context_rows(p_room, null, v_prev, '{}', p_types, p_keys, r.state_group, null, r.state_group);
+  return query
+  select 'p'::"char", p.id, null::bytea, null::bytea, p.place, null::bigint, null::bigint, null::boolean, null::boolean, null::boolean
+  from unnest(v_prev) with ordinality as p(id, place);
+  return query select * from fn.context_rows(p_room, v_prev, '{}', p_types, p_keys, r.state_group, null, r.state_group);
 end $$;

@@ -37,7 +37,9 @@ language sql stable as $$
     from (select array_agg(k.type) as types, array_agg(k.state_key) as keys from somewhere k) k
     cross join lateral fn.state_at(p_room, array[0], array[p_base::integer], k.types, k.keys) s)
   select distinct on (v.type, v.state_key) v.type, v.state_key, v.event_id
-  from every_value v left join events e on e.room_id = p_room and e.event_id = v.event_id
+  from every_value v
+  left join lateral (
+    select e.stream_ordering from events e where e.room_id = p_room and e.event_id = v.event_id limit 1) as e on true
   order by v.type, v.state_key, e.stream_ordering desc nulls last
 $$;
 
@@ -54,7 +56,8 @@ begin
   from unnest(p_groups) as g(state_group)
   cross join lateral fn.state_path(p_room, g.state_group) p
   cross join lateral fn.state_at(p_room, p.lineages, p.positions, p_types, p_keys) s
-  left join events e on e.room_id = p_room and e.event_id = s.event_id
+  left join lateral (
+    select e.stream_ordering from events e where e.room_id = p_room and e.event_id = s.event_id limit 1) as e on true
   order by s.type, s.state_key, e.stream_ordering desc nulls last;
 end $$;
 
@@ -72,8 +75,8 @@ begin
          case when count(distinct e.fixed_ordering) = 1 then min(e.fixed_ordering) end
   into v_known, v_groups, v_ids, v_fixed
   from unnest(p_prev) as p(id)
-  -- One probe of the key for each: as a plain join the plan, which is made for the mean room, may read all of a large one instead.
-  left join lateral (select * from events x where x.room_id = p_room and x.event_id = p.id limit 1) as e on true;
+  left join lateral (
+    select e.state_group_after, e.fixed_ordering from events e where e.room_id = p_room and e.event_id = p.id limit 1) as e on true;
   if not coalesce(v_known, false) then
     return;
   end if;

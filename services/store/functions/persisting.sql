@@ -120,21 +120,44 @@ begin
                                     where o.number <= v_number - p_limit for update skip locked);
 end $$;
 
--- The state before an event that is in no group yet: put together from those after the prev events. Writes lineage p_lineage if it must;
--- `lineages` is the greatest in use then.
+-- The state before an event that is in no group yet: put together from those after the prev events. Writes lineage p_lineages + 1 if it
+-- must; `lineages` is the greatest in use then. It is told by what the others add to the group that has most of its own: where many events
+-- meet again and again, most of the state has been put together before, and is not written once more.
 create function fn.merge_before(p_room bytea, p_prev bytea[], p_lineages integer, out state_group bigint, out lineages integer)
 language plpgsql as $$
 declare
-  v_merged record;
+  v_before record;
+  v_base bigint;
+  v_most bigint;
+  v_types bytea[];
+  v_keys bytea[];
+  v_path record;
+  v_added record;
 begin
   lineages := p_lineages;
-  select g.merged, g.state_group, fn.common_trunk(p_room, g.merged) as base into v_merged from fn.group_before(p_room, p_prev) g;
-  state_group := v_merged.state_group;
-  if state_group is null then
-    lineages := p_lineages + 1;
-    select fn.branch_state(p_room, v_merged.base, lineages, array_agg(m.type), array_agg(m.state_key), array_agg(m.event_id))
-    into state_group from fn.merged_changes(p_room, v_merged.base, v_merged.merged) m;
+  select * into v_before from fn.group_before(p_room, p_prev);
+  state_group := v_before.state_group;
+  if state_group is not null then
+    return;
   end if;
+  select min(p.positions[cardinality(p.positions)]),
+         (array_agg(g.state_group order by (select sum(own.position) from unnest(p.lineages, p.positions) as own(lineage, position)
+                                            where own.lineage <> 0) desc nulls last, g.state_group))[1]
+  into v_base, v_most
+  from unnest(v_before.merged) as g(state_group) cross join lateral fn.state_path(p_room, g.state_group) p;
+  select array_agg(c.type), array_agg(c.state_key) into v_types, v_keys
+  from (select distinct s.type, s.state_key from fn.changes_since(p_room, v_base, array_remove(v_before.merged, v_most)) s) as c;
+  select * into v_path from fn.state_path(p_room, v_most);
+  select array_agg(m.type) as types, array_agg(m.state_key) as keys, array_agg(m.event_id) as ids into v_added
+  from fn.merged_at(p_room, v_before.merged, v_types, v_keys) m
+  left join fn.state_at(p_room, v_path.lineages, v_path.positions, v_types, v_keys) o on o.type = m.type and o.state_key = m.state_key
+  where o.event_id is distinct from m.event_id;
+  if v_added.ids is null then
+    state_group := v_most;
+    return;
+  end if;
+  lineages := p_lineages + 1;
+  state_group := fn.branch_state(p_room, v_most, lineages, v_added.types, v_added.keys, v_added.ids);
 end $$;
 
 -- Persists judged events, each given by its place in every array from p_rooms on; room by room, the rooms in the order of their ids, those
