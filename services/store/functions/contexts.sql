@@ -75,11 +75,7 @@ begin
   with now_entries as materialized (
     select k.place, k.type, k.state_key, found.event_id
     from (select unnest(fn.owners(p_key_ends)) as place, unnest(p_types) as type, unnest(p_keys) as state_key) as k
-    cross join lateral (
-      select e.event_id from state_entries e
-      where e.room_id = p_rooms[k.place] and e.lineage = 0 and e.type = k.type and e.state_key = k.state_key
-        and e.position <= p_now[k.place]::integer
-      order by e.position desc limit 1) as found
+    cross join lateral fn.entry_at(p_rooms[k.place], 0, k.type, k.state_key, p_now[k.place]::integer) as found
     where found.event_id is not null)
   select n.place, 'n'::"char", n.event_id, n.type, n.state_key, null::bigint, null::bigint, null::bigint, null::boolean, null::boolean,
          null::boolean
