@@ -203,6 +203,22 @@ TEST(Contexts, AskedTogetherAreWhatEachIsAlone) {
 class SeveralContexts : public testing::Test {
  protected:
   SeveralContexts() { rig_.Create(room_); }
+  /// Blocks that PostgreSQL looks at for a context at the room's tip; with those of its own catalogue, for nothing is
+  /// planned yet.
+  int BlocksRead() {
+    const std::string plan = rig_.Sql(fmt::format(
+        "explain (analyze, buffers, format json) select count(*) from rooms o cross join lateral fn.event_contexts("
+        "array[o.room_id], array['$new'::bytea], array['{0}'::bytea], o.extremities, array[1], "
+        "(select array_agg(e.event_id) from (select event_id from events x where x.room_id = o.room_id and "
+        "x.event_id > '$1' limit 4) as e), array[4], array['m.room.create'::bytea, 'm.room.power_levels', "
+        "'m.room.member'], "
+        "array[''::bytea, '', '{0}'], array[3]) where o.room_id = '{1}'",
+        UserOf(0), room_.room_id()));
+    std::smatch found;
+    EXPECT_TRUE(std::regex_search(plan, found, std::regex(R"re("Shared Hit Blocks": (\d+))re"))) << plan;
+    return found.empty() ? 0 : std::stoi(found[1]);
+  }
+
   const TestRoom room_ = support::RoomOf(4);
   StoreRig rig_;
 };
@@ -242,6 +258,7 @@ TEST_F(SeveralContexts, OneThatPostgresStumblesOverHarmsNoOther) {
 }
 
 TEST_F(SeveralContexts, ReadNoMoreOfALargeRoomBesideSmallOnes) {
+  const int before = BlocksRead();
   // As many small rooms as make the mean room a small one: what a plan is made for.
   rig_.Sql(
       "with rooms_made as (insert into rooms select ('!r' || n)::bytea, room_version, false, 0, 0, 0, 0, 0, "
@@ -265,17 +282,7 @@ TEST_F(SeveralContexts, ReadNoMoreOfALargeRoomBesideSmallOnes) {
       "from rooms cross join generate_series(1, 20000) as n returning 1");
   rig_.Sql("update rooms set state_group = state_group + 20000 where state_group > 0 returning 1");
   rig_.Sql("analyze events, state_entries, rooms, memberships");
-  const std::string plan = rig_.Sql(fmt::format(
-      "explain (analyze, buffers, format json) select count(*) from rooms o cross join lateral fn.event_contexts("
-      "array[o.room_id], array['$new'::bytea], array['{0}'::bytea], o.extremities, array[1], "
-      "(select array_agg(e.event_id) from (select event_id from events x where x.room_id = o.room_id and "
-      "x.event_id > '$1' limit 4) as e), array[4], array['m.room.create'::bytea, 'm.room.power_levels', "
-      "'m.room.member'], "
-      "array[''::bytea, '', '{0}'], array[3]) where o.room_id = '{1}'",
-      UserOf(0), room_.room_id()));
-  std::smatch found;
-  ASSERT_TRUE(std::regex_search(plan, found, std::regex(R"re("Shared Hit Blocks": (\d+))re"))) << plan;
-  EXPECT_LT(std::stoi(found[1]), 200);
+  EXPECT_LT(BlocksRead(), before + 200);
 }
 
 }  // namespace
