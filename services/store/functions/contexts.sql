@@ -75,13 +75,7 @@ begin
   with now_entries as materialized (
     select k.place, k.type, k.state_key, found.event_id
     from (select unnest(fn.owners(p_key_ends)) as place, unnest(p_types) as type, unnest(p_keys) as state_key) as k
-    cross join lateral (
-      -- As in state_at: by the whole key.
-      select at_or_before.event_id from (
-        select e.* from state_entries e
-        where e.room_id = p_rooms[k.place] and (e.lineage, e.type, e.state_key, e.position) <= (0, k.type, k.state_key, p_now[k.place]::integer)
-        order by e.lineage desc, e.type desc, e.state_key desc, e.position desc limit 1) as at_or_before
-      where at_or_before.lineage = 0 and at_or_before.type = k.type and at_or_before.state_key = k.state_key) as found
+    cross join lateral fn.entry_at(p_rooms[k.place], 0, k.type, k.state_key, p_now[k.place]::integer) as found
     where found.event_id is not null)
   select n.place, 'n'::"char", n.event_id, n.type, n.state_key, null::bigint, null::bigint, null::bigint, null::boolean, null::boolean,
          null::boolean
