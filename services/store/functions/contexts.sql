@@ -42,23 +42,36 @@ create function fn.state_rows(p_rooms bytea[], p_before bigint[], p_now bigint[]
                               p_types bytea[], p_keys bytea[], p_key_ends integer[]) returns setof fn.placed_row
 language plpgsql stable as $$
 declare
-  v_others integer[] := '{}';
+  -- Keys to look up in the trunk, each with the number of its request; below zero: in the state before.
+  v_wanted integer[] := fn.owners(p_key_ends);
+  v_types bytea[] := p_types;
+  v_keys bytea[] := p_keys;
+  v_first integer;
+  v_branched integer[] := '{}';
+  -- Entries of states before that are not of the trunk.
   v_places integer[];
-  v_types bytea[];
-  v_keys bytea[];
-  v_ids bytea[];
+  v_other_types bytea[];
+  v_other_keys bytea[];
+  v_other_ids bytea[];
 begin
   for i in 1 .. cardinality(p_rooms) loop
     if p_before[i] <> p_now[i] then
-      v_others := v_others || i;
+      if p_before[i] < 4294967296 then
+        v_first := coalesce(p_key_ends[i - 1], 0) + 1;
+        v_wanted := v_wanted || array_fill(-i, array[p_key_ends[i] - v_first + 1]);
+        v_types := v_types || p_types[v_first : p_key_ends[i]];
+        v_keys := v_keys || p_keys[v_first : p_key_ends[i]];
+      else
+        v_branched := v_branched || i;
+      end if;
     end if;
   end loop;
-  if v_others <> '{}' or p_mergers <> '{}' then
+  if v_branched <> '{}' or p_mergers <> '{}' then
     select array_agg(s.place), array_agg(s.type), array_agg(s.state_key), array_agg(s.event_id)
-    into v_places, v_types, v_keys, v_ids
+    into v_places, v_other_types, v_other_keys, v_other_ids
     from (
       select o.place, s.type, s.state_key, s.event_id
-      from unnest(v_others) as o(place)
+      from unnest(v_branched) as o(place)
       cross join lateral fn.state_path(p_rooms[o.place], p_before[o.place]) p
       cross join lateral fn.state_at(p_rooms[o.place], p.lineages, p.positions,
                                      p_types[coalesce(p_key_ends[o.place - 1], 0) + 1 : p_key_ends[o.place]],
@@ -72,25 +85,26 @@ begin
                                       p_keys[coalesce(p_key_ends[m.place - 1], 0) + 1 : p_key_ends[m.place]]) s) as s;
   end if;
   return query
-  with now_entries as materialized (
-    select k.place, k.type, k.state_key, found.event_id
-    from (select unnest(fn.owners(p_key_ends)) as place, unnest(p_types) as type, unnest(p_keys) as state_key) as k
-    cross join lateral fn.entry_at(p_rooms[k.place], 0, k.type, k.state_key, p_now[k.place]::integer) as found
+  with entries as materialized (
+    select abs(k.place) as place, case when k.place > 0 then 'n' else 'b' end::"char" as kind, k.type, k.state_key, found.event_id
+    from (select unnest(v_wanted) as place, unnest(v_types) as type, unnest(v_keys) as state_key) as k
+    cross join lateral fn.entry_at(p_rooms[abs(k.place)], 0, k.type, k.state_key,
+                                   case when k.place > 0 then p_now[k.place] else p_before[-k.place] end::integer) as found
     where found.event_id is not null)
-  select n.place, 'n'::"char", n.event_id, n.type, n.state_key, null::bigint, null::bigint, null::bigint, null::boolean, null::boolean,
+  select s.place, s.kind, s.event_id, s.type, s.state_key, null::bigint, null::bigint, null::bigint, null::boolean, null::boolean,
          null::boolean
-  from now_entries n
+  from entries s
   union all
-  select unnest(v_places), 'b', unnest(v_ids), unnest(v_types), unnest(v_keys), null, null, null, null, null, null
+  select unnest(v_places), 'b', unnest(v_other_ids), unnest(v_other_types), unnest(v_other_keys), null, null, null, null, null, null
   union all
   select n.place, case when e.pdu is null then 'f' else 'e' end::"char", n.id, e.pdu, null, null, null, null, e.rejected, e.soft_failed,
          null
   from (
     select distinct u.place, u.id
     from (
-      select n.place, n.event_id as id from now_entries n
+      select s.place, s.event_id as id from entries s
       union all
-      select unnest(v_places || fn.owners(p_prev_ends) || fn.owners(p_auth_ends)), unnest(v_ids || p_prev || p_auth)) as u) as n
+      select unnest(v_places || fn.owners(p_prev_ends) || fn.owners(p_auth_ends)), unnest(v_other_ids || p_prev || p_auth)) as u) as n
   left join lateral (
     select e.pdu, e.rejected, e.soft_failed from events e where e.room_id = p_rooms[n.place] and e.event_id = n.id limit 1) as e on true
   where e.pdu is not null
