@@ -121,8 +121,8 @@ language sql stable as $$
                      p_auth, array[cardinality(p_auth)], p_types, p_keys, array[cardinality(p_types)]) s
 $$;
 
--- What each of several requests is told; p_prev, p_auth and the keys of all of them in a row. What is rare, an event with several prev events
--- that are not the forward extremities, costs it a call for itself.
+-- What each of several requests is told; p_prev, p_auth and the keys of all of them in a row. What is rare, an event with several prev
+-- events that are not the forward extremities, costs a statement more for each.
 create function fn.event_contexts(p_rooms bytea[], p_events bytea[], p_senders bytea[], p_prev bytea[], p_prev_ends integer[],
                                   p_auth bytea[], p_auth_ends integer[], p_types bytea[], p_keys bytea[], p_key_ends integer[])
 returns setof fn.placed_row
