@@ -27,12 +27,14 @@ begin
   if v_granted then
     select array_agg(c.user_id order by c.place) into v_joined
     from unnest(p_candidates) with ordinality as c(user_id, place)
-    join memberships m on m.room_id = p_room and m.user_id = c.user_id and m.membership = 'join';
+    cross join lateral (
+      select from memberships m where m.room_id = p_room and m.user_id = c.user_id and m.membership = 'join' limit 1) as m;
     select array_agg(n.user_id) into v_others
     from (
       select m.user_id from memberships m
-      where m.room_id = p_room and m.membership = 'join' and m.user_id <> all (p_candidates)
-        and substring(m.user_id from greatest(length(m.user_id) - length(p_server), 1)) = ':' || p_server
+      -- By memberships_by_server: a large room has few members of this server, or soon twenty of them.
+      where m.room_id = p_room and substring(m.user_id from position(':'::bytea in m.user_id) + 1) = p_server
+        and m.membership = 'join' and m.user_id <> all (p_candidates)
         and exists (select from room_servers s where s.room_id = p_room and s.server_name = p_server and s.joined_members > 0)
       limit 20) as n;
   end if;

@@ -15,8 +15,12 @@ language sql stable as $$
   from unnest(p_groups) with ordinality as g(state_group, place)
   cross join lateral fn.state_path(p_room, g.state_group) p
   cross join lateral unnest(p.lineages, p.positions) with ordinality as path(lineage, position, distance)
-  join state_entries e on e.room_id = p_room and e.lineage = path.lineage and e.position <= path.position
-    and e.position > case when path.lineage = 0 then p_base else 0 end
+  cross join lateral (
+    -- In the order of their positions, so that only these are read: by its key, all of a trunk might be.
+    select * from state_entries x
+    where x.room_id = p_room and x.lineage = path.lineage and x.position <= path.position
+      and x.position > case when path.lineage = 0 then p_base else 0 end
+    order by x.position) as e
   order by g.place, e.type, e.state_key, path.distance, e.position desc
 $$;
 
