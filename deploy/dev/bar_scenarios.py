@@ -387,7 +387,7 @@ def round_trips(_, result):
 
 def transactions(_, result):
     done, accepted = result.cost.transactions(), result.load.by_status().get(200, 0)
-    return Bar("one transaction a leave", done == accepted, f"{done} for {accepted} leaves: {spelled(result.cost.writes)}")
+    return Bar("no more than one transaction a leave", done <= accepted, f"{done} for {accepted} leaves: {spelled(result.cost.writes)}")
 
 
 def cpu(_, result):
