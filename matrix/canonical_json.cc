@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 #include "absl/container/inlined_vector.h"
 
@@ -44,17 +45,19 @@ void WriteEscaped(unsigned char c, std::string& out) {
   out += kHex[c & 15];
 }
 
+bool IsPlain(char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\'; }
+
 void WriteString(std::string_view text, std::string& out) {
   out += '"';
-  std::size_t plain_from = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out.append(text, plain_from, i - plain_from);
-    WriteEscaped(c, out);
-    plain_from = i + 1;
+  const char* from = text.data();
+  const char* const end = from + text.size();
+  while (true) {
+    const char* const odd = std::find_if_not(from, end, IsPlain);
+    out.append(from, odd);
+    if (odd == end) break;
+    WriteEscaped(static_cast<unsigned char>(*odd), out);
+    from = odd + 1;
   }
-  out.append(text, plain_from);
   out += '"';
 }
 
@@ -135,6 +138,19 @@ class Writer {
   absl::InlinedVector<Unfinished, 16> unfinished_;
 };
 
+std::size_t MostBytesOfText(std::string_view text) {
+  constexpr std::size_t kLongestEscape = 6;
+  return kLongestEscape * text.size() + 2;
+}
+
+/// What `value` takes without its items and members, and the comma after it.
+std::size_t MostBytesOfOne(const Json& value) {
+  constexpr std::size_t kLongestInteger = 20;
+  if (const auto* text = value.AsString()) return MostBytesOfText(*text) + 1;
+  if (const auto* odd = value.AsOddNumber()) return odd->text.size() + 1;
+  return kLongestInteger + 1;
+}
+
 bool IsCanonicalNumber(const Json& value) {
   const auto* integer = value.AsInteger();
   if (integer) return -kMaxCanonicalInteger <= *integer && *integer <= kMaxCanonicalInteger;
@@ -155,17 +171,47 @@ std::string CanonicalJson(const JsonObject& object) { return CanonicalJsonWithou
 std::string CanonicalJsonWithout(const JsonObject& object, std::initializer_list<std::string_view> left_out) {
   std::string out;
   out.reserve(kUsualBytes);
-  out += '{';
-  Writer writer(out);
+  CanonicalObjectWriter writer(out);
   for (const JsonMember& member : object) {
-    if (std::ranges::find(left_out, member.key) != left_out.end()) continue;
-    if (out.size() > 1) out += ',';
-    WriteString(member.key, out);
-    out += ':';
-    writer.Write(member.value);
+    if (std::ranges::find(left_out, member.key) == left_out.end()) writer.Add(member.key, member.value);
   }
-  out += '}';
+  writer.End();
   return out;
+}
+
+void CanonicalObjectWriter::BeginMember(std::string_view key) {
+  if (!std::exchange(empty_, false)) out_ += ',';
+  WriteString(key, out_);
+  out_ += ':';
+}
+
+void CanonicalObjectWriter::Add(std::string_view key, const Json& value) {
+  BeginMember(key);
+  Writer(out_).Write(value);
+}
+
+void CanonicalObjectWriter::Add(std::string_view key, std::string_view text) {
+  BeginMember(key);
+  WriteString(text, out_);
+}
+
+bool FitsCanonically(const Json& value, std::size_t limit) {
+  std::size_t most = 0;  // bytes of what has been seen, were each of its characters escaped
+  absl::InlinedVector<const Json*, 32> pending{&value};
+  while (!pending.empty() && most <= limit) {
+    const Json& next = *pending.back();
+    pending.pop_back();
+    most += MostBytesOfOne(next);
+    if (const auto* array = next.AsArray()) {
+      for (const Json& item : *array) pending.push_back(&item);
+    } else if (const auto* object = next.AsObject()) {
+      for (const JsonMember& member : *object) {
+        most += MostBytesOfText(member.key) + 1;
+        pending.push_back(&member.value);
+      }
+    }
+  }
+  return most <= limit || CanonicalJson(value).size() <= limit;
 }
 
 bool HasOnlyCanonicalNumbers(const Json& value) {

@@ -84,7 +84,7 @@ absl::Status CheckEventFormat(const Json& event, const RoomRules& rules) {
   if (auto status = CheckReferences(*fields, "auth_events", kMaxAuthEvents, rules); !status.ok()) return status;
   if (auto status = CheckReferences(*fields, "prev_events", kMaxPrevEvents, rules); !status.ok()) return status;
   if (rules.strict_numbers && !HasOnlyCanonicalNumbers(event)) return Bad("event", "only integers within ±(2^53−1)");
-  if (CanonicalJson(event).size() > kMaxEventBytes) return Bad("event", "at most 65,536 bytes of canonical JSON");
+  if (!FitsCanonically(event, kMaxEventBytes)) return Bad("event", "at most 65,536 bytes of canonical JSON");
   return absl::OkStatus();
 }
 

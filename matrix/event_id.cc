@@ -1,14 +1,13 @@
 #include "matrix/event_id.h"
 
 #include "matrix/base64.h"
-#include "matrix/canonical_json.h"
 #include "matrix/content_hash.h"
 #include "matrix/redaction.h"
 
 namespace postern::matrix {
 
 std::string ReferenceHash(const JsonObject& event, const RoomRules& rules) {
-  return Sha256(CanonicalJsonWithout(Redact(event, rules), {"signatures", "unsigned"}));
+  return Sha256(CanonicalRedacted(event, rules));
 }
 
 std::string ComputeEventId(const JsonObject& event, const RoomRules& rules) {

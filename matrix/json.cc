@@ -136,6 +136,12 @@ class JsonBuilder {
   using Error = boost::json::error_code;
   using Text = boost::json::string_view;
 
+  // An event has some twenty values open at most; growing to that would move them five times.
+  JsonBuilder() {
+    values_.reserve(kUsuallyOpen);
+    keys_.reserve(kUsuallyOpen);
+  }
+
   bool on_document_begin(Error&) { return true; }
   bool on_document_end(Error&) { return true; }
 
@@ -229,6 +235,8 @@ class JsonBuilder {
     error = boost::json::error::exception;
     return false;
   }
+
+  static constexpr std::size_t kUsuallyOpen = 32;
 
   std::vector<Json> values_;
   std::vector<std::string> keys_;

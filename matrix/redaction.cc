@@ -5,8 +5,12 @@
 #include <span>
 #include <string_view>
 
+#include "matrix/canonical_json.h"
+
 namespace postern::matrix {
 namespace {
+
+constexpr std::size_t kUsualBytes = 1024;  // most events fit
 
 using Keys = std::span<const std::string_view>;
 
@@ -53,38 +57,100 @@ JsonObject Keep(const JsonObject& object, Keys keys) {
   return kept;
 }
 
-// Version 11: of `third_party_invite` the `signed` part alone, the object itself even where it has none.
-void KeepSignedInvite(const JsonObject& content, JsonObject& kept) {
-  constexpr std::array<std::string_view, 1> kSigned{"signed"};
-  const Json* invite = content.Find("third_party_invite");
-  if (invite && invite->AsObject()) kept.Set("third_party_invite", Keep(*invite->AsObject(), kSigned));
+constexpr std::array<std::string_view, 1> kSigned{"signed"};
+
+/// What a redaction keeps of one event.
+struct Kept {
+  Keys top_level;
+  Keys content;
+  bool whole_content;
+  /// Version 11: of `content.third_party_invite` the `signed` part alone, the object itself even where it has none.
+  bool signed_invite;
+};
+
+Kept KeptOf(const JsonObject& event, RedactionRules rules) {
+  const Json* type_value = event.Find("type");
+  const std::string* type_text = type_value ? type_value->AsString() : nullptr;
+  const std::string_view type = type_text ? std::string_view(*type_text) : "";
+  const bool since_v11 = rules >= RedactionRules::kV11;
+  return {.top_level = since_v11 ? Keys(kTopLevelV11) : Keys(kTopLevel),
+          .content = KeptContent(type, rules),
+          .whole_content = since_v11 && type == "m.room.create",
+          .signed_invite = since_v11 && type == "m.room.member"};
 }
 
-JsonObject RedactContent(const JsonObject& content, std::string_view type, RedactionRules rules) {
-  if (type == "m.room.create" && rules >= RedactionRules::kV11) return content;
-  JsonObject kept = Keep(content, KeptContent(type, rules));
-  if (type == "m.room.member" && rules >= RedactionRules::kV11) KeepSignedInvite(content, kept);
-  return kept;
+bool Has(Keys keys, std::string_view key) { return std::ranges::find(keys, key) != keys.end(); }
+
+const JsonObject& FieldsOf(const Json& content) {
+  static const JsonObject kNoContent;
+  return content.AsObject() ? *content.AsObject() : kNoContent;
+}
+
+const JsonObject* InviteIn(const JsonMember& member, const Kept& kept) {
+  return kept.signed_invite && member.key == "third_party_invite" ? member.value.AsObject() : nullptr;
+}
+
+JsonObject RedactContent(const JsonObject& content, const Kept& kept) {
+  if (kept.whole_content) return content;
+  JsonObject redacted = Keep(content, kept.content);
+  for (const JsonMember& member : content) {
+    if (const JsonObject* invite = InviteIn(member, kept)) redacted.Set(member.key, Keep(*invite, kSigned));
+  }
+  return redacted;
+}
+
+void WriteKept(const JsonObject& object, Keys keys, std::string& out) {
+  CanonicalObjectWriter writer(out);
+  for (const JsonMember& member : object) {
+    if (Has(keys, member.key)) writer.Add(member.key, member.value);
+  }
+  writer.End();
+}
+
+void WriteContent(const JsonObject& content, const Kept& kept, std::string& out) {
+  CanonicalObjectWriter writer(out);
+  for (const JsonMember& member : content) {
+    if (const JsonObject* invite = InviteIn(member, kept)) {
+      writer.BeginMember(member.key);
+      WriteKept(*invite, kSigned, out);
+    } else if (kept.whole_content || Has(kept.content, member.key)) {
+      writer.Add(member.key, member.value);
+    }
+  }
+  writer.End();
 }
 
 }  // namespace
 
 JsonObject Redact(const JsonObject& event, const RoomRules& rules) {
-  const Keys top_level = rules.redaction >= RedactionRules::kV11 ? Keys(kTopLevelV11) : Keys(kTopLevel);
+  const Kept kept = KeptOf(event, rules.redaction);
   JsonObject redacted;
   for (const JsonMember& member : event) {
-    if (member.key != "content" && std::ranges::find(top_level, member.key) != top_level.end()) {
+    if (member.key == "content") {
+      redacted.Set("content", RedactContent(FieldsOf(member.value), kept));
+    } else if (Has(kept.top_level, member.key)) {
       redacted.Set(member.key, member.value);
     }
   }
-  const Json* type = event.Find("type");
-  const Json* content = event.Find("content");
-  if (!content) return redacted;
-  static const JsonObject kNoContent;
-  const JsonObject& fields = content->AsObject() ? *content->AsObject() : kNoContent;
-  const std::string_view type_name = type && type->AsString() ? std::string_view(*type->AsString()) : "";
-  redacted.Set("content", RedactContent(fields, type_name, rules.redaction));
   return redacted;
+}
+
+std::string CanonicalRedacted(const JsonObject& event, const RoomRules& rules) {
+  const Kept kept = KeptOf(event, rules.redaction);
+  std::string out;
+  out.reserve(kUsualBytes);
+  CanonicalObjectWriter writer(out);
+  for (const JsonMember& member : event) {
+    if (member.key == "signatures" || !Has(kept.top_level, member.key)) continue;
+    if (member.key == "content") {
+      writer.BeginMember(member.key);
+      WriteContent(FieldsOf(member.value), kept, out);
+    } else {
+      writer.Add(member.key, member.value);
+    }
+  }
+  writer.End();
+  return out;
 }
 
 }  // namespace postern::matrix

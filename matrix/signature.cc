@@ -33,14 +33,16 @@ const unsigned char* Bytes(std::string_view text) { return reinterpret_cast<cons
 
 std::string SignedText(const JsonObject& object) { return CanonicalJsonWithout(object, {"signatures", "unsigned"}); }
 
+/// The object that is `object`'s member of that name; an empty one is put there where there is none.
+JsonObject& ObjectAt(JsonObject& object, std::string_view name) {
+  const Json* present = object.Find(name);
+  if (!present || !present->AsObject()) object.Set(name, JsonObject());
+  return *object.Find(name)->AsObject();
+}
+
 void AddSignature(JsonObject& object, std::string_view server_name, const SigningKey& key, std::string_view text) {
-  const Json* present = object.Find("signatures");
-  JsonObject signatures = present && present->AsObject() ? *present->AsObject() : JsonObject();
-  const Json* ours = signatures.Find(server_name);
-  JsonObject of_server = ours && ours->AsObject() ? *ours->AsObject() : JsonObject();
+  JsonObject& of_server = ObjectAt(ObjectAt(object, "signatures"), server_name);
   of_server.Set(key.key_id(), EncodeBase64(key.Sign(text)));
-  signatures.Set(server_name, std::move(of_server));
-  object.Set("signatures", std::move(signatures));
 }
 
 const JsonObject* SignaturesBy(const JsonObject& object, std::string_view server_name) {
@@ -173,7 +175,7 @@ bool VerifyJson(const JsonObject& object, std::string_view server_name, std::str
 }
 
 void SignEvent(JsonObject& event, std::string_view server_name, const SigningKey& key, const RoomRules& rules) {
-  AddSignature(event, server_name, key, SignedText(Redact(event, rules)));
+  AddSignature(event, server_name, key, CanonicalRedacted(event, rules));
 }
 
 void HashAndSignEvent(JsonObject& event, std::string_view server_name, const SigningKey& key, const RoomRules& rules) {
@@ -209,7 +211,7 @@ absl::Status CheckEventSignatures(const JsonObject& event, const RoomRules& rule
                                   absl::Time now, std::vector<UsedKey>* used) {
   const Json* ts = event.Find("origin_server_ts");
   const std::int64_t at_ms = ts && ts->AsInteger() ? *ts->AsInteger() : 0;
-  const SignatureCheck check{event, SignedText(Redact(event, rules)), absl::FromUnixMillis(at_ms), now,
+  const SignatureCheck check{event, CanonicalRedacted(event, rules), absl::FromUnixMillis(at_ms), now,
                              rules.enforce_key_validity};
   for (const std::string& server : RequiredSigners(event, rules)) {
     const auto known = keys.find(server);

@@ -11,6 +11,7 @@
 namespace postern::matrix {
 namespace {
 
+constexpr std::size_t kUsualBytes = 2048;  // a leave and its path fit
 constexpr std::string_view kScheme = "x-matrix";
 
 char Lower(char c) { return 'A' <= c && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
@@ -141,13 +142,16 @@ absl::StatusOr<XMatrixHeader> ParseXMatrix(std::string_view header) {
 }
 
 std::string RequestToSign(const SignedRequest& request) {
-  JsonObject object;
-  object.Set("method", request.method);
-  object.Set("uri", request.uri);
-  object.Set("origin", request.origin);
-  object.Set("destination", request.destination);
-  if (request.content) object.Set("content", *request.content);
-  return CanonicalJson(object);
+  std::string text;
+  text.reserve(kUsualBytes);
+  CanonicalObjectWriter writer(text);
+  if (request.content) writer.Add("content", *request.content);
+  writer.Add("destination", request.destination);
+  writer.Add("method", request.method);
+  writer.Add("origin", request.origin);
+  writer.Add("uri", request.uri);
+  writer.End();
+  return text;
 }
 
 std::string SignRequest(const SignedRequest& request, const SigningKey& key) {

@@ -3,8 +3,11 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <limits>
+
 #include "rpc/grpc_log.h"
 #include "rpc/server_host.h"
+#include "rpc/unused_features.h"
 
 namespace postern::rpc {
 namespace {
@@ -45,6 +48,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& ta
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLastReconnectMs);
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kResolveAgainMs);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // callers know what may be repeated
+  arguments.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());  // it is asked for its health
+  for (const char* unused : kUnusedFeatures) arguments.SetInt(unused, 0);
   return grpc::CreateCustomChannel(ToTarget(target), *credentials, arguments);
 }
 

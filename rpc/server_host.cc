@@ -6,9 +6,11 @@
 
 #include <mutex>
 
+#include "absl/synchronization/mutex.h"
 #include "fmt/format.h"
 #include "matrix/refusal.h"
 #include "rpc/grpc_log.h"
+#include "rpc/unused_features.h"
 
 namespace postern::rpc {
 namespace {
@@ -16,12 +18,17 @@ namespace {
 constexpr int kKeepaliveMs = 5000;
 constexpr int kKeepaliveTimeoutMs = 2000;
 
-// Both plugins are process-wide switches of gRPC, to be thrown before the first builder.
-void EnablePlugins() {
+// Process-wide switches, to be thrown before the first builder.
+void ThrowSwitches() {
   static std::once_flag once;
   std::call_once(once, [] {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::EnableDefaultHealthCheckService(true);
+#ifdef NDEBUG
+    // gRPC's locks are Abseil's, and Debian's Abseil keeps a graph of who waits for whom in release builds, too. Our
+    // debug and sanitized builds leave it on.
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+#endif
   });
 }
 
@@ -33,6 +40,7 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kKeepaliveMs / 2);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  for (const char* unused : kUnusedFeatures) builder.AddChannelArgument(unused, 0);
   if (options.max_connection_age != absl::InfiniteDuration()) {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                                static_cast<int>(absl::ToInt64Milliseconds(options.max_connection_age)));
@@ -44,7 +52,7 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
 absl::StatusOr<std::unique_ptr<ServerHost>> ServerHost::Start(const ServerOptions& options,
                                                               const std::vector<grpc::Service*>& services) {
   RouteGrpcLog();
-  EnablePlugins();
+  ThrowSwitches();
   auto credentials = MakeServerCredentials(options.security);
   if (!credentials.ok()) return credentials.status();
   grpc::ServerBuilder builder;

@@ -6,8 +6,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
-#include <map>
 #include <mutex>
+#include <unordered_map>
 
 namespace postern::telemetry {
 namespace {
@@ -15,8 +15,10 @@ namespace {
 const prometheus::Histogram::BucketBoundaries kSeconds{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
                                                        0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
 
-std::string SeriesKey(std::string_view name, Labels labels) {
-  std::string key(name);
+/// Good until this thread asks for the next one.
+const std::string& SeriesKey(std::string_view name, Labels labels) {
+  thread_local std::string key;
+  key = name;
   for (const auto& [label, value] : labels) {
     key += '\0';
     key += label;
@@ -42,9 +44,9 @@ struct Metrics::Registry {
   prometheus::Registry registry;
   std::mutex mutex;
   // Finding a series by its labels in prometheus-cpp hashes and copies them all: each is looked up there once.
-  std::map<std::string, prometheus::Counter*, std::less<>> counters;
-  std::map<std::string, prometheus::Histogram*, std::less<>> histograms;
-  std::map<std::string, prometheus::Gauge*, std::less<>> gauges;
+  std::unordered_map<std::string, prometheus::Counter*> counters;
+  std::unordered_map<std::string, prometheus::Histogram*> histograms;
+  std::unordered_map<std::string, prometheus::Gauge*> gauges;
 };
 
 Metrics::Metrics() : registry_(std::make_unique<Registry>()) {}

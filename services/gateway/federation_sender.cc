@@ -62,8 +62,10 @@ void FederationSender::Start() {
 }
 
 void FederationSender::Nudge() {
-  const std::lock_guard lock(mutex_);
-  nudged_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(nudged_, true)) return;  // every leave nudges, and one waking is enough for those of a pause
+  }
   wake_.notify_all();
 }
 

@@ -4,13 +4,16 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 
+#include <functional>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "matrix/refusal.h"
 #include "rpc/call_context.h"
+#include "rpc/pending_answer.h"
 #include "rpc/status_codec.h"
 #include "services/gateway/rpc_counts.h"
 
@@ -26,10 +29,11 @@ struct RpcKind {
 };
 
 /// Calls `method` of `stub` until it succeeds, says something that another attempt would not change, or has had its
-/// attempts.
-template <typename Stub, typename Request, typename Response>
-absl::StatusOr<Response> CallWithAttempts(Stub& stub,
-                                          grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+/// attempts. This thread sleeps meanwhile: gRPC's own read and write for all calls.
+template <typename AsyncStub, typename Request, typename Response>
+absl::StatusOr<Response> CallWithAttempts(AsyncStub& stub,
+                                          void (AsyncStub::*method)(grpc::ClientContext*, const Request*, Response*,
+                                                                    std::function<void(grpc::Status)>),
                                           const RpcKind& kind, const rpc::CallContext& call, const RpcCounts& counts,
                                           const Request& request) {
   absl::Status status;
@@ -41,7 +45,9 @@ absl::StatusOr<Response> CallWithAttempts(Stub& stub,
     grpc::ClientContext context;
     rpc::Prepare(call, context);
     Response response;
-    status = rpc::FromGrpc((stub.*method)(&context, request, &response), kind.unreachable);
+    const rpc::PendingAnswer answer;
+    (stub.*method)(&context, &request, &response, [answer](grpc::Status said) { answer.Take(std::move(said)); });
+    status = rpc::FromGrpc(answer.Wait(), kind.unreachable);
     const matrix::Reason reason = matrix::ReasonOf(status);
     const std::string_view caller = NameOf(counts.caller);
     counts.metrics.Observe("postern_gateway_rpc_seconds", absl::Now() - begun,
@@ -51,7 +57,7 @@ absl::StatusOr<Response> CallWithAttempts(Stub& stub,
                             {"caller", caller}});
     counts.metrics.Count("postern_gateway_rpc_bytes_total",
                          {{"method", kind.method}, {"direction", "sent"}, {"caller", caller}},
-                         static_cast<double>(request.ByteSizeLong()));
+                         static_cast<double>(request.GetCachedSize()));  // writing it has just counted it
     counts.metrics.Count("postern_gateway_rpc_bytes_total",
                          {{"method", kind.method}, {"direction", "received"}, {"caller", caller}},
                          static_cast<double>(response.ByteSizeLong()));

@@ -2,6 +2,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <functional>
 #include <utility>
 
 #include "postern/store/v1/store.grpc.pb.h"
@@ -96,17 +97,18 @@ class GrpcStoreClient : public StoreClient {
   }
 
  private:
-  using Stub = store::v1::Store::Stub;
+  using Stub = class store::v1::Store::Stub::async;
 
   template <typename Request, typename Response>
-  absl::StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  absl::StatusOr<Response> Call(void (Stub::*method)(grpc::ClientContext*, const Request*, Response*,
+                                                     std::function<void(grpc::Status)>),
                                 std::string_view name, int attempts, const rpc::CallContext& call,
                                 const Request& request) {
-    return CallWithAttempts(*stub_, method, {"store", name, matrix::Reason::kStoreDown, attempts}, call, counts_,
-                            request);
+    return CallWithAttempts(*stub_->async(), method, {"store", name, matrix::Reason::kStoreDown, attempts}, call,
+                            counts_, request);
   }
 
-  const std::unique_ptr<Stub> stub_;
+  const std::unique_ptr<store::v1::Store::Stub> stub_;
   const RpcCounts counts_;
 };
 

@@ -19,24 +19,24 @@ class GrpcValidatorClient : public ValidatorClient {
 
   absl::StatusOr<matrix::v1::Verdict> Validate(const rpc::CallContext& call,
                                                const validator::v1::ValidateRequest& request) override {
-    auto response = CallWithAttempts(*stub_, &Stub::Validate, Kind("Validate"), call, counts_, request);
+    auto response = CallWithAttempts(*stub_->async(), &Stub::Validate, Kind("Validate"), call, counts_, request);
     if (!response.ok()) return response.status();
     return std::move(*response->mutable_verdict());
   }
 
   absl::StatusOr<validator::v1::AuthorizeResponse> Authorize(const rpc::CallContext& call,
                                                              const validator::v1::AuthorizeRequest& request) override {
-    return CallWithAttempts(*stub_, &Stub::Authorize, Kind("Authorize"), call, counts_, request);
+    return CallWithAttempts(*stub_->async(), &Stub::Authorize, Kind("Authorize"), call, counts_, request);
   }
 
  private:
-  using Stub = validator::v1::Validator::Stub;
+  using Stub = class validator::v1::Validator::Stub::async;
 
   static RpcKind Kind(std::string_view method) {
     return {"validator", method, matrix::Reason::kValidatorDown, kAttempts, /*try_again_if_full=*/true};
   }
 
-  const std::unique_ptr<Stub> stub_;
+  const std::unique_ptr<validator::v1::Validator::Stub> stub_;
   const RpcCounts counts_;
 };
 

@@ -36,6 +36,27 @@ TEST(CanonicalJsonWithout, LeavesOutMembersOfTheOutermostObjectOnly) {
   EXPECT_EQ(CanonicalJsonWithout(*value->AsObject(), {"a", "b", "c"}), "{}");
 }
 
+TEST(CanonicalObjectWriter, SeparatesWhatItIsGiven) {
+  std::string out = "before ";
+  CanonicalObjectWriter writer(out);
+  writer.Add("a", Json(1));
+  writer.BeginMember("b");
+  out += "[]";
+  writer.Add("c", std::string_view("\""));
+  writer.End();
+  EXPECT_EQ(out, R"(before {"a":1,"b":[],"c":"\""})");
+}
+
+TEST(FitsCanonically, CountsBytesAsTheyAreWritten) {
+  for (const char* text : {"[1,-9223372036854775808]", R"({"\u0001":"\u0002\"","b":{}})", "1.50e10", "null", "[[],[]]",
+                           R"(["","",""])", "[true,false,null]"}) {
+    const Json value = *ParseJson(text);
+    const std::size_t size = CanonicalJson(value).size();
+    EXPECT_TRUE(FitsCanonically(value, size)) << text;
+    EXPECT_FALSE(FitsCanonically(value, size - 1)) << text;
+  }
+}
+
 TEST(HasOnlyCanonicalNumbers, MeansIntegersWithin53Bits) {
   for (const char* good : {"9007199254740991", "-9007199254740991", "[[{\"a\":0}]]", "\"1.5\"", "null"}) {
     EXPECT_TRUE(HasOnlyCanonicalNumbers(*ParseJson(good))) << good;

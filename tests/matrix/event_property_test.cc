@@ -126,6 +126,21 @@ TEST_P(EventProperty, RedactingAgainChangesNothing) {
   });
 }
 
+TEST_P(EventProperty, WhatIsSignedIsTheCanonicalJsonOfTheRedactedCopy) {
+  ForEvents([&](const JsonObject& event) {
+    ASSERT_EQ(CanonicalRedacted(event, rules()),
+              CanonicalJsonWithout(Redact(event, rules()), {"signatures", "unsigned"}));
+  });
+}
+
+TEST_P(EventProperty, FitsInAsManyBytesAsItsCanonicalJsonHas) {
+  ForEvents([&](const JsonObject& event) {
+    const std::size_t size = CanonicalJson(event).size();
+    ASSERT_TRUE(FitsCanonically(event, size));
+    ASSERT_FALSE(FitsCanonically(event, size - 1));
+  });
+}
+
 TEST_P(EventProperty, RedactionUnsignedAndSignaturesLeaveTheIdAsItIs) {
   const SigningKey key = *SigningKey::FromSeed("ed25519:x", std::string(kSeedBytes, 'k'));
   ForEvents([&](const JsonObject& event) {

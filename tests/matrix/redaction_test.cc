@@ -32,7 +32,10 @@ TEST_P(RedactedContent, IsWhatTheVersionProtects) {
     JsonObject event = EventOf(rules.version);
     event.Set("type", c.type);
     event.Set("content", Object(c.content));
-    EXPECT_EQ(CanonicalJson(*Redact(event, rules).Find("content")), c.kept) << "version " << version;
+    const JsonObject redacted = Redact(event, rules);
+    EXPECT_EQ(CanonicalJson(*redacted.Find("content")), c.kept) << "version " << version;
+    EXPECT_EQ(CanonicalRedacted(event, rules), CanonicalJsonWithout(redacted, {"signatures", "unsigned"}))
+        << "version " << version;
   }
 }
 
@@ -104,6 +107,12 @@ TEST(Redact, TwiceIsOnce) {
 
 TEST(Redact, AddsNothing) {
   EXPECT_EQ(CanonicalJson(Redact(Object(R"({"type":"x"})"), Rules("10"))), R"({"type":"x"})");
+}
+
+TEST(CanonicalRedacted, AddsNothingAndMakesOddContentAnEmptyObject) {
+  EXPECT_EQ(CanonicalRedacted(Object(R"({"signatures":{},"type":"x"})"), Rules("10")), R"({"type":"x"})");
+  EXPECT_EQ(CanonicalRedacted(Object(R"({"content":"x"})"), Rules("10")), R"({"content":{}})");
+  EXPECT_EQ(CanonicalRedacted(Object("{}"), Rules("10")), "{}");
 }
 
 TEST(Redact, MakesOddContentAnEmptyObject) {

@@ -75,6 +75,25 @@ TEST(Rpc, SaysThatNobodyIsThere) {
   EXPECT_EQ(ReasonOf(Call(channel)), Reason::kValidatorDown);
 }
 
+TEST(Rpc, TakesNoCompressedMessage) {
+  std::atomic<bool> called = false;
+  TellingService service([&called](const CallContext&) {
+    called = true;
+    return absl::OkStatus();
+  });
+  const auto server = Serve(service);
+  const auto stub =
+      validator::v1::Validator::NewStub(grpc::CreateChannel(AddressOf(*server), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+  validator::v1::AuthorizeRequest request;
+  request.set_pdu(std::string(100'000, ' '));
+  validator::v1::AuthorizeResponse response;
+  EXPECT_FALSE(stub->Authorize(&context, request, &response).ok());
+  EXPECT_FALSE(called);
+}
+
 TEST(Channel, LeavesADeadReplica) {
   TellingService first_service(Ok), second_service(Ok);
   auto first = Serve(first_service);
