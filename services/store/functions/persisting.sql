@@ -129,8 +129,6 @@ declare
   v_before record;
   v_base bigint;
   v_most bigint;
-  v_types bytea[];
-  v_keys bytea[];
   v_path record;
   v_added record;
 begin
@@ -145,13 +143,19 @@ begin
                                             where own.lineage <> 0) desc nulls last, g.state_group))[1]
   into v_base, v_most
   from unnest(v_before.merged) as g(state_group) cross join lateral fn.state_path(p_room, g.state_group) p;
-  select array_agg(c.type), array_agg(c.state_key) into v_types, v_keys
-  from (select distinct s.type, s.state_key from fn.changes_since(p_room, v_base, array_remove(v_before.merged, v_most)) s) as c;
   select * into v_path from fn.state_path(p_room, v_most);
-  select array_agg(m.type) as types, array_agg(m.state_key) as keys, array_agg(m.event_id) as ids into v_added
-  from fn.merged_at(p_room, v_before.merged, v_types, v_keys) m
-  left join fn.state_at(p_room, v_path.lineages, v_path.positions, v_types, v_keys) o on o.type = m.type and o.state_key = m.state_key
-  where o.event_id is distinct from m.event_id;
+  -- They differ by commuting changes alone: each key has at most one value that is not the one they started from, and that is the event
+  -- stored last, for it cites the other.
+  select array_agg(c.type) as types, array_agg(c.state_key) as keys, array_agg(c.event_id) as ids into v_added
+  from (
+    select distinct on (c.type, c.state_key) c.type, c.state_key, c.event_id, e.stream_ordering
+    from fn.changes_since(p_room, v_base, array_remove(v_before.merged, v_most)) c
+    cross join lateral (select x.stream_ordering from events x where x.room_id = p_room and x.event_id = c.event_id limit 1) as e
+    order by c.type, c.state_key, e.stream_ordering desc) as c
+  left join lateral fn.state_at(p_room, v_path.lineages, v_path.positions, array[c.type], array[c.state_key]) o on true
+  left join lateral (
+    select x.stream_ordering from events x where x.room_id = p_room and x.event_id = o.event_id limit 1) as own on true
+  where own.stream_ordering is null or own.stream_ordering < c.stream_ordering;
   if v_added.ids is null then
     state_group := v_most;
     return;
