@@ -112,6 +112,17 @@ void OriginLimiter::EndQuietLater(absl::Time now) {
   });
 }
 
+bool OriginLimiter::MayGoOn(Origin& origin, const OriginLimits& limits, const OriginShare& share, absl::Time now) {
+  if (static_cast<std::int64_t>(origin.recent.size()) >= share.in_window) return false;
+  const absl::Duration each = limits.window_size / std::max<std::int64_t>(1, share.in_window);
+  const bool floods = origin.received.Within(now, limits.window_size) > share.in_window;
+  const bool early = origin.next_share > now && origin.next_share - now <= limits.window_size;
+  if (floods && early) return false;
+  // One that was not taken in time may be had late, so that the mean is what it may be.
+  origin.next_share = std::max(early ? absl::InfinitePast() : origin.next_share, now - each) + each;
+  return true;
+}
+
 absl::Status OriginLimiter::Enter(const std::string& name, Begin begin) {
   const OriginLimits& limits = LimitsOf(name);
   const absl::Time now = clock_();
@@ -127,19 +138,21 @@ absl::Status OriginLimiter::Enter(const std::string& name, Begin begin) {
     origin.received.Add(now, limits.window_size);
     NoteNear(name, origin, now);
     const OriginShare share = ShareNow(origin, limits, now);
-    if (origin.waiting() >= share.waiting || waiting_ >= options_.max_waiting) {
+    const bool goes_on = MayGoOn(origin, limits, share, now);
+    const bool waits = !goes_on || origin.working >= share.working;
+    if (waits && (origin.waiting() >= share.waiting || waiting_ >= options_.max_waiting)) {
       NoteLimited(name, Limiting::kRefused, now);
       return Refusal(limits);
     }
     origin.recent.push_back(now);
-    if (static_cast<std::int64_t>(origin.recent.size()) > share.in_window) {
+    if (!goes_on) {
       ++origin.sleeping;
       ++waiting_;
       NoteLimited(name, Limiting::kDelayed, now);
       alarm_.At(now + limits.sleep_delay, [this, name, begin = std::move(begin)] { Wake(name, begin); });
       return absl::OkStatus();
     }
-    if (origin.working >= share.working) {
+    if (waits) {
       ++waiting_;
       origin.ready.push_back(std::move(begin));
       NoteNear(name, origin, now);

@@ -38,7 +38,8 @@ struct OriginLimiterOptions {
 using OriginLoads = std::map<std::string, OriginLoad>;
 
 /// Thread-safe, never blocks: a request that has to wait holds no thread. Lets each origin have this gateway's share of
-/// its limits; all of them as long as nothing is known of other gateways (SharedRates).
+/// its limits; all of them as long as nothing is known of other gateways (SharedRates). Who keeps asking for more than
+/// the sleep limit is let through evenly, not as many at once as a new window allows: that would be felt by the others.
 class OriginLimiter {
  public:
   /// One request that is being worked on. Its end lets the next one of its origin begin.
@@ -83,6 +84,7 @@ class OriginLimiter {
   struct Origin {
     std::deque<absl::Time> recent;  // received within the window and not refused
     RecentCount received;
+    absl::Time next_share = absl::InfinitePast();  // when one may go on, of those who ask for more than they may
     std::deque<Begin> ready;
     std::int64_t sleeping = 0;
     std::int64_t working = 0;
@@ -96,6 +98,8 @@ class OriginLimiter {
   const OriginLimits& LimitsOf(const std::string& origin) const;
   static OriginLoad LoadOf(const Origin& origin, const OriginLimits& limits, absl::Time now);
   OriginShare ShareNow(const Origin& origin, const OriginLimits& limits, absl::Time now) const;
+  /// Whether a request that has just been received may begin without having slept.
+  static bool MayGoOn(Origin& origin, const OriginLimits& limits, const OriginShare& share, absl::Time now);
   static bool IsNear(const Origin& origin, const OriginLimits& limits, absl::Time now);
   void NoteNear(const std::string& name, const Origin& origin, absl::Time now);
   void NoteLimited(const std::string& name, Limiting limiting, absl::Time now);
