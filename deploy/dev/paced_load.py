@@ -123,6 +123,8 @@ class FloodedStack:
         alone, floods, beside = [], [], []
         for turn in range(ROUNDS):
             without, besides = (self.stack.seed(remote, max(1, rooms // ROUNDS), users, f"{name}{turn}") for name in ("alone", "beside"))
+            # As autovacuum would soon, to which every plan is made anew: not in the midst of one of the two.
+            self.stack.rows("vacuum analyze")
             alone.append(self._load(remote, without, STEADY_A_SECOND, f"alone-{turn}").wait())
             floods.append(self._load(self.flooding, FLOOD_A_SECOND * MOST_SECONDS * self.asked, FLOOD_A_SECOND, f"flood-{turn}", flood=True))
             try:
