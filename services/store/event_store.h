@@ -17,6 +17,9 @@ namespace postern::store {
 /// Takes the outcome of the request at a place.
 using PersistAnswer = std::function<void(std::size_t place, absl::StatusOr<v1::PersistEventResponse> response)>;
 
+/// What becomes of events whose rooms somebody else has locked just now.
+enum class LockedRooms { kLeave, kWaitFor };
+
 /// Thread-safe. No call outlives `call.deadline`. Each method answers the rpc of its name, whose contract stands in
 /// proto/postern/store/v1/store.proto; each may refuse with kStoreDown, kOverloaded or kDeadlineExceeded besides what
 /// it names.
@@ -37,9 +40,11 @@ class EventStore {
   virtual absl::StatusOr<v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
                                                                 const v1::PersistEventRequest& request) = 0;
   /// Many at once: `answer` is called once for each, with its place, as soon as its outcome is sure. What is wrong with
-  /// one is answered to that one alone. Those of one room are stored in their order.
+  /// one is answered to that one alone. Those of one room are stored in their order. A conflict may be answered by a
+  /// response that holds nothing: reading the fresh context may take long, and is left to who has the time.
+  /// Refuses besides: kRoomBusy, where the room is locked and not to be waited for.
   virtual void PersistEvents(const rpc::CallContext& call, std::span<const v1::PersistEventRequest* const> requests,
-                             const PersistAnswer& answer);
+                             LockedRooms locked, const PersistAnswer& answer);
   /// Refuses: kUnknownRoom, kInvalidArgument.
   virtual absl::StatusOr<v1::LeaseExtremitiesResponse> LeaseExtremities(const rpc::CallContext& call,
                                                                         const v1::LeaseExtremitiesRequest& request) = 0;
@@ -113,7 +118,7 @@ inline std::vector<absl::StatusOr<v1::EventContext>> EventStore::GetEventContext
 }
 
 inline void EventStore::PersistEvents(const rpc::CallContext& call,
-                                      std::span<const v1::PersistEventRequest* const> requests,
+                                      std::span<const v1::PersistEventRequest* const> requests, LockedRooms,
                                       const PersistAnswer& answer) {
   for (std::size_t place = 0; place < requests.size(); ++place) answer(place, PersistEvent(call, *requests[place]));
 }

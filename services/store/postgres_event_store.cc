@@ -322,14 +322,18 @@ absl::StatusOr<v1::PersistEventResponse> PostgresEventStore::PersistEvent(const 
                                                                           const v1::PersistEventRequest& request) {
   absl::StatusOr<v1::PersistEventResponse> response;
   const v1::PersistEventRequest* const one = &request;
-  PersistEvents(call, std::span(&one, 1), [&response](std::size_t, absl::StatusOr<v1::PersistEventResponse> answer) {
-    response = std::move(answer);
-  });
+  PersistEvents(
+      call, std::span(&one, 1), LockedRooms::kWaitFor,
+      [&response](std::size_t, absl::StatusOr<v1::PersistEventResponse> answer) { response = std::move(answer); });
+  if (!response.ok() || response->has_stored()) return response;
+  absl::StatusOr<v1::EventContext> fresh = GetEventContext(call, request.context_request());
+  if (!fresh.ok()) return fresh.status();
+  *response->mutable_fresh_context() = *std::move(fresh);
   return response;
 }
 
 void PostgresEventStore::PersistEvents(const rpc::CallContext& call,
-                                       std::span<const v1::PersistEventRequest* const> requests,
+                                       std::span<const v1::PersistEventRequest* const> requests, LockedRooms locked,
                                        const PersistAnswer& answer) {
   std::vector<CheckedPersist> waiting;
   for (std::size_t place = 0; place < requests.size(); ++place) {
@@ -347,13 +351,12 @@ void PostgresEventStore::PersistEvents(const rpc::CallContext& call,
                                              [&company](const CheckedPersist& one) { return company.Admit(one); });
     std::vector<CheckedPersist> together(std::make_move_iterator(waiting.begin()), std::make_move_iterator(later));
     waiting.erase(waiting.begin(), later);
-    const bool one_room = together.front().room_id() == together.back().room_id();
-    PersistTogether(call, together, one_room, answer);
+    PersistTogether(call, together, locked, answer);
   }
 }
 
 void PostgresEventStore::PersistTogether(const rpc::CallContext& call, const std::vector<CheckedPersist>& company,
-                                         bool wait, const PersistAnswer& answer) {
+                                         LockedRooms locked, const PersistAnswer& answer) {
   std::vector<CheckedPersist> sound;
   PersistBatch batch;
   for (const CheckedPersist& persist : company) {
@@ -373,68 +376,51 @@ void PostgresEventStore::PersistTogether(const rpc::CallContext& call, const std
         .Integer(options_.refusals_limit)
         .Integer(options_.remote_servers_limit)
         .Boolean(in_doubt)
-        .Boolean(wait);
+        .Boolean(locked == LockedRooms::kWaitFor);
     batch.AppendTo(parameters);
     return parameters;
   });
-  if (!rows.ok()) {
-    // PostgreSQL may have taken offence at one of them.
-    const bool alone = sound.size() > 1 && matrix::ReasonOf(rows.status()) != Reason::kStoreDown;
-    for (const CheckedPersist& persist : sound) {
-      if (alone) {
-        PersistTogether(call, {persist}, true, answer);
-      } else {
-        answer(persist.place, rows.status());
-      }
-    }
+  if (rows.ok()) {
+    AnswerPersists(sound, *rows, answer);
     return;
   }
-  for (const CheckedPersist& persist : AnswerPersists(call, sound, *rows, answer)) {
-    PersistTogether(call, {persist}, true, answer);
+  // PostgreSQL may have taken offence at one of them.
+  const bool alone = sound.size() > 1 && matrix::ReasonOf(rows.status()) != Reason::kStoreDown;
+  for (const CheckedPersist& persist : sound) {
+    if (alone) {
+      PersistTogether(call, {persist}, locked, answer);
+    } else {
+      answer(persist.place, rows.status());
+    }
   }
 }
 
-std::vector<CheckedPersist> PostgresEventStore::AnswerPersists(const rpc::CallContext& call,
-                                                               const std::vector<CheckedPersist>& company,
-                                                               const Rows& rows, const PersistAnswer& answer) {
+void PostgresEventStore::AnswerPersists(const std::vector<CheckedPersist>& company, const Rows& rows,
+                                        const PersistAnswer& answer) {
   enum Result { kStored = 0, kReplay = 1, kConflict = 2, kNoRoom = 3, kLocked = 4 };
   const auto results = rows.IntegerArray(0, 0), outcomes = rows.IntegerArray(0, 1), reasons = rows.IntegerArray(0, 2),
              extremities = rows.IntegerArray(0, 3);
-  std::vector<CheckedPersist> conflicting, locked;
   for (std::size_t i = 0; i < company.size(); ++i) {
     const std::int64_t result = results[i].value_or(kNoRoom);
+    v1::PersistEventResponse response;
     if (result == kNoRoom) {
       answer(company[i].place, UnknownRoom());
-    } else if (result == kConflict) {
-      conflicting.push_back(company[i]);
-    } else if (result == kLocked) {
-      locked.push_back(company[i]);
+      continue;
+    }
+    if (result == kLocked) {
+      answer(company[i].place, Refuse(Reason::kRoomBusy, "the room is locked"));
+      continue;
+    }
+    if (result == kConflict) {
+      metrics_.Count("postern_store_conflicts_total");
     } else {
-      v1::PersistEventResponse response;
       response.mutable_stored()->set_outcome(static_cast<matrix::v1::Outcome>(outcomes[i].value_or(0)));
       response.mutable_stored()->set_reason(static_cast<matrix::v1::Reason>(reasons[i].value_or(0)));
       response.mutable_stored()->set_replay(result == kReplay);
       response.mutable_stored()->set_forward_extremities(static_cast<std::uint32_t>(extremities[i].value_or(0)));
-      answer(company[i].place, std::move(response));
     }
+    answer(company[i].place, std::move(response));
   }
-  std::vector<const v1::GetEventContextRequest*> asked;
-  for (const CheckedPersist& persist : conflicting) {
-    metrics_.Count("postern_store_conflicts_total");
-    asked.push_back(&persist.request->context_request());
-  }
-  if (asked.empty()) return locked;
-  std::vector<absl::StatusOr<v1::EventContext>> fresh = GetEventContexts(call, asked);
-  for (std::size_t i = 0; i < conflicting.size(); ++i) {
-    if (!fresh[i].ok()) {
-      answer(conflicting[i].place, fresh[i].status());
-      continue;
-    }
-    v1::PersistEventResponse response;
-    *response.mutable_fresh_context() = *std::move(fresh[i]);
-    answer(conflicting[i].place, std::move(response));
-  }
-  return locked;
 }
 
 absl::StatusOr<v1::LeaseExtremitiesResponse> PostgresEventStore::LeaseExtremities(

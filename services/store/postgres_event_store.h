@@ -45,7 +45,7 @@ class PostgresEventStore final : public EventStore {
   absl::StatusOr<v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
                                                         const v1::PersistEventRequest& request) override;
   void PersistEvents(const rpc::CallContext& call, std::span<const v1::PersistEventRequest* const> requests,
-                     const PersistAnswer& answer) override;
+                     LockedRooms locked, const PersistAnswer& answer) override;
   absl::Status CreateRoom(const rpc::CallContext& call, const v1::CreateRoomRequest& request) override;
   absl::Status SeedEvents(const rpc::CallContext& call, const v1::SeedEventsRequest& request) override;
   absl::StatusOr<v1::RoomDescription> GetRoom(const rpc::CallContext& call, const v1::GetRoomRequest& request) override;
@@ -109,12 +109,10 @@ class PostgresEventStore final : public EventStore {
                                                         const Parameters& parameters, ContextDecoder decoder);
   /// The changes of members that come with a verdict; those that name other events are read from the database.
   absl::StatusOr<MemberChanges> MembersChangedBy(const rpc::CallContext& call, const CheckedPersist& persist);
-  /// As one transaction. `wait`: for rooms that others have locked; else those are tried once more, each by itself.
-  void PersistTogether(const rpc::CallContext& call, const std::vector<CheckedPersist>& company, bool wait,
+  /// As one transaction.
+  void PersistTogether(const rpc::CallContext& call, const std::vector<CheckedPersist>& company, LockedRooms locked,
                        const PersistAnswer& answer);
-  /// Answers those that were persisted together; returns those whose rooms were locked.
-  std::vector<CheckedPersist> AnswerPersists(const rpc::CallContext& call, const std::vector<CheckedPersist>& company,
-                                             const Rows& rows, const PersistAnswer& answer);
+  void AnswerPersists(const std::vector<CheckedPersist>& company, const Rows& rows, const PersistAnswer& answer);
 
   ConnectionPool& pool_;
   DatabaseWatch& watch_;

@@ -1,5 +1,6 @@
 #include "services/store/store_service.h"
 
+#include <map>
 #include <string>
 #include <utility>
 
@@ -144,13 +145,49 @@ void StoreService::Persist(const std::vector<PendingPersist>& pending) {
   std::vector<const v1::PersistEventRequest*> requests;
   const std::vector<PendingPersist> begun = Begin(kPersistEvent, pending, together, requests);
   if (begun.empty()) return;
-  store_.PersistEvents(together, requests, [&](std::size_t place, absl::StatusOr<v1::PersistEventResponse> answer) {
-    AnswerPersist(begun[place], began, std::move(answer));
+  std::map<std::string, std::vector<PendingPersist>> locked;
+  store_.PersistEvents(together, requests, LockedRooms::kLeave,
+                       [&](std::size_t place, absl::StatusOr<v1::PersistEventResponse> answer) {
+                         if (matrix::ReasonOf(answer.status()) == Reason::kRoomBusy) {
+                           locked[requests[place]->context_request().room_id()].push_back(begun[place]);
+                         } else {
+                           AnswerPersist(begun[place], began, std::move(answer));
+                         }
+                       });
+  for (auto& [room, waiting] : locked) PersistLater(std::move(waiting), began);
+}
+
+void StoreService::PersistLater(std::vector<PendingPersist> pending, absl::Time began) {
+  const bool taken = workers_.Post([this, pending, began] {
+    rpc::CallContext together;
+    std::vector<const v1::PersistEventRequest*> requests;
+    const std::vector<PendingPersist> begun = Begin(kPersistEvent, pending, together, requests);
+    store_.PersistEvents(together, requests, LockedRooms::kWaitFor,
+                         [&](std::size_t place, absl::StatusOr<v1::PersistEventResponse> answer) {
+                           AnswerPersist(begun[place], began, std::move(answer));
+                         });
   });
+  if (taken) return;
+  for (const PendingPersist& one : pending) AnswerPersist(one, began, QueueIsFull());
+}
+
+void StoreService::AnswerConflict(const PendingPersist& pending, absl::Time began) {
+  const bool taken = workers_.Post([this, pending, began] {
+    absl::StatusOr<v1::EventContext> fresh =
+        store_.GetEventContext(rpc::FromServerContext(*pending.call), pending.request->context_request());
+    v1::PersistEventResponse response;
+    if (fresh.ok()) *response.mutable_fresh_context() = *std::move(fresh);
+    AnswerPersist(pending, began, fresh.ok() ? absl::StatusOr<v1::PersistEventResponse>(response) : fresh.status());
+  });
+  if (!taken) AnswerPersist(pending, began, QueueIsFull());
 }
 
 void StoreService::AnswerPersist(const PendingPersist& pending, absl::Time began,
                                  absl::StatusOr<v1::PersistEventResponse> answer) {
+  if (answer.ok() && answer->result_case() == v1::PersistEventResponse::RESULT_NOT_SET) {
+    AnswerConflict(pending, began);
+    return;
+  }
   const v1::PersistEventRequest& request = *pending.request;
   std::string_view result;
   matrix::v1::Outcome outcome = request.verdict().outcome();

@@ -83,6 +83,10 @@ class StoreService final : public v1::Store::CallbackService {
                                                 rpc::CallContext& together, std::vector<const Request*>& requests);
   void AnswerContexts(const std::vector<PendingContext>& pending);
   void Persist(const std::vector<PendingPersist>& pending);
+  /// By a worker, for they may take long: those of one room that is locked, which are persisted once it is not; and the
+  /// fresh context that answers a conflict.
+  void PersistLater(std::vector<PendingPersist> pending, absl::Time began);
+  void AnswerConflict(const PendingPersist& pending, absl::Time began);
   void AnswerPersist(const PendingPersist& pending, absl::Time began, absl::StatusOr<v1::PersistEventResponse> answer);
   void Finish(Reactor* reactor, std::string_view method, const absl::Status& status, absl::Time received);
   void Count(std::string_view method, const absl::Status& status, absl::Duration duration);

@@ -34,7 +34,7 @@ std::vector<Answer> Together(StoreRig& rig, const std::vector<v1::PersistEventRe
   for (const auto& request : requests) pointers.push_back(&request);
   std::vector<Answer> answers(requests.size(), absl::UnknownError("not answered"));
   std::vector<int> answered(requests.size());
-  rig.store().PersistEvents(Call(), pointers, [&](std::size_t place, Answer answer) {
+  rig.store().PersistEvents(Call(), pointers, LockedRooms::kWaitFor, [&](std::size_t place, Answer answer) {
     answers[place] = std::move(answer);
     ++answered[place];
   });
@@ -159,7 +159,7 @@ TEST(PersistsTogether, LeaveWhatTheyWouldOneByOne) {
       const std::vector<Answer> answers = Together(together, requests), expected = OneByOne(alone, requests);
       for (std::size_t i = 0; i < requests.size(); ++i) {
         EXPECT_EQ(Told(answers[i]), Told(expected[i])) << requests[i].ShortDebugString();
-        conflicts += answers[i].ok() && answers[i]->has_fresh_context();
+        conflicts += answers[i].ok() && !answers[i]->has_stored();
         replays += answers[i].ok() && answers[i]->stored().replay();
       }
       ASSERT_FALSE(testing::Test::HasFailure()) << "trial " << trial << ", round " << round;
@@ -234,13 +234,16 @@ TEST_F(Persists, DoNotWaitForARoomThatIsLocked) {
 
   const std::vector<v1::PersistEventRequest> requests = {LeaveOf(room_, 0), LeaveOf(other_, 0)};
   const std::vector<const v1::PersistEventRequest*> pointers = {&requests[0], &requests[1]};
-  std::vector<std::size_t> order;
-  rig_.store().PersistEvents(Call(), pointers, [&](std::size_t place, const Answer& answer) {
-    EXPECT_TRUE(answer.ok() && answer->has_stored()) << Told(answer);
-    order.push_back(place);
-    EXPECT_TRUE(place != 1 || (*locker)->Call({"commit", "commit"}, {}).ok());
-  });
-  EXPECT_EQ(order, (std::vector<std::size_t>{1, 0}));
+  std::vector<Answer> answers(2, absl::UnknownError("not answered"));
+  rig_.store().PersistEvents(Call(), pointers, LockedRooms::kLeave,
+                             [&](std::size_t place, Answer answer) { answers[place] = std::move(answer); });
+  EXPECT_EQ(matrix::ReasonOf(answers[0].status()), Reason::kRoomBusy);
+  EXPECT_TRUE(answers[1].ok() && answers[1]->has_stored()) << Told(answers[1]);
+
+  std::thread waiting([&] { answers[0] = rig_.store().PersistEvent(Call(), requests[0]); });
+  EXPECT_TRUE((*locker)->Call({"commit", "commit"}, {}).ok());
+  waiting.join();
+  EXPECT_TRUE(answers[0].ok() && answers[0]->has_stored()) << Told(answers[0]);
 }
 
 TEST_F(Persists, TwoLeavesOfOneMemberConflict) {
@@ -252,7 +255,7 @@ TEST_F(Persists, TwoLeavesOfOneMemberConflict) {
                                        .content = support::Object(R"({"membership":"leave","reason":"again"})")}));
   const auto answers = Together(rig_, {first, support::PersistRequestFor(again, rig_.ContextOf(again))});
   EXPECT_TRUE(answers[0].ok() && answers[0]->has_stored());
-  EXPECT_TRUE(answers[1].ok() && answers[1]->has_fresh_context()) << Told(answers[1]);
+  EXPECT_EQ(Told(answers[1]), "conflict");
 }
 
 }  // namespace
