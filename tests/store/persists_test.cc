@@ -166,8 +166,8 @@ TEST(PersistsTogether, LeaveWhatTheyWouldOneByOne) {
     }
     ASSERT_EQ(AllOf(together), AllOf(alone)) << "trial " << trial;
   }
-  EXPECT_GE(conflicts, 5);
-  EXPECT_GE(replays, 5);
+  EXPECT_GE(conflicts, support::CaseCount(5));
+  EXPECT_GE(replays, support::CaseCount(5));
 }
 
 class Persists : public testing::Test {
