@@ -181,7 +181,8 @@ TEST(Contexts, AskedTogetherAreWhatEachIsAlone) {
       refused += std::ranges::count_if(judging.prev_events(), [](const auto& cited) { return cited.rejected(); }) > 0;
     }
   }
-  for (const int seen : {merged, unresolved, older, refused, existing, branches}) EXPECT_GE(seen, support::CaseCount(5));
+  for (const int seen : {merged, unresolved, older, refused, existing, branches})
+    EXPECT_GE(seen, support::CaseCount(5));
 
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < requests.size() * 3; ++i) order.push_back(i % requests.size());
