@@ -2,11 +2,14 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <thread>
 
+#include "services/store/database_connection.h"
 #include "services/store/store.h"
 #include "tests/contract/store_contract.h"
 #include "tests/support/postgres_cluster.h"
 #include "tests/support/served_fake_store.h"
+#include "tests/support/store_requests.h"
 
 namespace postern::contract {
 namespace {
@@ -28,6 +31,7 @@ class RealStore : public ServedStore {
     return running_->WaitUntilReady(absl::Now() + absl::Seconds(20));
   }
   std::string address() const override { return fmt::format("127.0.0.1:{}", running_->grpc_port()); }
+  const std::string& dsn() const { return database_.dsn(); }
 
  private:
   support::TestDatabase database_;
@@ -58,6 +62,33 @@ INSTANTIATE_TEST_SUITE_P(Stores, DeliveriesContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, RatesContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, PeerReadsContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, DecisionsContract, kStores, NameOf);
+
+/// What only PostgreSQL can bring about.
+class RealStoreContract : public StoreContract {};
+INSTANTIATE_TEST_SUITE_P(Stores, RealStoreContract, testing::Values(StoreMaker{"Real", &StartReal}), NameOf);
+
+TEST_P(RealStoreContract, WhoPersistsInALockedRoomWaitsForItAndNobodyElseDoes) {
+  const support::TestRoom room = MakeRoom();
+  support::RoomBuilder builder("10", "@creator:elsewhere.example");
+  builder.Member("@ann:b.example", "join");
+  const support::TestRoom other = builder.Build();
+  Create(other);
+  const matrix::Event held_up = room.Leave("@bob:c.example"), leave = other.Leave("@ann:b.example");
+  const auto held_up_request = support::PersistRequestFor(held_up, ContextOf(held_up));
+  const auto request = support::PersistRequestFor(leave, ContextOf(leave));
+
+  auto locker = store::DatabaseConnection::Open(dynamic_cast<RealStore&>(*served_).dsn());
+  ASSERT_TRUE(locker.ok());
+  ASSERT_TRUE((*locker)->Call({"begin", "begin"}, {}).ok());
+  const store::Statement lock{"lock", "select 1 from rooms where room_id = $1 for update"};
+  ASSERT_TRUE((*locker)->Call(lock, store::Parameters().Bytes(room.room_id())).ok());
+  std::thread waiting([&] { EXPECT_TRUE(Persist(held_up_request).has_stored()); });
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Persist(request).has_stored());
+  EXPECT_EQ(MembershipOf(room, "@bob:c.example"), "join");
+  EXPECT_TRUE((*locker)->Call({"commit", "commit"}, {}).ok());
+  waiting.join();
+  EXPECT_EQ(MembershipOf(room, "@bob:c.example"), "leave");
+}
 
 }  // namespace
 }  // namespace postern::contract
