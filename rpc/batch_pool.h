@@ -18,7 +18,7 @@ namespace postern::rpc {
 
 struct BatchLimits {
   /// Batches under way at once. More of them are smaller, and each costs what a batch costs.
-  std::size_t batches = 2;
+  std::size_t batches = 1;
   /// Items in one.
   std::size_t items = 64;
   /// Items that may wait.

@@ -9,7 +9,6 @@
 #include "matrix/refusal.h"
 #include "services/store/context_rows.h"
 #include "services/store/member_changes.h"
-#include "services/store/recorded_decision.h"
 #include "services/store/statements.h"
 
 namespace postern::store {
@@ -19,19 +18,6 @@ using matrix::Reason;
 using matrix::Refuse;
 
 absl::Status UnknownRoom() { return Refuse(Reason::kUnknownRoom, "the room is not known here"); }
-
-/// Three arrays: types, state keys and event ids (null where the state has no such key any more).
-template <typename Entries>
-void AppendEntries(Parameters& parameters, const Entries& entries) {
-  std::vector<std::string> types, keys;
-  std::vector<std::optional<std::string>> ids;
-  for (const matrix::v1::StateEntry& entry : entries) {
-    types.push_back(entry.type());
-    keys.push_back(entry.state_key());
-    ids.push_back(entry.event_id().empty() ? std::nullopt : std::optional(entry.event_id()));
-  }
-  parameters.BytesArray(types).BytesArray(keys).BytesArray(ids);
-}
 
 template <typename Keys>
 void AppendKeys(Parameters& parameters, const Keys& keys) {
