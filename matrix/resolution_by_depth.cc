@@ -54,7 +54,15 @@ const Event* ResolveOtherKey(const EventSet& rivals, const RoomState& resolved, 
   return ordered.front();
 }
 
-constexpr std::array<std::string_view, 3> kAuthTypes{"m.room.power_levels", "m.room.join_rules", "m.room.member"};
+using IsOfPass = bool (*)(const StateKey& key);
+
+/// Power levels under another state key than the empty one affect no rule, so they come with all others
+/// (docs/decisions/0007).
+constexpr std::array<IsOfPass, 3> kAuthPasses{
+    [](const StateKey& key) { return key.type == "m.room.power_levels" && key.state_key.empty(); },
+    [](const StateKey& key) { return key.type == "m.room.join_rules"; },
+    [](const StateKey& key) { return key.type == "m.room.member"; },
+};
 
 }  // namespace
 
@@ -63,11 +71,11 @@ EventState ResolveByDepth(const EventValues& values, ResolutionGraph& graph) {
   for (const auto& [key, events] : values) {
     if (events.size() == 1) resolved.Set(**events.begin());
   }
-  // Keys of one type do not see each other's outcome: which of them comes first must not matter.
-  for (const std::string_view type : kAuthTypes) {
+  // Keys of one pass do not see each other's outcome: which of them comes first must not matter.
+  for (const IsOfPass is_of_pass : kAuthPasses) {
     std::vector<const Event*> taken;
     for (const auto& [key, rivals] : values) {
-      if (key.type == type && rivals.size() > 1) taken.push_back(ResolveAuthKey(key, rivals, resolved, graph));
+      if (is_of_pass(key) && rivals.size() > 1) taken.push_back(ResolveAuthKey(key, rivals, resolved, graph));
     }
     for (const Event* event : taken) resolved.Set(*event);
   }

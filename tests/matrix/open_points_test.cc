@@ -103,11 +103,12 @@ class Fork {
   }
 
   const Event& Make(const RoomState& state, std::string type, std::string key, std::string sender,
-                    std::string_view content, std::int64_t seconds) {
+                    std::string_view content, std::int64_t seconds, std::vector<const Event*> prev_events = {}) {
     made_.push_back(room_.Mint({.type = std::move(type),
                                 .state_key = std::move(key),
                                 .sender = std::move(sender),
                                 .content = Object(content),
+                                .prev_events = std::move(prev_events),
                                 .state = &state,
                                 .origin_server_ts = room_.tip().origin_server_ts() + seconds * kSecond}));
     known_.Add(made_.back());
@@ -193,6 +194,21 @@ TEST(PowerEvents, AreOrderedByWhatTheyReachThroughEventsOutsideTheConflictedSet)
   EXPECT_EQ(fork.Resolved({Fork::With(lowered, {&join, &topic}), Fork::With(joined, {&rules, &topic})},
                           {"m.room.join_rules", ""}),
             before->event_id());
+}
+
+/// The creator's membership is disputed too, and is settled only after power levels and join rules are. By then the
+/// rules allow both of her events under another state key, so that the deeper one stays, as in any type that no rule
+/// looks at.
+TEST(ResolutionByDepth, TakesPowerLevelsUnderAnotherStateKeyWithEverythingElse) {
+  Fork fork(RoomBuilder("1").Build());
+  const std::string creator = fork.room().creator();
+  const Event& shallow = fork.Make(fork.base(), "m.room.power_levels", "other", creator, R"({"ban":1})", 10);
+  const Event& named =
+      fork.Make(fork.base(), "m.room.member", creator, creator, R"({"membership":"join","displayname":"C"})", 20);
+  const Event& deep = fork.Make(fork.base(), "m.room.power_levels", "other", creator, R"({"ban":2})", 30, {&shallow});
+  EXPECT_EQ(fork.Resolved({Fork::With(fork.base(), {&shallow, &named}), Fork::With(fork.base(), {&deep})},
+                          {"m.room.power_levels", "other"}),
+            deep.event_id());
 }
 
 /// Bob's name cites levels that would let him set it, but were rejected; without any levels only the creator may.
