@@ -47,7 +47,8 @@ NO_REDACTS = amendment("redaction of nothing", """
     In versions 1-2 a redaction below the redact level is allowed only if the ids' domains match; the reference allows one that
     names no event at all.""")
 BOOLEAN_LEVEL = amendment("true as a level", """
-    Before version 10 users' levels are integers or strings that are integers; the reference reads true as 1.""")
+    Before version 10 users' levels are integers or strings that are integers; the reference reads true as 1, in levels that it is to
+    judge and, having let them stand, in those of the room.""")
 OTHER_LEVELS = amendment("power levels under another state key", """
     Whatever its state key, a power levels event is held against the levels of the room; the reference holds it against what its own
     key had.""")
@@ -79,6 +80,7 @@ _check_dependent = event_auth.check_state_dependent_auth_rules
 _check_independent = event_auth.check_state_independent_auth_rules
 _check_power_levels = event_auth._check_power_levels
 _auth_types = event_auth.auth_types_for_event
+_user_level = event_auth.get_user_power_level
 
 
 def _domain(user):
@@ -156,6 +158,13 @@ def check_power_levels(rules, event, auth_events):
     return _check_power_levels(rules, event, auth_events)
 
 
+def get_user_power_level(user_id, auth_events):
+    levels = event_auth.get_power_level_event(auth_events)
+    if holds(BOOLEAN_LEVEL) and levels is not None and isinstance(levels.content.get("users", {}).get(user_id), bool):
+        return int(levels.content.get("users_default", 0))
+    return _user_level(user_id, auth_events)
+
+
 def _with_join_rule_named(event):
     if (event.type, event.get_state_key()) != ("m.room.join_rules", "") or "join_rule" in event.content:
         return event
@@ -188,6 +197,7 @@ event_auth.check_state_dependent_auth_rules = check_state_dependent_auth_rules
 event_auth.check_state_independent_auth_rules = check_state_independent_auth_rules
 event_auth._check_power_levels = check_power_levels
 event_auth.auth_types_for_event = auth_types_for_event
+event_auth.get_user_power_level = get_user_power_level
 
 
 # --- Signatures ------------------------------------------------------------------------------------------------------------------
