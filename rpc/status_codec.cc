@@ -15,11 +15,10 @@ using matrix::Reason;
 Reason ReasonOfTransport(grpc::StatusCode code, Reason unreachable) {
   switch (code) {
     case grpc::StatusCode::UNAVAILABLE:
+    case grpc::StatusCode::CANCELLED:  // no caller of ours does that: a server that ends does, to what it has not begun
       return unreachable;
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       return Reason::kDeadlineExceeded;
-    case grpc::StatusCode::CANCELLED:
-      return Reason::kCancelled;
     case grpc::StatusCode::RESOURCE_EXHAUSTED:
       return Reason::kOverloaded;
     case grpc::StatusCode::NOT_FOUND:

@@ -11,7 +11,7 @@ namespace postern::rpc {
 grpc::Status ToGrpc(const absl::Status& status);
 
 /// The reverse. A status that carries no Reason is trouble of the transport: it becomes `unreachable` (UNAVAILABLE and
-/// the like), kDeadlineExceeded, kCancelled, kOverloaded, or kInternal; an unknown number becomes kInternal.
+/// the like), kDeadlineExceeded, kOverloaded, or kInternal; an unknown number becomes kInternal.
 absl::Status FromGrpc(const grpc::Status& status, matrix::Reason unreachable);
 
 }  // namespace postern::rpc

@@ -20,7 +20,7 @@ bool WorkerPool::Post(std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_ || queue_.size() >= queue_limit_) return false;
-    queue_.push_back(std::move(work));
+    queue_.push_back({std::move(work), std::chrono::steady_clock::now()});
   }
   wake_.notify_one();
   return true;
@@ -36,12 +36,18 @@ std::size_t WorkerPool::queued() const {
   return queue_.size();
 }
 
+absl::Duration WorkerPool::longest_wait() const {
+  const std::lock_guard lock(mutex_);
+  if (queue_.empty()) return absl::ZeroDuration();
+  return absl::FromChrono(std::chrono::steady_clock::now() - queue_.front().since);
+}
+
 void WorkerPool::Run() {
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (queue_.empty()) return;
-    auto work = std::move(queue_.front());
+    auto work = std::move(queue_.front().work);
     queue_.pop_front();
     ++running_;
     lock.unlock();

@@ -2,6 +2,7 @@
 // threads.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -9,6 +10,8 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "absl/time/time.h"
 
 namespace postern::rpc {
 
@@ -27,15 +30,21 @@ class WorkerPool {
   void Drain();
 
   std::size_t queued() const;
+  /// For how long what is queued has waited, of that which came first; zero if nothing waits.
+  absl::Duration longest_wait() const;
 
  private:
+  struct Queued {
+    std::function<void()> work;
+    std::chrono::steady_clock::time_point since;
+  };
   void Run();
 
   const std::size_t queue_limit_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable idle_;
-  std::deque<std::function<void()>> queue_;
+  std::deque<Queued> queue_;
   std::size_t running_ = 0;
   bool stopping_ = false;
   std::vector<std::thread> threads_;

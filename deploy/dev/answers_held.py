@@ -25,9 +25,9 @@ class Held:
         return {key for key, (_, event) in self.events.items() if event["content"]["membership"] == "leave"}
 
 
-def disagreements(before, after, answers, signers):
-    """Everything in which `after` differs from what was `before` and the answers together; `signers` are the two servers that
-    must have signed a leave."""
+def disagreements(before, after, answers, server_name):
+    """Everything in which `after` differs from what was `before` and the answers together; a leave must be signed by its
+    user's server and by `server_name`."""
     wrong = []
     rows_of = {}
     for key in after.outbox:
@@ -36,7 +36,7 @@ def disagreements(before, after, answers, signers):
     for answer in answers:
         key = (answer.room, answer.event_id)
         if answer.status == 200:
-            trouble = _trouble_of_stored(after.events.get(key), answer, signers)
+            trouble = _trouble_of_stored(after.events.get(key), answer, server_name)
             if trouble is None and rows_of.get(key, 0) != 1:
                 trouble = f"{rows_of.get(key, 0)} outbox rows"
         else:
@@ -54,7 +54,7 @@ def disagreements(before, after, answers, signers):
     return wrong
 
 
-def _trouble_of_stored(stored, answer, signers):
+def _trouble_of_stored(stored, answer, server_name):
     if stored is None:
         return "no such event"
     outcome, event = stored
@@ -63,4 +63,4 @@ def _trouble_of_stored(stored, answer, signers):
     if event["sender"] != answer.user or event["state_key"] != answer.user or event["content"]["membership"] != "leave":
         return "the event is another one"
     signed = {server for server, keys in event["signatures"].items() if any(keys.values())}
-    return None if signed == signers else f"signed by {sorted(signed)}"
+    return None if signed == {answer.user.partition(":")[2], server_name} else f"signed by {sorted(signed)}"

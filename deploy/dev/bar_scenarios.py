@@ -1,6 +1,7 @@
 """The scenarios of ./dev bars. Each plays one load, or starts one thing, and says which bars it held."""
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -112,7 +113,10 @@ class Scenarios:
         victim = load.stack.reach["pids"]["validator"][1]
         killed_at = []
 
-        def after_answer(count):
+        counted = itertools.count(1)
+
+        def after_answer(_):
+            count = next(counted)
             if not killed_at and count >= len(batch) // 3:
                 os.kill(victim, signal.SIGKILL)
                 killed_at.append(count)
@@ -125,7 +129,7 @@ class Scenarios:
         again = load.sender.send(later + [line for line in batch if (line["room"], line["user"]) in refused])
         codes = again.by_status()
         result.bars.append(Bar("later calls are all answered 200", set(codes) == {200}, spelled(codes)))
-        wrong = disagreements(load.before, Held(load.stack, load.rooms), result.load.answers + again.answers, load.signers)
+        wrong = disagreements(load.before, Held(load.stack, load.rooms), result.load.answers + again.answers, load.stack.reach["server_name"])
         result.bars.append(Bar("PostgreSQL agrees afterwards too", not wrong, "; ".join(wrong[:3]) or "it does"))
         return result
 
@@ -137,7 +141,7 @@ class Scenarios:
         sender.send(sender.take_templates(running.seed(self.remote, 1, WARMING_LEAVES, f"{name}-warm")))
         if set(warm.by_status()) != {200}:
             raise Trouble(f"leaves one after another were answered {spelled(warm.by_status())}")
-        return MeasuredLoad(name, running, sender, running.seed(self.remote, rooms, users, name), self.remote.name)
+        return MeasuredLoad(name, running, sender, running.seed(self.remote, rooms, users, name))
 
     # -- the rest --------------------------------------------------------------------------------------------------------
 
@@ -333,14 +337,13 @@ class Scenarios:
 class MeasuredLoad:
     """The members of some rooms, what PostgreSQL has of them before, and the measuring of what is then done."""
 
-    def __init__(self, name, running, sender, members, remote):
+    def __init__(self, name, running, sender, members):
         self.name = name
         self.stack = running
         self.sender = sender
         self.members = members
         self.rooms = {room for room, _ in members}
         self.before = Held(running, self.rooms)
-        self.signers = {remote, running.reach["server_name"]}
         self.load = None
         self.cost = None
 
@@ -375,7 +378,7 @@ def only_200_and_503(_, result):
 
 
 def one_by_one(measured, result):
-    wrong = disagreements(measured.before, Held(measured.stack, measured.rooms), result.load.answers, measured.signers)
+    wrong = disagreements(measured.before, Held(measured.stack, measured.rooms), result.load.answers, measured.stack.reach["server_name"])
     return Bar("PostgreSQL agrees with each answer", not wrong, f"{len(wrong)} do not: {wrong[:3]}" if wrong else "it does")
 
 

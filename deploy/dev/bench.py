@@ -12,7 +12,7 @@ import tempfile
 import time
 
 import pure_benchmarks
-from bench_scenarios import SCENARIOS, BenchScenarios, MeasuredStack
+from bench_scenarios import GROWTH, SCENARIOS, BenchScenarios, MeasuredStack
 from cluster import Trouble
 from figures import commit, comparison, compared, flat, machine, spelled
 from load_stack import LoadStack, RemoteServer
@@ -33,7 +33,12 @@ scenarios:
   mix           many rooms, each leave with its make_leave, while others leave
   validators-2  many-rooms with two validators
   validators-4  with four
+  half          many-rooms, begun at half the rate that it has just reached
+  beyond        eight servers that begin three times as many leaves as can be taken: what is answered, how soon, with how much memory
   large-room    a room of 100,000 members; a fifth as many leaves
+only where they are asked for, as they seed for minutes:
+  rooms-10, rooms-100, rooms-1000, rooms-10000    so many rooms, for as many leaves
+  million-events, million-events-4                many-rooms in a database of a million events; with four validators
 
 --pure: Google Benchmark on the pure parts: canonical JSON, event ids, signatures, authorization rules, state resolution by size."""
 EXAMPLES = """\
@@ -58,7 +63,7 @@ def read_options(arguments):
     parser = argparse.ArgumentParser(prog="./dev bench", description=DESCRIPTION, epilog=EXAMPLES,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--scenario", action="append", choices=list(SCENARIOS), metavar="NAME", help="only this one; may be given again")
+    add("--scenario", action="append", choices=list(SCENARIOS | GROWTH), metavar="NAME", help="only this one; may be given again")
     add("--leaves", type=count(100_000), default=1000, metavar="N", help="leaves of a load (default: 1000)")
     add("--in-flight", type=count(100_000), default=16, metavar="N", help="leaves at once, 256 at most (default: 16)")
     add("--rate", type=count(100_000), default=0, metavar="N", help="begin N leaves a second (default: one as soon as another has ended)")
@@ -116,6 +121,21 @@ COLUMNS = (
 WIDTHS = (12, 6, 16, 8, 7, 7, 7, 7, 14, 9, 7, 8, 7, 7, 6, 9, 7, 6, 4)
 
 
+def told_of_overload(of):
+    """What the table has no columns for."""
+    if "memory_mb" not in of:
+        return []
+
+    def spread(times):
+        return " / ".join("-" if ms is None else f"{ms:.0f}" for ms in times.values())
+
+    held = "; ".join(f"{service} " + " / ".join(f"{of['memory_mb'][when][service]:.0f}" for when in ("before", "most", "after"))
+                     for service in of["memory_mb"]["before"])
+    return [f"    answered 200: {of['taken_per_second']:.0f} a second, ms 50 / 95 / 99 % / most: {spread(of['ms_of_200'])}",
+            f"    refused, ms: {spread(of['ms_of_refusals'])}", f"    memory in MB before / most / after: {held}",
+            f"    many-rooms, ms before: {spread(of['ms_before'])}; after: {spread(of['ms_after'])}"]
+
+
 def line(cells):
     return "  ".join(str(cell).ljust(width) for cell, width in zip(cells, WIDTHS)).rstrip()
 
@@ -136,8 +156,10 @@ def play(options, directory, show):
 
         scenarios = BenchScenarios(options, stack_of, remote, directory)
         for name in options.scenario or SCENARIOS:
-            found[name] = SCENARIOS[name](scenarios)
+            found[name] = (SCENARIOS | GROWTH)[name](scenarios)
             show(line([cell(name, found[name]) for _, cell in COLUMNS]))
+            for more in told_of_overload(found[name]):
+                show(more)
     return found
 
 

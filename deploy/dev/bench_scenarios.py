@@ -1,6 +1,7 @@
 """The scenarios of ./dev bench: each plays one load and says what it cost."""
 from answers_held import Held, disagreements
 from leave_load import Sender
+from overload import Overload, milliseconds
 from room_size import topic_of_operator
 from stack_cost import SERVICES, Cost, Snapshot
 from write_ahead_log import WriteAheadLog
@@ -9,8 +10,11 @@ USERS_OF_A_ROOM = 10
 USERS_OF_A_FORKED_ROOM = 20
 WARMING_ROOMS = 8
 WARMING_USERS = 8
+EVENTS_OF_A_MILLION = 1_000_000
+USERS_OF_A_FILLING_ROOM = 1000
 READING_USERS = 64
 READS_AT_ONCE = 64
+HALF_IN_FLIGHT = 128
 SHARES = {"50": 0.5, "95": 0.95, "99": 0.99, "most": 1.0}
 
 
@@ -67,6 +71,39 @@ class BenchScenarios:
         stack, sender, members = self._begin("large-room", 1, max(count, self.options.members))
         return self._measure("large-room", stack, sender, sender.take_templates(members[:count]))
 
+    def half(self):
+        """Many rooms, begun at half the rate that the same load has reached just before."""
+        capacity = self.many_rooms("half-found")["leaves_per_second"]
+        stack, sender, members = self._begin("half", *self._rooms(USERS_OF_A_ROOM), in_flight=HALF_IN_FLIGHT)
+        return self._measure("half", stack, sender, sender.take_templates(in_turn(members)), max(1, round(capacity / 2)))
+
+    def beyond(self):
+        """Eight servers that begin three times as many leaves as there is capacity for; then many rooms once more."""
+        before = self.many_rooms("beyond-before")
+        running = self.stacks(1).running
+        load, cost, memory, wrong = Overload(running, self.options.programs, self.directory, before["leaves_per_second"]).play()
+        after = self.many_rooms("beyond-after")
+        taken, refused = ([answer for answer in load.answers if (answer.status == 200) == good] for good in (True, False))
+        return figures(load, cost, 0, 0) | {
+            "taken_per_second": round(len(taken) / load.seconds, 1), "memory_mb": memory.figures(), "held": not wrong, "wrong": wrong[:3],
+            "ms_of_200": {name: milliseconds(taken, share) for name, share in SHARES.items()},
+            "ms_of_refusals": {name: milliseconds(refused, share) for name, share in SHARES.items()},
+            "ms_before": before["ms"], "ms_after": after["ms"]}
+
+    def so_many_rooms(self, rooms):
+        """The same number of leaves, each of the next of so many rooms."""
+        leaves = self.options.leaves
+        stack, sender, members = self._begin(f"rooms-{rooms}", rooms, max(USERS_OF_A_ROOM, -(-leaves // rooms)))
+        return self._measure(f"rooms-{rooms}", stack, sender, sender.take_templates(in_turn(members)[:leaves]))
+
+    def million_events(self, validators=1):
+        """Many rooms, beside so many others that there are a million events."""
+        running = self.stacks(validators).running
+        missing = EVENTS_OF_A_MILLION - int(running.rows("select count(*) from events")[0][0])
+        running.seed(self.remote, max(1, missing // USERS_OF_A_FILLING_ROOM), USERS_OF_A_FILLING_ROOM, "filling")
+        running.rows("vacuum analyze")
+        return self.many_rooms(f"million-{validators}", validators)
+
     def _rooms(self, users, leaves=None):
         """How many rooms of how many users."""
         leaves = max(1, self.options.leaves if leaves is None else leaves)
@@ -77,7 +114,7 @@ class BenchScenarios:
         sender = Sender(stack.running, self.remote, self.directory, in_flight or self.options.in_flight)
         return stack, sender, stack.running.seed(self.remote, rooms, users, name)
 
-    def _measure(self, name, stack, sender, batch):
+    def _measure(self, name, stack, sender, batch, per_second=None):
         """Keys are fetched, connections opened and statements planned before anything is counted."""
         running, log = stack.running, stack.log
         warming = in_turn(running.seed(self.remote, WARMING_ROOMS, WARMING_USERS, f"{name}-warm"))
@@ -93,11 +130,12 @@ class BenchScenarios:
             before["syncs"], before["at"] = log.syncs(), log.now()
             before["log"], before["cost"] = log.bytes(), Snapshot(running.reach)
 
-        per_second = self.options.rate if sender.in_flight > 1 else 0
+        if per_second is None:
+            per_second = self.options.rate if sender.in_flight > 1 else 0
         load = sender.measured(warming, batch, at_go, per_second)
         cost = Cost(before["cost"], Snapshot(running.reach))
         log_bytes, syncs = log.bytes() - before["log"], log.syncs(before["at"]) - before["syncs"]
-        wrong = disagreements(held, Held(running, rooms), load.answers, {self.remote.name, running.reach["server_name"]})
+        wrong = disagreements(held, Held(running, rooms), load.answers, running.reach["server_name"])
         return figures(load, cost, log_bytes, syncs) | {"held": not wrong, "wrong": wrong[:3]}
 
 
@@ -132,6 +170,14 @@ SCENARIOS = {
     "mix": BenchScenarios.mix,
     "validators-2": lambda scenarios: scenarios.many_rooms("validators-2", 2),
     "validators-4": lambda scenarios: scenarios.many_rooms("validators-4", 4),
+    "half": BenchScenarios.half,
+    "beyond": BenchScenarios.beyond,
     # Last: what it seeds is read whenever answers are held against all that is stored.
     "large-room": BenchScenarios.large_room,
+}
+# Only where they are asked for: they seed for minutes.
+GROWTH = {
+    **{f"rooms-{rooms}": lambda scenarios, rooms=rooms: scenarios.so_many_rooms(rooms) for rooms in (10, 100, 1000, 10_000)},
+    "million-events": BenchScenarios.million_events,
+    "million-events-4": lambda scenarios: scenarios.million_events(validators=4),
 }

@@ -65,14 +65,14 @@ class Sender:
         return [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
 
     def send(self, members, in_flight=None, after_answer=None):
-        """`members` are (room, user), or lines of a batch with templates, which are signed before any is sent. Calls `after_answer(count)`
+        """`members` are (room, user), or lines of a batch with templates, which are signed before any is sent. Calls `after_answer(answer)`
         as answers come in. `seconds` and the client's CPU are of the sending."""
         return self._play([], members, in_flight or self.in_flight, after_answer=after_answer)
 
-    def measured(self, warming, members, at_go, per_second=0):
+    def measured(self, warming, members, at_go, per_second=0, after_answer=None):
         """As `send`; `warming` are played before, and count for nothing. When everything is signed and all connections are open,
         `at_go()` is called; the load begins when that has returned."""
-        return self._play(warming, members, self.in_flight, per_second, at_go)
+        return self._play(warming, members, self.in_flight, per_second, at_go, after_answer)
 
     def _play(self, warming, members, in_flight, per_second=0, at_go=lambda: None, after_answer=None):
         command = self._batch_command(warming + members, in_flight)
@@ -93,7 +93,7 @@ class Sender:
                 else:
                     answers.append(_answer(told))
                     if after_answer is not None:
-                        after_answer(len(answers))
+                        after_answer(answers[-1])
         except BaseException:
             process.kill()
             raise

@@ -86,14 +86,16 @@ class Launch:
         self.cluster = Cluster(self.directory)
 
     def run(self):
-        self.cluster.prepare(self.options.statement_statistics)
-        postgres, record = self.cluster.start()
-        self.stack.add("postgres", record)
-        self.cluster.wait_until_ready(postgres, READY_SECONDS)
+        if not self.options.database_uri:
+            self.cluster.prepare(self.options.statement_statistics)
+            postgres, record = self.cluster.start()
+            self.stack.add("postgres", record)
+            self.cluster.wait_until_ready(postgres, READY_SECONDS)
 
-        store = self._start("store", 1, self._store_settings())
+        settings = self._store_settings()
+        stores = [self._start("store", n, settings) for n in range(1, self.options.stores + 1)]
         validators = [self._start("validator", n, {}) for n in range(1, self.options.validators + 1)]
-        stores, validators = self._ready([store]), self._ready(validators)
+        stores, validators = self._ready(stores), self._ready(validators)
         settings = {"store": address_list(stores), "validator": address_list(validators)} | self._gateway_settings()
         gateways = []
         for number in range(1, self.options.gateways + 1):
@@ -102,8 +104,11 @@ class Launch:
 
     def _store_settings(self):
         uri = self.directory / "database.uri"
-        write_secret(uri, self.cluster.dsn() + "\n")
+        write_secret(uri, self._dsn() + "\n")
         return {"server_name": self.options.server_name, "database_uri_file": str(uri), "allow_seeding": self.options.allow_seeding}
+
+    def _dsn(self):
+        return self.options.database_uri or self.cluster.dsn()
 
     def _gateway_settings(self):
         key = self.directory / "signing.key"
@@ -180,9 +185,9 @@ class Launch:
             "admin": {tier: [f"http://127.0.0.1:{s['ports']['admin']}" for s in found] for tier, found in services.items()},
             "grpc": addresses,
             "posternctl": shlex.join([str(client)] + reach),
-            "dsn": self.cluster.dsn(),
+            "dsn": self._dsn(),
             "state_dir": str(self.directory),
-            "pids": pids | {"postgres": self.stack.records["postgres"][0]["pid"]},
+            "pids": pids | {"postgres": record["pid"] for record in self.stack.records["postgres"]},
         }
 
 
@@ -257,8 +262,10 @@ def read_options(arguments):
     add("--server-name", default="postern.test", metavar="NAME", help="this homeserver's name (default: postern.test)")
     add("--listen", default="127.0.0.1:0", type=listen_address, metavar="ADDR:PORT",
         help="where other servers connect; further gateways take the next ports; 0: any free one (default: 127.0.0.1:0)")
+    add("--stores", type=count(64), default=1, metavar="N", help="how many stores on the one database (default: 1)")
     add("--validators", type=count(64), default=1, metavar="N", help="how many validators (default: 1)")
     add("--gateways", type=count(64), default=1, metavar="N", help="how many gateways, each on a port of its own (default: 1)")
+    add("--database-uri", metavar="URI", help="a database that is there already; nothing starts or ends it (default: one of its own)")
     add("--gateway-settings", "--rate-limits", metavar="FILE", type=readable_file,
         help="further lines of YAML for the gateways, as their own file has them: rc_federation, address_limit, sender, …")
     add("--allow-private-networks", action="store_true", help="TESTS ONLY: let the gateway connect to loopback addresses")

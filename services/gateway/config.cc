@@ -117,6 +117,9 @@ void DeclareServing(Settings& settings, GatewayConfig& config) {
   settings.Integer("workers", &config.workers, 2, 1024, "threads that serve requests");
   settings.Integer("queue_limit", &config.queue_limit, 1, 1000000,
                    "requests that may wait for a thread; more are answered 503");
+  settings.Time(
+      "longest_wait", &config.longest_wait, absl::Milliseconds(10), absl::Minutes(5),
+      "while a request has waited for a thread that long, those that come are answered 503, of an origin 429");
   settings.Text("log_level", &config.log_level, "debug, info, warning or error");
 }
 

@@ -53,6 +53,7 @@ struct GatewayConfig {
 
   bool v1_send_leave = true;
   absl::Duration request_timeout = absl::Seconds(20);
+  absl::Duration longest_wait = absl::Seconds(1);
   absl::Duration shutdown_grace = absl::Seconds(20);
   std::int64_t workers = 32;
   std::int64_t queue_limit = 2048;

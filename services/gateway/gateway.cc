@@ -111,6 +111,7 @@ std::int64_t MostThreads(const GatewayConfig& config) { return config.workers - 
 OriginLimiterOptions LimitsOfOrigins(const GatewayConfig& config) {
   OriginLimiterOptions options = config.rc_federation;
   options.max_working = MostThreads(config);
+  options.longest_wait = config.longest_wait;
   return options;
 }
 
@@ -172,6 +173,7 @@ class RunningGateway : public Gateway {
         router_(Routes(), peer_auth_, config.rate_limits ? &addresses_ : nullptr,
                 config.rate_limits ? &origins_ : nullptr, workers_, absl::Now, metrics_,
                 {.request_timeout = config.request_timeout,
+                 .longest_wait = config.longest_wait,
                  .client_address_header = config.client_address_header,
                  .heard_from = [this](const std::string& origin) { sender_.HeardFrom(origin); }}) {}
 

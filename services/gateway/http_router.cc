@@ -139,7 +139,8 @@ void HttpRouter::OnRequest(http::Request request, http::Respond respond) {
                                              options_.request_timeout, std::move(respond), metrics_);
   if (match.route == nullptr) return exchange->Refuse(Refuse(Reason::kUnknownPath, "this path is not served here"));
   const RouteEntry& route = *match.route;
-  if (!workers_.Post([this, &route, exchange] { Serve(route, exchange); })) {
+  if (workers_.longest_wait() > options_.longest_wait ||
+      !workers_.Post([this, &route, exchange] { Serve(route, exchange); })) {
     exchange->Refuse(Refuse(Reason::kOverloaded, "the server is too busy"));
   }
 }

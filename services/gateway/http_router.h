@@ -31,6 +31,8 @@ struct RouteEntry {
 
 struct RouterOptions {
   absl::Duration request_timeout = absl::Seconds(20);
+  /// While one waits for a thread that long, those that come are refused.
+  absl::Duration longest_wait = absl::InfiniteDuration();
   /// The header in which a trusted proxy names the client; its last entry counts. Empty: the connection's own address.
   std::string client_address_header;
   /// Told of the origin of every authentic request; must not block.

@@ -140,7 +140,8 @@ absl::Status OriginLimiter::Enter(const std::string& name, Begin begin) {
     const OriginShare share = ShareNow(origin, limits, now);
     const bool goes_on = MayGoOn(origin, limits, share, now);
     const bool waits = !goes_on || origin.working >= share.working;
-    if (waits && (origin.waiting() >= share.waiting || waiting_ >= options_.max_waiting)) {
+    const bool full = origin.waiting() >= share.waiting || waiting_ >= options_.max_waiting;
+    if (waits && (full || origin.HasWaited(options_.longest_wait, now))) {
       NoteLimited(name, Limiting::kRefused, now);
       return Refusal(limits);
     }
@@ -154,7 +155,7 @@ absl::Status OriginLimiter::Enter(const std::string& name, Begin begin) {
     }
     if (waits) {
       ++waiting_;
-      origin.ready.push_back(std::move(begin));
+      origin.ready.push_back({std::move(begin), now});
       NoteNear(name, origin, now);
       NoteLimited(name, Limiting::kQueued, now);
       return absl::OkStatus();
@@ -172,7 +173,7 @@ void OriginLimiter::Wake(const std::string& name, const Begin& begin) {
     Origin& origin = origins_[name];
     --origin.sleeping;
     if (origin.working >= ShareNow(origin, LimitsOf(name), now).working) {
-      origin.ready.push_back(begin);
+      origin.ready.push_back({begin, now});
       return;
     }
     --waiting_;
@@ -197,8 +198,9 @@ void OriginLimiter::BeginReady(const std::string& name, Origin& origin, absl::Ti
     --waiting_;
     // On the alarm's thread: where turns end as they begin (no worker is free), this must not recurse through the whole
     // queue.
-    alarm_.At(
-        now, [this, name, next = std::move(origin.ready.front())] { next(std::make_shared<Turn>(*this, name), true); });
+    alarm_.At(now, [this, name, next = std::move(origin.ready.front().begin)] {
+      next(std::make_shared<Turn>(*this, name), true);
+    });
     origin.ready.pop_front();
   }
 }

@@ -32,6 +32,8 @@ struct OriginLimiterOptions {
   std::size_t max_waiting = 20000;
   /// Of one origin, in this gateway: whatever its limits are, it does not have all the threads.
   std::int64_t max_working = std::numeric_limits<std::int64_t>::max();
+  /// While one of an origin waits that long for others of it to end, those that come are refused.
+  absl::Duration longest_wait = absl::InfiniteDuration();
 };
 
 /// Origins by name.
@@ -81,16 +83,23 @@ class OriginLimiter {
   std::size_t size() const;
 
  private:
+  struct Ready {
+    Begin begin;
+    absl::Time since;
+  };
   struct Origin {
     std::deque<absl::Time> recent;  // received within the window and not refused
     RecentCount received;
     absl::Time next_share = absl::InfinitePast();  // when one may go on, of those who ask for more than they may
-    std::deque<Begin> ready;
+    std::deque<Ready> ready;
     std::int64_t sleeping = 0;
     std::int64_t working = 0;
     OriginLoad others;
     absl::Time others_until = absl::InfinitePast();
 
+    bool HasWaited(absl::Duration time, absl::Time now) const {
+      return !ready.empty() && now - ready.front().since > time;
+    }
     std::int64_t waiting() const { return static_cast<std::int64_t>(ready.size()) + sleeping; }
     bool Idle() const { return recent.empty() && ready.empty() && sleeping == 0 && working == 0; }
   };

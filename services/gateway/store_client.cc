@@ -11,8 +11,8 @@
 namespace postern::gateway {
 namespace {
 
-constexpr int kReadAttempts = 2;
-constexpr int kPersistAttempts = 2;  // by id: what was committed unseen is found again
+constexpr int kReadAttempts = 3;
+constexpr int kPersistAttempts = 3;  // by id: what was committed unseen is found again
 constexpr int kOnce = 1;
 
 class GrpcStoreClient : public StoreClient {

@@ -82,7 +82,9 @@ LeaveRig::LeaveRig(LeaveRigOptions options)
   if (options_.v1_send_leave) {
     routes.push_back({"send_leave_v1", "PUT", "/_matrix/federation/v1/send_leave/{}/{}", &leave_v1_, nullptr});
   }
-  router_ = std::make_unique<HttpRouter>(routes, peer_auth_, &addresses_, &origins_, workers_, clock(), metrics_);
+  router_ =
+      std::make_unique<HttpRouter>(routes, peer_auth_, &addresses_, &origins_, workers_, clock(), metrics_,
+                                   RouterOptions{.longest_wait = options_.longest_wait, .client_address_header = {}});
   Script();
 }
 

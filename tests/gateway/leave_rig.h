@@ -49,6 +49,7 @@ struct LeaveRigOptions {
   OriginLimiterOptions origin_limits = {};
   std::size_t workers = 4;
   std::size_t queue_limit = 1000;
+  absl::Duration longest_wait = absl::InfiniteDuration();
   bool v1_send_leave = true;
   std::size_t gaps_at_once = 4;
 };

@@ -103,6 +103,22 @@ TEST_F(OriginLimiterTest, RefusesWhenMoreThanTheRejectLimitWait) {
   EXPECT_EQ(begun(), 6U);
 }
 
+TEST_F(OriginLimiterTest, RefusesThoseThatComeWhileOneHasWaitedForTooLong) {
+  options_.limits = {.sleep_limit = 1000, .reject_limit = 1000, .concurrent = 2};
+  options_.longest_wait = absl::Seconds(2);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(Enter("a.example"), Reason::kNone);  // 2 work, 2 queue
+  Move(absl::Seconds(2));
+  EXPECT_EQ(Enter("a.example"), Reason::kNone);
+  Move(absl::Milliseconds(1));
+  EXPECT_EQ(Enter("a.example"), Reason::kOriginLimited);
+  EXPECT_EQ(Enter("b.example"), Reason::kNone);
+  EndOne();
+  EndOne();  // now the one that came last is the first of those that wait
+  EXPECT_EQ(Enter("a.example"), Reason::kNone);
+  while (!turns_.empty()) EndOne();
+  EXPECT_EQ(begun(), 7U);
+}
+
 TEST_F(OriginLimiterTest, NamedServersHaveLimitsOfTheirOwn) {
   options_.of_origin["big.example"] = {.sleep_limit = 1000, .reject_limit = 1000, .concurrent = 1000};
   for (int i = 0; i < 500; ++i) EXPECT_EQ(Enter("big.example"), Reason::kNone);

@@ -548,8 +548,16 @@ TEST(SendLeaveLimits, ByAddressAndByOrigin) {
   EXPECT_THAT(limited.body, testing::HasSubstr("retry_after_ms"));
 }
 
-TEST(SendLeaveOverload, IsAnsweredQuickly) {
-  LeaveRig rig({.workers = 1, .queue_limit = 1});
+/// One worker, who is held; then one that waits.
+class SendLeaveOverload : public testing::TestWithParam<LeaveRigOptions> {};
+
+INSTANTIATE_TEST_SUITE_P(Gateway, SendLeaveOverload,
+                         testing::Values(LeaveRigOptions{.workers = 1, .queue_limit = 1},
+                                         LeaveRigOptions{.workers = 1, .longest_wait = absl::ZeroDuration()}),
+                         [](const auto& tested) { return tested.index == 0 ? "FullQueue" : "LongWait"; });
+
+TEST_P(SendLeaveOverload, IsAnsweredQuickly) {
+  LeaveRig rig(GetParam());
   const auto event = rig.remote_.Complete(rig.Leave(), rig.rules());
   rig.source_.Close();  // keys are waited for on the fetchers' threads: no worker is held
   std::mutex mutex;

@@ -35,7 +35,7 @@ class Tables:
 def disagreements(after, status):
     before = answers_held.Held(Tables(), {ROOM})
     answers = [Answer(ROOM, USER, status, "$leave", 1, "")]
-    return answers_held.disagreements(before, answers_held.Held(after, {ROOM}), answers, SIGNERS)
+    return answers_held.disagreements(before, answers_held.Held(after, {ROOM}), answers, "here.example")
 
 
 class AnswersHeld(unittest.TestCase):

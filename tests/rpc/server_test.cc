@@ -173,7 +173,7 @@ TEST(StatusCodec, ReadsTheTransportsOwnTrouble) {
   };
   EXPECT_EQ(reason_of(grpc::StatusCode::UNAVAILABLE), Reason::kStoreDown);
   EXPECT_EQ(reason_of(grpc::StatusCode::DEADLINE_EXCEEDED), Reason::kDeadlineExceeded);
-  EXPECT_EQ(reason_of(grpc::StatusCode::CANCELLED), Reason::kCancelled);
+  EXPECT_EQ(reason_of(grpc::StatusCode::CANCELLED), Reason::kStoreDown);
   EXPECT_EQ(reason_of(grpc::StatusCode::RESOURCE_EXHAUSTED), Reason::kOverloaded);
   EXPECT_EQ(reason_of(grpc::StatusCode::UNIMPLEMENTED), Reason::kInternal);
   EXPECT_EQ(reason_of(grpc::StatusCode::UNKNOWN), Reason::kInternal);

@@ -34,6 +34,25 @@ TEST(WorkerPool, RefusesWhatItsQueueCannotHold) {
   EXPECT_TRUE(pool.Post([] {}));
 }
 
+TEST(WorkerPool, TellsHowLongTheFirstOfItsQueueHasWaited) {
+  std::promise<void> release, entered;
+  WorkerPool pool(1, 2);
+  ASSERT_TRUE(pool.Post([&entered, held = release.get_future().share()] {
+    entered.set_value();
+    held.wait();
+  }));
+  entered.get_future().wait();
+  EXPECT_EQ(pool.longest_wait(), absl::ZeroDuration());
+  ASSERT_TRUE(pool.Post([] {}));
+  const absl::Duration first = pool.longest_wait();
+  EXPECT_GT(first, absl::ZeroDuration());
+  ASSERT_TRUE(pool.Post([] {}));
+  EXPECT_GT(pool.longest_wait(), first);
+  release.set_value();
+  pool.Drain();
+  EXPECT_EQ(pool.longest_wait(), absl::ZeroDuration());
+}
+
 TEST(WorkerPool, FinishesItsQueueBeforeItEnds) {
   std::atomic<int> done = 0;
   {

@@ -1,0 +1,8 @@
+"""Places on this machine that nobody else has."""
+import socket
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
