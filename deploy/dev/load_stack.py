@@ -15,13 +15,15 @@ STACK = pathlib.Path(__file__).with_name("stack.py")
 class LoadStack:
     """Started by ./dev up with the switches that a load needs; ended by `end`. `statistics`: `reads` can be asked."""
 
-    def __init__(self, directory, validators=1, statistics=False, gateway_settings=None, gateways=1, stores=1, database_uri=None):
+    def __init__(self, directory, validators=1, statistics=False, gateway_settings=None, gateways=1, stores=1, database_uri=None,
+                 store_settings=None):
         self.directory = directory
         command = [sys.executable, STACK, "up", "--state-dir", directory, "--server-name", "here.example",
                    "--stores", str(stores), "--validators", str(validators), "--gateways", str(gateways), "--allow-private-networks",
                    "--insecure-federation-tls", "--allow-seeding"]
         command += ["--statement-statistics"] if statistics else []
         command += ["--rate-limits", gateway_settings] if gateway_settings else []
+        command += ["--store-settings", json.dumps(store_settings)] if store_settings else []
         command += ["--database-uri", database_uri] if database_uri else []
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode != 0:

@@ -105,7 +105,8 @@ class Launch:
     def _store_settings(self):
         uri = self.directory / "database.uri"
         write_secret(uri, self._dsn() + "\n")
-        return {"server_name": self.options.server_name, "database_uri_file": str(uri), "allow_seeding": self.options.allow_seeding}
+        return {"server_name": self.options.server_name, "database_uri_file": str(uri), "allow_seeding": self.options.allow_seeding} | (
+            self.options.store_settings)
 
     def _dsn(self):
         return self.options.database_uri or self.cluster.dsn()
@@ -266,6 +267,7 @@ def read_options(arguments):
     add("--validators", type=count(64), default=1, metavar="N", help="how many validators (default: 1)")
     add("--gateways", type=count(64), default=1, metavar="N", help="how many gateways, each on a port of its own (default: 1)")
     add("--database-uri", metavar="URI", help="a database that is there already; nothing starts or ends it (default: one of its own)")
+    add("--store-settings", type=json.loads, default={}, help=argparse.SUPPRESS)  # for tests: a JSON object
     add("--gateway-settings", "--rate-limits", metavar="FILE", type=readable_file,
         help="further lines of YAML for the gateways, as their own file has them: rc_federation, address_limit, sender, …")
     add("--allow-private-networks", action="store_true", help="TESTS ONLY: let the gateway connect to loopback addresses")

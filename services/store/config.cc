@@ -48,6 +48,9 @@ configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& 
       "file with PostgreSQL's connection string; several hosts with target_session_attrs=read-write follow a failover");
   settings.Text("database_uri", &config.database_uri,
                 "the connection string itself; for tests, it shows in the process list");
+  settings.Flag(
+      "transaction_pooler", &config.transaction_pooler,
+      "the database is reached through a pooler that gives a connection for one transaction, such as PgBouncer");
   settings.Integer("connections", &config.connections, 1, 1000,
                    "connections to PostgreSQL, and calls worked on at once");
   settings.Integer(

@@ -21,6 +21,7 @@ struct StoreConfig {
   std::string database_uri_file;
   /// The string itself: for tests and development.
   std::string database_uri;
+  bool transaction_pooler = false;
   std::int64_t connections = 16;
   std::int64_t batches = 1;
   std::int64_t queue_limit = 1024;

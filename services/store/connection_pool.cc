@@ -13,8 +13,8 @@ ConnectionPool::Lease::~Lease() {
   if (connection_ != nullptr) pool_->Return(std::move(connection_));
 }
 
-ConnectionPool::ConnectionPool(std::string uri, std::size_t size, telemetry::Metrics& metrics)
-    : uri_(std::move(uri)), size_(size), metrics_(metrics) {}
+ConnectionPool::ConnectionPool(std::string uri, ReachedBy reached_by, std::size_t size, telemetry::Metrics& metrics)
+    : uri_(std::move(uri)), reached_by_(reached_by), size_(size), metrics_(metrics) {}
 
 absl::StatusOr<ConnectionPool::Lease> ConnectionPool::Take(absl::Time deadline, bool fresh) {
   std::unique_ptr<DatabaseConnection> connection;
@@ -34,7 +34,7 @@ absl::StatusOr<ConnectionPool::Lease> ConnectionPool::Take(absl::Time deadline, 
   }
   if (connection != nullptr) return Lease(*this, std::move(connection));
 
-  absl::StatusOr<std::unique_ptr<DatabaseConnection>> opened = DatabaseConnection::Open(uri_);
+  absl::StatusOr<std::unique_ptr<DatabaseConnection>> opened = DatabaseConnection::Open(uri_, reached_by_);
   metrics_.Count("postern_store_connections_opened_total", {{"result", opened.ok() ? "ok" : "failed"}});
   if (!opened.ok()) {
     Return(nullptr);

@@ -17,7 +17,7 @@ namespace postern::store {
 class ConnectionPool {
  public:
   /// At most `size` connections, made when they are first needed.
-  ConnectionPool(std::string uri, std::size_t size, telemetry::Metrics& metrics);
+  ConnectionPool(std::string uri, ReachedBy reached_by, std::size_t size, telemetry::Metrics& metrics);
 
   /// A connection for as long as this lives. One that broke is thrown away.
   class Lease {
@@ -42,6 +42,7 @@ class ConnectionPool {
   void Tell();
 
   const std::string uri_;
+  const ReachedBy reached_by_;
   const std::size_t size_;
   telemetry::Metrics& metrics_;
   std::mutex mutex_;

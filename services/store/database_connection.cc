@@ -1,5 +1,6 @@
 #include "services/store/database_connection.h"
 
+#include <array>
 #include <charconv>
 #include <set>
 #include <utility>
@@ -94,10 +95,17 @@ std::string WithTimeouts(const std::string& uri) {
 
 /// Plans are made once and must suit tables of any size, so they go by index always; a lock is waited for, but not for
 /// ever. No statement timeout: it could cut off the wait of a COMMIT.
-constexpr const char* kSessionSettings =
-    "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; "
-    "set plan_cache_mode = force_generic_plan; set bytea_output = 'hex'; set lock_timeout = '5s'; "
-    "set idle_in_transaction_session_timeout = '60s'; set client_min_messages = 'warning'";
+constexpr std::array kSessionSettings{
+    "enable_seqscan = off",
+    "enable_hashjoin = off",
+    "enable_mergejoin = off",
+    "jit = off",
+    "plan_cache_mode = force_generic_plan",
+    "bytea_output = hex",
+    "lock_timeout = '5s'",
+    "idle_in_transaction_session_timeout = '60s'",
+    "client_min_messages = warning",
+};
 
 class Warnings final : public pqxx::errorhandler {
  public:
@@ -237,8 +245,9 @@ std::vector<std::optional<std::int64_t>> Rows::IntegerArray(std::size_t row, std
 }
 
 struct DatabaseConnection::Session {
-  explicit Session(const std::string& uri) : connection(uri), warnings(connection) {}
+  Session(const std::string& uri, ReachedBy by) : connection(uri), reached_by(by), warnings(connection) {}
   pqxx::connection connection;
+  const ReachedBy reached_by;
   Warnings warnings;
   std::set<std::string_view> prepared;
 };
@@ -248,15 +257,31 @@ DatabaseConnection::~DatabaseConnection() = default;
 
 bool DatabaseConnection::warned() const { return session_->warnings.seen; }
 
-absl::StatusOr<std::unique_ptr<DatabaseConnection>> DatabaseConnection::Open(const std::string& uri) {
+absl::StatusOr<std::unique_ptr<DatabaseConnection>> DatabaseConnection::Open(const std::string& uri,
+                                                                             ReachedBy reached_by) {
   try {
-    auto session = std::make_unique<Session>(WithTimeouts(uri));
+    auto session = std::make_unique<Session>(WithTimeouts(uri), reached_by);
     pqxx::nontransaction work(session->connection);
-    work.exec(kSessionSettings);
+    // A pooler gives a connection before it has one of PostgreSQL's.
+    std::string first = reached_by == ReachedBy::kItself ? "" : "select 1";
+    for (const char* setting : kSessionSettings) {
+      if (reached_by == ReachedBy::kItself) first += fmt::format("set {}; ", setting);
+    }
+    work.exec(first);
     return std::unique_ptr<DatabaseConnection>(new DatabaseConnection(std::move(session)));
   } catch (const std::exception& error) {
     return Refuse(Reason::kStoreDown, fmt::format("PostgreSQL cannot be reached: {}", error.what()));
   }
+}
+
+absl::Status DatabaseConnection::SettleRole() {
+  if (session_->reached_by == ReachedBy::kItself) return absl::OkStatus();
+  std::string statements = "do $$ begin ";
+  for (const char* setting : kSessionSettings) {
+    statements += fmt::format(
+        "execute format('alter role %I in database %I set ', current_user, current_database()) || $s${}$s$; ", setting);
+  }
+  return Execute(statements + "end $$");
 }
 
 absl::Status DatabaseConnection::StatusOfCurrentException() {
@@ -290,19 +315,23 @@ absl::Status DatabaseConnection::StatusOfCurrentException() {
 absl::StatusOr<Rows> DatabaseConnection::CallOnce(const Statement& statement, const Parameters& parameters) {
   try {
     pqxx::connection& connection = session_->connection;
-    if (session_->prepared.insert(statement.name).second)
+    const bool by_name = session_->reached_by == ReachedBy::kItself;
+    const std::string text = by_name ? std::string() : WithSchema(statement.text);
+    if (by_name && session_->prepared.insert(statement.name).second) {
       connection.prepare(statement.name, WithSchema(statement.text));
+    }
     pqxx::nontransaction work(connection);
     auto result = std::make_unique<Rows::Result>();
 #if defined(PQXX_VERSION_MAJOR) && PQXX_VERSION_MAJOR >= 7
     pqxx::params values;
     for (const auto& value : parameters.values()) values.append(value);
-    result->rows = work.exec(pqxx::prepped{statement.name}, values);
+    result->rows = by_name ? work.exec(pqxx::prepped{statement.name}, values) : work.exec(text, values);
 #else
     std::vector<const char*> values;
     values.reserve(parameters.values().size());
     for (const auto& value : parameters.values()) values.push_back(value ? value->c_str() : nullptr);
-    result->rows = work.exec_prepared(statement.name, pqxx::prepare::make_dynamic_params(values));
+    const auto given = pqxx::prepare::make_dynamic_params(values);
+    result->rows = by_name ? work.exec_prepared(statement.name, given) : work.exec_params(text, given);
 #endif
     return Rows(std::move(result));
   } catch (const std::exception&) {

@@ -69,11 +69,20 @@ struct Statement {
   const char* text;
 };
 
+/// Whether one connection of ours is one of PostgreSQL's, or a pooler's (PgBouncer, in transaction mode) that gives it
+/// another one for each transaction: then nothing is prepared by name, and the settings of sessions are the role's.
+enum class ReachedBy { kItself, kTransactionPooler };
+
 class DatabaseConnection {
  public:
   /// `uri` may name several hosts. Refuses: kStoreDown.
-  static absl::StatusOr<std::unique_ptr<DatabaseConnection>> Open(const std::string& uri);
+  static absl::StatusOr<std::unique_ptr<DatabaseConnection>> Open(const std::string& uri,
+                                                                  ReachedBy reached_by = ReachedBy::kItself);
   ~DatabaseConnection();
+
+  /// Behind a pooler: makes the settings that our sessions need those of every session of this role in this database.
+  /// Without one: nothing. Refuses as Call does.
+  absl::Status SettleRole();
 
   /// Runs one statement as a transaction of its own; tries again where PostgreSQL broke a deadlock. Refuses: kStoreDown
   /// if the connection broke (whether it was committed is not known), kRoomBusy if a lock could not be had in time,

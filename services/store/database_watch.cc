@@ -18,8 +18,8 @@ constexpr absl::Duration kLongestDelay = absl::Seconds(3);
 
 }  // namespace
 
-DatabaseWatch::DatabaseWatch(std::string uri, std::function<void(bool)> on_change)
-    : uri_(std::move(uri)), on_change_(std::move(on_change)), thread_([this] { Run(); }) {}
+DatabaseWatch::DatabaseWatch(std::string uri, ReachedBy reached_by, std::function<void(bool)> on_change)
+    : uri_(std::move(uri)), reached_by_(reached_by), on_change_(std::move(on_change)), thread_([this] { Run(); }) {}
 
 DatabaseWatch::~DatabaseWatch() {
   {
@@ -77,7 +77,7 @@ void DatabaseWatch::Set(bool reachable, bool migrated) {
 }
 
 bool DatabaseWatch::Attempt() {
-  auto connection = DatabaseConnection::Open(uri_);
+  auto connection = DatabaseConnection::Open(uri_, reached_by_);
   if (!connection.ok()) {
     Set(false, migrated_);  // only this thread writes it
     telemetry::Log(telemetry::Level::kWarning, "PostgreSQL cannot be reached; trying again",
@@ -88,7 +88,8 @@ bool DatabaseWatch::Attempt() {
     Set(true, true);
     return true;
   }
-  absl::Status migrated = ApplyMigrations(**connection);
+  absl::Status migrated = (*connection)->SettleRole();
+  if (migrated.ok()) migrated = ApplyMigrations(**connection);
   if (migrated.ok()) migrated = InstallSqlFunctions(**connection);
   if (!migrated.ok()) {
     telemetry::Log(telemetry::Level::kError, "the schema could not be brought up to date; trying again",

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "services/store/database_connection.h"
 
 namespace postern::store {
 
@@ -17,7 +18,7 @@ namespace postern::store {
 class DatabaseWatch {
  public:
   /// `on_change` is called, on the watch's thread, when readiness changes.
-  DatabaseWatch(std::string uri, std::function<void(bool ready)> on_change);
+  DatabaseWatch(std::string uri, ReachedBy reached_by, std::function<void(bool ready)> on_change);
   ~DatabaseWatch();
   DatabaseWatch(const DatabaseWatch&) = delete;
   DatabaseWatch& operator=(const DatabaseWatch&) = delete;
@@ -37,6 +38,7 @@ class DatabaseWatch {
   void Set(bool reachable, bool migrated);
 
   const std::string uri_;
+  const ReachedBy reached_by_;
   const std::function<void(bool)> on_change_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -32,6 +32,10 @@ StoreServiceOptions ServiceOptionsOf(const StoreConfig& config) {
   return {.allow_seeding = config.allow_seeding, .persists = limits, .contexts = limits};
 }
 
+ReachedBy HowReached(const StoreConfig& config) {
+  return config.transaction_pooler ? ReachedBy::kTransactionPooler : ReachedBy::kItself;
+}
+
 /// Tells health what the database watch finds, in whichever order the two come up and go.
 class HealthSwitch {
  public:
@@ -61,8 +65,8 @@ class HealthSwitch {
 struct Store::Parts {
   explicit Parts(const StoreConfig& config)
       : grace(config.shutdown_grace),
-        pool(config.database_uri, static_cast<std::size_t>(config.connections), metrics),
-        watch(config.database_uri, [this](bool ready) { health.Set(ready); }),
+        pool(config.database_uri, HowReached(config), static_cast<std::size_t>(config.connections), metrics),
+        watch(config.database_uri, HowReached(config), [this](bool ready) { health.Set(ready); }),
         events(pool, watch, metrics, OptionsOf(config)),
         workers(static_cast<std::size_t>(config.connections), static_cast<std::size_t>(config.queue_limit)),
         service(events, workers, metrics, ServiceOptionsOf(config)) {}

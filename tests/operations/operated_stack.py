@@ -47,9 +47,10 @@ backend gateways
 class OperatedStack(LoadStack):
     """`replicas` of each tier. Other servers reach the gateways through the proxy."""
 
-    def __init__(self, directory, programs, port, replicas=2, database_uri=None):
+    def __init__(self, directory, programs, port, replicas=2, database_uri=None, store_settings=None):
         self.programs = programs
-        super().__init__(directory, validators=replicas, gateways=replicas, stores=replicas, database_uri=database_uri)
+        super().__init__(directory, validators=replicas, gateways=replicas, stores=replicas, database_uri=database_uri,
+                         store_settings=store_settings)
         self.processes = stack.Stack(directory)
         urls = zip(self.reach["federation_urls"], self.reach["admin"]["gateway"])
         servers = "".join(f"  server gateway-{number} {url.partition('//')[2]} check port {admin.rpartition(':')[2]} inter 100ms fall 1 rise 1\n"

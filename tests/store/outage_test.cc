@@ -101,7 +101,7 @@ TEST(Outage, ItStartsBeforeTheDatabaseDoes) {
   auto cluster = PostgresCluster::Start();
   ASSERT_TRUE(cluster.ok());
   ASSERT_TRUE((*cluster)->Stop().ok());
-  DatabaseWatch watch((*cluster)->dsn(), [](bool) {});
+  DatabaseWatch watch((*cluster)->dsn(), ReachedBy::kItself, [](bool) {});
   EXPECT_FALSE(watch.WaitUntilReady(absl::Now() + absl::Milliseconds(200)));
   EXPECT_EQ(watch.Missing(), (std::vector<std::string>{"database", "migrations"}));
   ASSERT_TRUE((*cluster)->StartAgain().ok());

@@ -12,8 +12,8 @@ namespace postern::support {
 StoreRig::StoreRig(std::string dsn, store::PostgresEventStoreOptions options, std::size_t connections)
     : database_(dsn.empty() ? std::make_unique<TestDatabase>() : nullptr),
       dsn_(dsn.empty() ? database_->dsn() : std::move(dsn)),
-      pool_(dsn_, connections, metrics_),
-      watch_(dsn_, [](bool) {}),
+      pool_(dsn_, store::ReachedBy::kItself, connections, metrics_),
+      watch_(dsn_, store::ReachedBy::kItself, [](bool) {}),
       store_(pool_, watch_, metrics_, std::move(options)) {
   EXPECT_TRUE(watch_.WaitUntilReady(absl::Now() + absl::Seconds(30)));
 }
