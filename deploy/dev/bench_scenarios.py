@@ -1,5 +1,6 @@
 """The scenarios of ./dev bench: each plays one load and says what it cost."""
 from answers_held import Held, disagreements
+from cpu_quota import CpuQuota
 from leave_load import Sender
 from overload import Overload, milliseconds
 from room_size import topic_of_operator
@@ -15,6 +16,8 @@ USERS_OF_A_FILLING_ROOM = 1000
 READING_USERS = 64
 READS_AT_ONCE = 64
 HALF_IN_FLIGHT = 128
+HELD_IN_FLIGHT = 64
+VALIDATORS_PART_OF_A_PROCESSOR = 0.04
 SHARES = {"50": 0.5, "95": 0.95, "99": 0.99, "most": 1.0}
 
 
@@ -36,9 +39,9 @@ class BenchScenarios:
         self.remote = remote
         self.directory = directory
 
-    def many_rooms(self, name="many-rooms", validators=1):
+    def many_rooms(self, name="many-rooms", validators=1, in_flight=None):
         """Templates from one tip of each room; then leaves, room after room in turn."""
-        stack, sender, members = self._begin(name, *self._rooms(USERS_OF_A_ROOM), validators)
+        stack, sender, members = self._begin(name, *self._rooms(USERS_OF_A_ROOM), validators, in_flight)
         return self._measure(name, stack, sender, sender.take_templates(in_turn(members)))
 
     def hot_room(self):
@@ -89,6 +92,16 @@ class BenchScenarios:
             "ms_of_200": {name: milliseconds(taken, share) for name, share in SHARES.items()},
             "ms_of_refusals": {name: milliseconds(refused, share) for name, share in SHARES.items()},
             "ms_before": before["ms"], "ms_after": after["ms"]}
+
+    def held_validators(self, validators):
+        """Many rooms, each validator held to so little CPU that all of them are the limit."""
+        running = self.stacks(validators).running
+        quotas = [CpuQuota(pid, VALIDATORS_PART_OF_A_PROCESSOR) for pid in running.reach["pids"]["validator"]]
+        try:
+            return self.many_rooms(f"held-{validators}", validators, in_flight=HELD_IN_FLIGHT)
+        finally:
+            for quota in quotas:
+                quota.end()
 
     def so_many_rooms(self, rooms):
         """The same number of leaves, each of the next of so many rooms."""
@@ -175,8 +188,9 @@ SCENARIOS = {
     # Last: what it seeds is read whenever answers are held against all that is stored.
     "large-room": BenchScenarios.large_room,
 }
-# Only where they are asked for: they seed for minutes.
-GROWTH = {
+# Only where they are asked for: they seed for minutes, or need root.
+ASKED_FOR = {
+    **{f"held-{number}": lambda scenarios, number=number: scenarios.held_validators(number) for number in (1, 2, 4)},
     **{f"rooms-{rooms}": lambda scenarios, rooms=rooms: scenarios.so_many_rooms(rooms) for rooms in (10, 100, 1000, 10_000)},
     "million-events": BenchScenarios.million_events,
     "million-events-4": lambda scenarios: scenarios.million_events(validators=4),

@@ -10,7 +10,7 @@ packages=(
   libabsl-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libjemalloc-dev libsodium-dev libssl-dev libpqxx-dev libcurl4-openssl-dev libc-ares-dev
   libspdlog-dev libfmt-dev prometheus-cpp-dev libcli11-dev libyaml-cpp-dev
-  libgtest-dev libgmock-dev libbenchmark-dev postgresql graphviz openssl
+  libgtest-dev libgmock-dev libbenchmark-dev postgresql graphviz openssl haproxy pgbouncer
 )
 release=$(. /etc/os-release && echo "${VERSION_ID:-0}")
 if [ "${release%%.*}" -ge 13 ]; then
