@@ -40,6 +40,7 @@ void AddKeyCommands(CLI::App& app, CommandLine& line);
 void AddRoomCommands(CLI::App& app, CommandLine& line);
 /// Within `posternctl room`.
 void AddInviteCommands(CLI::App& room, CommandLine& line);
+void AddMembershipCommands(CLI::App& room, CommandLine& line);
 void AddMemberCommands(CLI::App& app, CommandLine& line);
 void AddEventCommands(CLI::App& app, CommandLine& line);
 void AddOutboxCommands(CLI::App& app, CommandLine& line);

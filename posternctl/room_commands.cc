@@ -24,9 +24,7 @@ using matrix::Refuse;
 
 struct RoomOptions {
   std::string room_id;
-  std::string user_id;
   std::string sender;
-  std::string reason;
   std::string version = "10";
   std::string creator;
   std::string join_rule = "invite";
@@ -96,27 +94,34 @@ int Create(const GlobalOptions& global, const RoomOptions& options) {
   return kExitOk;
 }
 
-int Ban(const GlobalOptions& global, const RoomOptions& options) {
-  gateway::v1::BanRequest request;
+absl::StatusOr<std::string> ContentOf(const RoomOptions& options) {
+  const auto content = matrix::ParseJson(options.content);
+  if (!content.ok() || content->AsObject() == nullptr) {
+    return Refuse(Reason::kInvalidArgument, "JSON: expected an object");
+  }
+  return matrix::CanonicalJson(*content);
+}
+
+int SendEvent(const GlobalOptions& global, const RoomOptions& options) {
+  auto content = ContentOf(options);
+  if (!content.ok()) return FailUsage(content.status());
+  gateway::v1::SendEventRequest request;
   request.set_room_id(options.room_id);
-  request.set_user_id(options.user_id);
   request.set_sender(options.sender);
-  request.set_reason(options.reason);
-  return PrintMinted(global, CallGateway(global, &Admin::Stub::Ban, request));
+  request.set_type(options.type);
+  request.set_content_json(*std::move(content));
+  return PrintMinted(global, CallGateway(global, &Admin::Stub::SendEvent, request));
 }
 
 int SetState(const GlobalOptions& global, const RoomOptions& options) {
-  const auto content = matrix::ParseJson(options.content);
-  if (!content.ok() || content->AsObject() == nullptr) {
-    std::cerr << "posternctl: JSON: expected an object\n";
-    return kExitUsage;
-  }
+  auto content = ContentOf(options);
+  if (!content.ok()) return FailUsage(content.status());
   gateway::v1::SendStateRequest request;
   request.set_room_id(options.room_id);
   request.set_sender(options.sender);
   request.mutable_event()->set_type(options.type);
   request.mutable_event()->set_state_key(options.state_key);
-  request.mutable_event()->set_content_json(matrix::CanonicalJson(*content));
+  request.mutable_event()->set_content_json(*std::move(content));
   return PrintMinted(global, CallGateway(global, &Admin::Stub::SendState, request));
 }
 
@@ -241,14 +246,6 @@ void AddWriting(CLI::App& group, CommandLine& line, const std::shared_ptr<RoomOp
       "    posternctl room create --creator @ann:here.example --state -");
   create->callback([options, &line] { line.chosen = [options, &line] { return Create(line.global, *options); }; });
 
-  CLI::App* ban = group.add_subcommand("ban", "ban a user; prints the event's id");
-  ban->add_option("ROOM", options->room_id, "the room's id")->required();
-  ban->add_option("USER", options->user_id, "whom")->required();
-  ban->add_option("--reason", options->reason, "kept with the ban");
-  AddSender(*ban, *options);
-  ban->footer("\nexample:\n  posternctl room ban '!room:here.example' @mal:there.example --reason spam");
-  ban->callback([options, &line] { line.chosen = [options, &line] { return Ban(line.global, *options); }; });
-
   CLI::App* state = group.add_subcommand("state", "set a state event; prints its id");
   state->add_option("ROOM", options->room_id, "the room's id")->required();
   state->add_option("TYPE", options->type, "e.g. m.room.topic")->required();
@@ -257,6 +254,16 @@ void AddWriting(CLI::App& group, CommandLine& line, const std::shared_ptr<RoomOp
   AddSender(*state, *options);
   state->footer("\nexample:\n  posternctl room state '!room:here.example' m.room.topic '' '{\"topic\":\"Hello\"}'");
   state->callback([options, &line] { line.chosen = [options, &line] { return SetState(line.global, *options); }; });
+
+  CLI::App* send = group.add_subcommand("send", "send an event that is no state, such as a message; prints its id");
+  send->add_option("ROOM", options->room_id, "the room's id")->required();
+  send->add_option("TYPE", options->type, "e.g. m.room.message")->required();
+  send->add_option("JSON", options->content, "the content, a JSON object")->required();
+  AddSender(*send, *options);
+  send->footer(
+      "\nexample:\n  posternctl room send '!room:here.example' m.room.message '{\"msgtype\":\"m.notice\",\"body\":\"We "
+      "move.\"}'");
+  send->callback([options, &line] { line.chosen = [options, &line] { return SendEvent(line.global, *options); }; });
 }
 
 void AddSeed(CLI::App& group, CommandLine& line, const std::shared_ptr<RoomOptions>& options) {
@@ -305,6 +312,7 @@ void AddRoomCommands(CLI::App& app, CommandLine& line) {
   CLI::App* group = app.add_subcommand("room", "make rooms, change them, look at them")->require_subcommand(1);
   AddWriting(*group, line, options);
   AddInviteCommands(*group, line);
+  AddMembershipCommands(*group, line);
   AddSeed(*group, line, options);
 
   CLI::App* show = group->add_subcommand("show", "a room: version, members, servers, extremities, state");

@@ -18,7 +18,7 @@ constexpr int kFirstReconnectMs = 100;
 constexpr int kLastReconnectMs = 2000;
 // What gRPC calls the least back-off is how long one attempt to connect may take, the server's first words included.
 constexpr int kConnectMs = 5000;
-constexpr int kResolveAgainMs = 5000;
+constexpr int kResolveAgainMs = 1000;
 /// Calls go to replicas that say that they serve; one that is about to end has said so before it takes no more.
 constexpr const char* kServiceConfig = R"({"healthCheckConfig":{"serviceName":""}})";
 

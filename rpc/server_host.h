@@ -23,7 +23,8 @@ struct ServerOptions {
   std::string listen{};  // "127.0.0.1:0", "[::]:7101", "unix:/path"
   TransportSecurity security{};
   int max_message_bytes = kMaxMessageBytes;
-  absl::Duration max_connection_age = absl::InfiniteDuration();
+  /// Then a client has to connect again, and looks up once more who serves; zero: never.
+  absl::Duration max_connection_age = absl::ZeroDuration();
 };
 
 class ServerHost {

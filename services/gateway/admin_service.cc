@@ -21,13 +21,18 @@ constexpr absl::Duration kOwnKeysValid = absl::Hours(1);
 /// Stands for the address of a client where keys are fetched for an operator.
 constexpr const char* kOperator = "operator";
 
-absl::StatusOr<EventIntent> IntentOf(const v1::StateEvent& event) {
-  if (event.type().empty()) return Refuse(Reason::kInvalidArgument, "a state event needs a type");
-  auto content = matrix::ParseJson(event.content_json());
+absl::StatusOr<EventIntent> IntentOf(const std::string& type, std::optional<std::string> state_key,
+                                     const std::string& content_json) {
+  if (type.empty()) return Refuse(Reason::kInvalidArgument, "an event needs a type");
+  auto content = matrix::ParseJson(content_json);
   if (!content.ok() || content->AsObject() == nullptr) {
-    return Refuse(Reason::kInvalidArgument, fmt::format("the content of {} is no JSON object", event.type()));
+    return Refuse(Reason::kInvalidArgument, fmt::format("the content of {} is no JSON object", type));
   }
-  return EventIntent{event.type(), event.state_key(), "", std::move(*content->AsObject())};
+  return EventIntent{type, std::move(state_key), "", std::move(*content->AsObject())};
+}
+
+absl::StatusOr<EventIntent> IntentOf(const v1::StateEvent& event) {
+  return IntentOf(event.type(), event.state_key(), event.content_json());
 }
 
 /// `Said` has valid_until_ms and keys.
@@ -119,6 +124,22 @@ grpc::ServerUnaryReactor* AdminService::SendState(grpc::CallbackServerContext* c
   return OnAWorker(context, [=, this](const rpc::CallContext& call) { return SetState(call, *request, *response); });
 }
 
+grpc::ServerUnaryReactor* AdminService::SetMembership(grpc::CallbackServerContext* context,
+                                                      const v1::SetMembershipRequest* request, v1::Minted* response) {
+  return OnAWorker(context,
+                   [=, this](const rpc::CallContext& call) { return ChangeMember(call, *request, *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::SendEvent(grpc::CallbackServerContext* context,
+                                                  const v1::SendEventRequest* request, v1::Minted* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) { return AddEvent(call, *request, *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::SetPowerLevel(grpc::CallbackServerContext* context,
+                                                      const v1::SetPowerLevelRequest* request, v1::Minted* response) {
+  return OnAWorker(context, [=, this](const rpc::CallContext& call) { return SetPower(call, *request, *response); });
+}
+
 grpc::ServerUnaryReactor* AdminService::Seed(grpc::CallbackServerContext* context, const v1::SeedRequest* request,
                                              v1::SeedResponse* response) {
   return OnAWorker(context, [=, this](const rpc::CallContext& call) { return SeedRooms(call, *request, *response); });
@@ -174,7 +195,7 @@ absl::Status AdminService::SetMember(const rpc::CallContext& call, const std::st
                                      std::string_view membership, v1::Minted& response) {
   const auto user = matrix::UserId::Parse(user_id);
   if (!user.ok()) return user.status();
-  const auto minted = means_.author.AddState(call, room_id, IntentFor(*user, sender, reason, membership));
+  const auto minted = means_.author.AddAsOurs(call, room_id, IntentFor(*user, sender, reason, membership));
   if (!minted.ok()) return minted.status();
   Fill(*minted, response);
   return absl::OkStatus();
@@ -188,7 +209,7 @@ absl::Status AdminService::SendInvite(const rpc::CallContext& call, const v1::In
   const auto under_way = means_.invites_under_way.Begin(request.room_id(), user->text());
   const bool ours = user->server() == means_.signer.server_name();
   const auto minted =
-      ours ? means_.author.AddState(call, request.room_id(), std::move(intent))
+      ours ? means_.author.AddAsOurs(call, request.room_id(), std::move(intent))
            : means_.author.Invite(call, request.room_id(), std::move(intent),
                                   [&](const OutboundInvite& invite) { return means_.sign_invite(call, invite); });
   if (!minted.ok()) return minted.status();
@@ -211,7 +232,44 @@ absl::Status AdminService::SetState(const rpc::CallContext& call, const v1::Send
   auto intent = IntentOf(request.event());
   if (!intent.ok()) return intent.status();
   intent->sender = request.sender();
-  const auto minted = means_.author.AddState(call, request.room_id(), std::move(*intent));
+  const auto minted = means_.author.AddAsOurs(call, request.room_id(), std::move(*intent));
+  if (!minted.ok()) return minted.status();
+  Fill(*minted, response);
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::ChangeMember(const rpc::CallContext& call, const v1::SetMembershipRequest& request,
+                                        v1::Minted& response) {
+  const auto user = matrix::UserId::Parse(request.user_id());
+  if (!user.ok()) return user.status();
+  if (request.membership() != "join" && request.membership() != "leave") {
+    return Refuse(Reason::kInvalidArgument, "membership is one of join, leave");
+  }
+  const auto minted = means_.author.SetMembership(
+      call, request.room_id(), IntentFor(*user, request.sender(), request.reason(), request.membership()),
+      {request.now().begin(), request.now().end()});
+  if (!minted.ok()) return minted.status();
+  Fill(*minted, response);
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::AddEvent(const rpc::CallContext& call, const v1::SendEventRequest& request,
+                                    v1::Minted& response) {
+  auto intent = IntentOf(request.type(), std::nullopt, request.content_json());
+  if (!intent.ok()) return intent.status();
+  intent->sender = request.sender();
+  const auto minted = means_.author.AddAsOurs(call, request.room_id(), std::move(*intent));
+  if (!minted.ok()) return minted.status();
+  Fill(*minted, response);
+  return absl::OkStatus();
+}
+
+absl::Status AdminService::SetPower(const rpc::CallContext& call, const v1::SetPowerLevelRequest& request,
+                                    v1::Minted& response) {
+  const auto user = matrix::UserId::Parse(request.user_id());
+  if (!user.ok()) return user.status();
+  const std::optional<std::int64_t> level = request.has_level() ? std::optional(request.level()) : std::nullopt;
+  const auto minted = means_.author.SetPowerLevel(call, request.room_id(), *user, level, request.sender());
   if (!minted.ok()) return minted.status();
   Fill(*minted, response);
   return absl::OkStatus();

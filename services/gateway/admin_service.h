@@ -43,6 +43,12 @@ class AdminService : public v1::Admin::CallbackService {
                                 v1::Minted* response) override;
   grpc::ServerUnaryReactor* SendState(grpc::CallbackServerContext* context, const v1::SendStateRequest* request,
                                       v1::Minted* response) override;
+  grpc::ServerUnaryReactor* SetMembership(grpc::CallbackServerContext* context, const v1::SetMembershipRequest* request,
+                                          v1::Minted* response) override;
+  grpc::ServerUnaryReactor* SendEvent(grpc::CallbackServerContext* context, const v1::SendEventRequest* request,
+                                      v1::Minted* response) override;
+  grpc::ServerUnaryReactor* SetPowerLevel(grpc::CallbackServerContext* context, const v1::SetPowerLevelRequest* request,
+                                          v1::Minted* response) override;
   grpc::ServerUnaryReactor* Seed(grpc::CallbackServerContext* context, const v1::SeedRequest* request,
                                  v1::SeedResponse* response) override;
   grpc::ServerUnaryReactor* FindServerKeys(grpc::CallbackServerContext* context,
@@ -70,6 +76,10 @@ class AdminService : public v1::Admin::CallbackService {
   absl::Status SendInvite(const rpc::CallContext& call, const v1::InviteRequest& request, v1::Minted& response);
   absl::Status Withdraw(const rpc::CallContext& call, const v1::WithdrawInviteRequest& request, v1::Minted& response);
   absl::Status SetState(const rpc::CallContext& call, const v1::SendStateRequest& request, v1::Minted& response);
+  absl::Status ChangeMember(const rpc::CallContext& call, const v1::SetMembershipRequest& request,
+                            v1::Minted& response);
+  absl::Status AddEvent(const rpc::CallContext& call, const v1::SendEventRequest& request, v1::Minted& response);
+  absl::Status SetPower(const rpc::CallContext& call, const v1::SetPowerLevelRequest& request, v1::Minted& response);
   absl::Status SeedRooms(const rpc::CallContext& call, const v1::SeedRequest& request, v1::SeedResponse& response);
   absl::Status FindKeys(const rpc::CallContext& call, const v1::FindServerKeysRequest& request,
                         v1::FindServerKeysResponse& response);

@@ -1,6 +1,7 @@
 #include "services/gateway/room_author.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
@@ -188,13 +189,19 @@ std::optional<std::string> SenderOfStored(const matrix::v1::StoredEvent* event) 
   return *sender->AsString();
 }
 
-/// "" where the event has none.
-std::string MembershipOf(const matrix::v1::StoredEvent& event) {
-  const auto json = matrix::ParseJson(event.pdu());
+/// nullopt where there is no event, or it cannot be read.
+std::optional<JsonObject> ContentOf(const matrix::v1::StoredEvent* event) {
+  const auto json = matrix::ParseJson(event == nullptr ? "" : event->pdu());
   const JsonObject* object = ObjectOf(json);
   const Json* content = object == nullptr ? nullptr : object->Find("content");
-  const Json* membership =
-      content == nullptr || content->AsObject() == nullptr ? nullptr : content->AsObject()->Find("membership");
+  if (content == nullptr || content->AsObject() == nullptr) return std::nullopt;
+  return *content->AsObject();
+}
+
+/// "" where the event has none.
+std::string MembershipOf(const matrix::v1::StoredEvent& event) {
+  const auto content = ContentOf(&event);
+  const Json* membership = content ? content->Find("membership") : nullptr;
   return membership == nullptr || membership->AsString() == nullptr ? "" : *membership->AsString();
 }
 
@@ -290,12 +297,45 @@ absl::StatusOr<std::string> RoomAuthor::SenderOf(const rpc::CallContext& call, c
   return *creator;
 }
 
-absl::StatusOr<MintedEvent> RoomAuthor::AddState(const rpc::CallContext& call, const std::string& room_id,
-                                                 EventIntent intent) {
+absl::StatusOr<MintedEvent> RoomAuthor::AddAsOurs(const rpc::CallContext& call, const std::string& room_id,
+                                                  EventIntent intent) {
   auto sender = SenderOf(call, room_id, intent);
   if (!sender.ok()) return sender.status();
   intent.sender = *std::move(sender);
   return Add(call, room_id, intent);
+}
+
+absl::StatusOr<MintedEvent> RoomAuthor::SetMembership(const rpc::CallContext& call, const std::string& room_id,
+                                                      EventIntent intent, const std::vector<std::string>& now) {
+  const auto context = store_.GetTemplateContext(call, ContextRequestFor(room_id, intent));
+  if (!context.ok()) return context.status();
+  const matrix::v1::StoredEvent* member = CurrentStateEvent(context->judging(), "m.room.member", *intent.state_key);
+  const std::string is = member == nullptr ? "" : MembershipOf(*member);
+  if (!now.empty() && std::ranges::find(now, is) == now.end()) {
+    return Refuse(Reason::kNotAMember, fmt::format("{} is not {}, but {}", *intent.state_key, fmt::join(now, " or "),
+                                                   is.empty() ? "not in the room" : fmt::format("'{}'", is)));
+  }
+  return AddAsOurs(call, room_id, std::move(intent));
+}
+
+absl::StatusOr<MintedEvent> RoomAuthor::SetPowerLevel(const rpc::CallContext& call, const std::string& room_id,
+                                                      const matrix::UserId& user, std::optional<std::int64_t> level,
+                                                      const std::string& sender) {
+  EventIntent intent{.type = "m.room.power_levels", .state_key = "", .sender = sender, .content = {}};
+  const auto context = store_.GetTemplateContext(call, ContextRequestFor(room_id, intent));
+  if (!context.ok()) return context.status();
+  auto content = ContentOf(CurrentStateEvent(context->judging(), intent.type, ""));
+  if (!content) return Refuse(Reason::kNotFound, "the room has no power levels");
+  intent.content = *std::move(content);
+  const matrix::Json* given = intent.content.Find("users");
+  JsonObject users = given == nullptr || given->AsObject() == nullptr ? JsonObject() : *given->AsObject();
+  if (level) {
+    users.Set(user.text(), *level);
+  } else {
+    users.Erase(user.text());
+  }
+  intent.content.Set("users", std::move(users));
+  return AddAsOurs(call, room_id, std::move(intent));
 }
 
 absl::StatusOr<MintedEvent> RoomAuthor::Withdraw(const rpc::CallContext& call, const std::string& room_id,
@@ -311,7 +351,7 @@ absl::StatusOr<MintedEvent> RoomAuthor::Withdraw(const rpc::CallContext& call, c
   }
   const auto inviter = matrix::UserId::Parse(SenderOfStored(invite).value_or(""));
   if (sender.empty() && inviter.ok() && inviter->server() == signer_.server_name()) intent.sender = inviter->text();
-  return AddState(call, room_id, std::move(intent));
+  return AddAsOurs(call, room_id, std::move(intent));
 }
 
 absl::StatusOr<MintedEvent> RoomAuthor::Invite(const rpc::CallContext& call, const std::string& room_id,

@@ -63,9 +63,20 @@ class RoomAuthor {
   /// Refuses: kUnsupportedVersion, kInvalidArgument, kNotAuthorised with the rule.
   absl::StatusOr<CreatedRoom> Create(const rpc::CallContext& call, const NewRoom& room);
 
-  /// Adds one state event; `intent.sender` empty: the room's creator. Refuses: kUnknownRoom, kInvalidArgument (no user
-  /// of this server), kNotAuthorised with the rule, kRoomBusy.
-  absl::StatusOr<MintedEvent> AddState(const rpc::CallContext& call, const std::string& room_id, EventIntent intent);
+  /// Adds one event as a user of this server; `intent.sender` empty: the room's creator. Refuses: kUnknownRoom,
+  /// kInvalidArgument (no user of this server), kNotAuthorised with the rule, kRoomBusy.
+  absl::StatusOr<MintedEvent> AddAsOurs(const rpc::CallContext& call, const std::string& room_id, EventIntent intent);
+
+  /// Adds the member event `intent`, if the user's membership is one of `now` (none: whatever it is). Refuses:
+  /// kNotAMember where it is another; else as AddAsOurs.
+  absl::StatusOr<MintedEvent> SetMembership(const rpc::CallContext& call, const std::string& room_id,
+                                            EventIntent intent, const std::vector<std::string>& now);
+
+  /// Gives `user` another level in the room's power levels, or the default. `sender` empty: as the room's creator.
+  /// Refuses: kNotFound where the room has no power levels; else as AddAsOurs.
+  absl::StatusOr<MintedEvent> SetPowerLevel(const rpc::CallContext& call, const std::string& room_id,
+                                            const matrix::UserId& user, std::optional<std::int64_t> level,
+                                            const std::string& sender);
 
   /// Adds the invite `intent` once `sign` has had the invited user's server sign it: what it gives is stored, however
   /// the room has changed meanwhile, if it is still allowed. Refuses besides: what `sign` refuses; then nothing is
@@ -75,7 +86,7 @@ class RoomAuthor {
                                      const Countersign& sign);
 
   /// Takes the invite of `user` back, as the user who invited if it is one of this server; `sender` not empty: as that
-  /// one. Refuses: kNotAMember where there is no such invite; else as AddState.
+  /// one. Refuses: kNotAMember where there is no such invite; else as AddAsOurs.
   absl::StatusOr<MintedEvent> Withdraw(const rpc::CallContext& call, const std::string& room_id,
                                        const matrix::UserId& user, const std::string& sender,
                                        const std::string& reason);

@@ -62,6 +62,8 @@ configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& 
   settings.Integer("refusals_limit", &config.refusals_limit, 1, 100'000'000, "rejected events that are remembered");
   settings.Integer("remote_servers_limit", &config.remote_servers_limit, 1, 100'000'000,
                    "other servers that are remembered, and that keys are kept of");
+  settings.Time("max_connection_age", &config.max_connection_age, absl::ZeroDuration(), absl::Hours(24),
+                "after that a client has to connect again, and finds replicas that are new; 0: never");
   settings.Time("shutdown_grace", &config.shutdown_grace, absl::ZeroDuration(), absl::Minutes(10),
                 "how long calls in flight may still take after SIGTERM");
   settings.Text("log_level", &config.log_level, "debug, info, warning or error");

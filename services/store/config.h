@@ -29,6 +29,7 @@ struct StoreConfig {
   bool allow_seeding = false;
   std::int64_t refusals_limit = 10'000;
   std::int64_t remote_servers_limit = 100'000;
+  absl::Duration max_connection_age = absl::ZeroDuration();
   absl::Duration shutdown_grace = absl::Seconds(20);
   std::string log_level = "info";
 };

@@ -96,7 +96,9 @@ Store::~Store() { Shutdown(); }
 absl::StatusOr<std::unique_ptr<Store>> Store::Start(const StoreConfig& config) {
   auto store = std::unique_ptr<Store>(new Store(std::make_unique<Parts>(config)));
   Parts& parts = *store->parts_;
-  auto host = rpc::ServerHost::Start({.listen = config.listen, .security = config.between_services}, {&parts.service});
+  auto host = rpc::ServerHost::Start(
+      {.listen = config.listen, .security = config.between_services, .max_connection_age = config.max_connection_age},
+      {&parts.service});
   if (!host.ok()) return host.status();
   parts.host = *std::move(host);
   auto admin = http::AdminServer::Start(config.admin_listen, parts.metrics, [&parts] { return parts.Missing(); });

@@ -15,6 +15,8 @@ configuration::Start ReadConfig(int argc, const char* const* argv, ValidatorConf
   settings.Integer("workers", &config.workers, 0, 1024, "threads that judge; 0: one for each processor");
   settings.Integer("queue_limit", &config.queue_limit, 1, 1'000'000,
                    "calls that may wait for a thread; more are told to try another replica");
+  settings.Time("max_connection_age", &config.max_connection_age, absl::ZeroDuration(), absl::Hours(24),
+                "after that a client has to connect again, and finds replicas that are new; 0: never");
   settings.Time("shutdown_grace", &config.shutdown_grace, absl::ZeroDuration(), absl::Minutes(10),
                 "how long calls in flight may still take after SIGTERM");
   settings.Text("log_level", &config.log_level, "debug, info, warning or error");

@@ -73,8 +73,8 @@ absl::StatusOr<DecodedContext> DecodedContext::From(const wire::JudgingContext& 
   const bool can_have_cycles = decoded.rules_->event_id_format == matrix::EventIdFormat::kCarried;
   absl::Status status = decoded.AddReferences(context.prev_events(), given, can_have_cycles, judging.prev_events);
   status.Update(decoded.AddReferences(context.auth_events(), given, true, judging.auth_events));
-  status.Update(decoded.AddState(context.state_before(), given, judging.state_before));
-  status.Update(decoded.AddState(context.state_now(), given, judging.state_now));
+  status.Update(decoded.AddAsOurs(context.state_before(), given, judging.state_before));
+  status.Update(decoded.AddAsOurs(context.state_now(), given, judging.state_now));
   if (context.has_branches()) status.Update(decoded.AddBranches(context.branches(), given));
   if (!status.ok()) return status;
   return decoded;
@@ -95,8 +95,8 @@ absl::StatusOr<const matrix::Event*> DecodedContext::EventOf(const Given& given,
   return &events_.emplace(event_id, *std::move(event)).first->second;
 }
 
-absl::Status DecodedContext::AddState(const google::protobuf::RepeatedPtrField<wire::StateEntry>& entries,
-                                      const Given& given, matrix::RoomState& state) {
+absl::Status DecodedContext::AddAsOurs(const google::protobuf::RepeatedPtrField<wire::StateEntry>& entries,
+                                       const Given& given, matrix::RoomState& state) {
   for (const wire::StateEntry& entry : entries) {
     const auto event = EventOf(given, entry.event_id());
     if (!event.ok()) return event.status();

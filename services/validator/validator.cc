@@ -36,7 +36,10 @@ class RunningValidator : public Validator {
     auto admin = http::AdminServer::Start(config_.admin_listen, metrics_, [this] { return Missing(); });
     if (!admin.ok()) return admin.status();
     admin_ = *std::move(admin);
-    auto host = rpc::ServerHost::Start({.listen = config_.listen, .security = config_.between_services}, {&service_});
+    auto host = rpc::ServerHost::Start({.listen = config_.listen,
+                                        .security = config_.between_services,
+                                        .max_connection_age = config_.max_connection_age},
+                                       {&service_});
     if (!host.ok()) return host.status();
     host_ = *std::move(host);
     host_->SetServing(true);

@@ -133,7 +133,7 @@ TEST_F(AuthorOnce, AddsStateAfterTheTipsAndAgainWhenSomeoneWasFaster) {
     return response;
   };
   EventIntent ban{"m.room.member", std::string(kAnn), "", ObjectOrDie(R"({"membership":"ban"})")};
-  const auto minted = author.AddState(call_, rig.room_.room_id(), ban);
+  const auto minted = author.AddAsOurs(call_, rig.room_.room_id(), ban);
   ASSERT_TRUE(minted.ok()) << minted.status();
   ASSERT_EQ(rig.store_.persists().size(), 2U);
   const auto write = rig.store_.persists()[1];
@@ -156,7 +156,7 @@ class AuthorOfMembers : public AuthorOnce {
   absl::StatusOr<MintedEvent> Set(std::string_view membership) {
     EventIntent intent{"m.room.member", std::string(kAnn), std::string(kCreator), {}};
     intent.content.Set("membership", membership);
-    return author_of_room_->AddState(call_, rig_->room_.room_id(), std::move(intent));
+    return author_of_room_->AddAsOurs(call_, rig_->room_.room_id(), std::move(intent));
   }
   absl::StatusOr<MintedEvent> Withdraw(const std::string& sender = "") {
     return author_of_room_->Withdraw(call_, rig_->room_.room_id(), *matrix::UserId::Parse(kAnn), sender, "closed");
@@ -202,6 +202,57 @@ TEST_F(AuthorOfMembers, TakesBackNothingButAnInvite) {
     EXPECT_EQ(matrix::ReasonOf(Withdraw().status()), Reason::kNotAMember) << membership;
     EXPECT_TRUE(rig_->store_.persists().empty());
   }
+}
+
+TEST_F(AuthorOfMembers, ChangesAMembershipOnlyFromWhatItIsSaidToBe) {
+  const struct {
+    const char* before;
+    std::vector<std::string> now;
+    bool changed;
+  } rows[] = {{"join", {"join", "invite", "knock"}, true},
+              {"ban", {"join", "invite", "knock"}, false},
+              {"ban", {"ban"}, true},
+              {"leave", {"ban"}, false},
+              {"", {"join"}, false},
+              {"leave", {}, true}};
+  for (const auto& row : rows) {
+    Play(row.before);
+    EventIntent leave{"m.room.member", std::string(kAnn), std::string(kCreator),
+                      ObjectOrDie(R"({"membership":"leave"})")};
+    const auto minted = author_of_room_->SetMembership(call_, rig_->room_.room_id(), std::move(leave), row.now);
+    EXPECT_EQ(minted.ok(), row.changed) << row.before;
+    EXPECT_EQ(rig_->store_.persists().size(), row.changed ? 1U : 0U) << row.before;
+    if (!row.changed) {
+      EXPECT_EQ(matrix::ReasonOf(minted.status()), Reason::kNotAMember) << row.before;
+    }
+  }
+}
+
+TEST_F(AuthorOfMembers, GivesAUserALevelAndLeavesTheOthersAsTheyAre) {
+  Play("join");
+  const auto users_of = [&](std::optional<std::int64_t> level) {
+    const auto minted =
+        author_of_room_->SetPowerLevel(call_, rig_->room_.room_id(), *matrix::UserId::Parse(kAnn), level, "");
+    EXPECT_TRUE(minted.ok()) << minted.status();
+    const auto event = *matrix::Event::Parse(rig_->store_.persists().back().pdu(), rig_->rules());
+    EXPECT_EQ(event.type(), "m.room.power_levels");
+    EXPECT_EQ(event.sender(), kCreator);
+    return *event.content().Find("users")->AsObject();
+  };
+  EXPECT_EQ(*users_of(50).Find(kAnn), matrix::Json(50));
+  EXPECT_EQ(*users_of(50).Find(kCreator), matrix::Json(100));
+  EXPECT_FALSE(users_of(std::nullopt).Contains(kAnn));
+}
+
+TEST_F(AuthorOfMembers, AddsAnEventThatIsNoState) {
+  Play("join");
+  EventIntent message{"m.room.message", std::nullopt, "", ObjectOrDie(R"({"body":"We move."})")};
+  const auto minted = author_of_room_->AddAsOurs(call_, rig_->room_.room_id(), std::move(message));
+  ASSERT_TRUE(minted.ok()) << minted.status();
+  const auto event = *matrix::Event::Parse(rig_->store_.persists().back().pdu(), rig_->rules());
+  EXPECT_FALSE(event.is_state());
+  EXPECT_EQ(event.sender(), kCreator);
+  EXPECT_EQ(rig_->store_.persists().back().verdict().current_state_change_size(), 0);
 }
 
 TEST_F(AuthorOfMembers, StoresTheInviteThatWasSignedEvenIfTheRoomHasChangedMeanwhile) {

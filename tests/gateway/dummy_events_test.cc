@@ -77,7 +77,7 @@ class Gathering : public OnFakes {
   }
   void SetPowerLevels(const CreatedRoom& room, std::string_view content) {
     EventIntent intent{"m.room.power_levels", "", std::string(kCreator), ObjectOrDie(content)};
-    ASSERT_TRUE(author_.AddState(call_, room.room_id, std::move(intent)).ok());
+    ASSERT_TRUE(author_.AddAsOurs(call_, room.room_id, std::move(intent)).ok());
   }
 
   /// "" if there is not one.
@@ -89,7 +89,7 @@ class Gathering : public OnFakes {
   void JoinDeputy(const CreatedRoom& room) {
     const std::string deputy(kDeputy);
     EventIntent join{"m.room.member", deputy, deputy, ObjectOrDie(R"({"membership":"join"})")};
-    ASSERT_TRUE(author_.AddState(call_, room.room_id, std::move(join)).ok());
+    ASSERT_TRUE(author_.AddAsOurs(call_, room.room_id, std::move(join)).ok());
   }
 
   HandMovedAlarm alarm_;

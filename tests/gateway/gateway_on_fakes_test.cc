@@ -60,7 +60,7 @@ TEST_P(OnFakes, AnAclBindsWhereItWasAcceptedAndOnlyThere) {
       request.mutable_verdict()->set_outcome(outcome);
       return client_.PersistEvent(call_, request);
     };
-    static_cast<void>(author_.AddState(call_, room.room_id, {"m.room.server_acl", "", "", ObjectOrDie(content)}));
+    static_cast<void>(author_.AddAsOurs(call_, room.room_id, {"m.room.server_acl", "", "", ObjectOrDie(content)}));
     rig_.store_.on_persist = [this](const auto& request) { return client_.PersistEvent(call_, request); };
   };
   const char* everybody = R"({"allow":["*"],"deny":[]})";

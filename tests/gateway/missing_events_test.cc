@@ -312,7 +312,7 @@ TEST_F(Gap, TheKeysOfTheEventsOwnServersAreAskedFor) {
 TEST_F(Gap, ARestrictedJoinIsJudgedWithTheKeysOfWhoLetItIn) {
   EventIntent rule{"m.room.join_rules", "", "", {}};
   rule.content.Set("join_rule", "restricted");
-  ASSERT_TRUE(author_.AddState(call_, room_.room_id, std::move(rule)).ok());
+  ASSERT_TRUE(author_.AddAsOurs(call_, room_.room_id, std::move(rule)).ok());
   const std::string user = "@new:" + std::string(kRemoteName);
   JsonObject join = DraftAfter(nullptr, users_[0]);
   join.Set("sender", user);
@@ -367,7 +367,7 @@ TEST_F(Gap, ConflictsBesideItAreGoneThrough) {
       EventIntent intent{"m.room.topic", "", "", {}};
       EventStoreClient direct(store_);
       RoomAuthor beside(rig_.signer_, direct, rig_.validator_, [this] { return rig_.clock_.now(); });
-      EXPECT_TRUE(beside.AddState(call_, room_.room_id, std::move(intent)).ok());
+      EXPECT_TRUE(beside.AddAsOurs(call_, room_.room_id, std::move(intent)).ok());
     }
     return client_.PersistEvent(call_, request);
   };

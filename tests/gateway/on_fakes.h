@@ -51,7 +51,7 @@ class OnFakes : public testing::TestWithParam<std::string> {
   matrix::Reason SetMember(const std::string& room_id, std::string_view user, std::string_view membership) {
     EventIntent intent{"m.room.member", std::string(user), "", {}};
     intent.content.Set("membership", membership);
-    return matrix::ReasonOf(author_.AddState(call_, room_id, std::move(intent)).status());
+    return matrix::ReasonOf(author_.AddAsOurs(call_, room_id, std::move(intent)).status());
   }
 
   http::Response MakeLeave(const std::string& room_id, std::string_view user) {

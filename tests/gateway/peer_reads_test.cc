@@ -41,7 +41,7 @@ class PeerReads : public OnFakes {
     EventIntent intent = StateOf("m.room.topic", "{}");
     intent.sender = "";
     intent.content.Set("topic", text);
-    const auto event = author_.AddState(call_, room.room_id, std::move(intent));
+    const auto event = author_.AddAsOurs(call_, room.room_id, std::move(intent));
     EXPECT_TRUE(event.ok()) << event.status();
     return event->event_id;
   }
@@ -249,7 +249,7 @@ TEST_F(PeerReads, AServerAclShutsOutWhoIsInTheRoomToo) {
   const std::string topic = Topic(room, "first");
   auto acl = StateOf("m.room.server_acl", R"({"allow":["*"],"deny":["remote.example"]})");
   acl.sender = "";
-  ASSERT_TRUE(author_.AddState(call_, room.room_id, std::move(acl)).ok());
+  ASSERT_TRUE(author_.AddAsOurs(call_, room.room_id, std::move(acl)).ok());
   EXPECT_THAT(StatusesOf(room.room_id, topic, rig_.remote_), ElementsAre(403, 403, 403, 403));
   // Nor does it learn what there is.
   EXPECT_THAT(StatusesOf(room.room_id, "$nothing", rig_.remote_), ElementsAre(404, 403, 403, 403));

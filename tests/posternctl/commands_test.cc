@@ -1,5 +1,6 @@
 // posternctl, as a process, against services of a few answers: arguments, shapes, exit statuses.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -63,6 +64,23 @@ class FakeAdmin : public gateway::v1::Admin::Service {
                          gateway::v1::Minted* minted) override {
     minted->set_event_id(fmt::format("${}|{}|{}", request->event().type(), request->event().state_key(),
                                      request->event().content_json()));
+    return grpc::Status::OK;
+  }
+  grpc::Status SetMembership(grpc::ServerContext*, const gateway::v1::SetMembershipRequest* request,
+                             gateway::v1::Minted* minted) override {
+    minted->set_event_id(fmt::format("${} {} by '{}', was {}, {}", request->user_id(), request->membership(),
+                                     request->sender(), fmt::join(request->now(), "/"), request->reason()));
+    return grpc::Status::OK;
+  }
+  grpc::Status SendEvent(grpc::ServerContext*, const gateway::v1::SendEventRequest* request,
+                         gateway::v1::Minted* minted) override {
+    minted->set_event_id(fmt::format("${}|{}|{}", request->type(), request->content_json(), request->sender()));
+    return grpc::Status::OK;
+  }
+  grpc::Status SetPowerLevel(grpc::ServerContext*, const gateway::v1::SetPowerLevelRequest* request,
+                             gateway::v1::Minted* minted) override {
+    minted->set_event_id(
+        fmt::format("${} {}", request->user_id(), request->has_level() ? std::to_string(request->level()) : "as all"));
     return grpc::Status::OK;
   }
   grpc::Status Seed(grpc::ServerContext*, const gateway::v1::SeedRequest* request,
@@ -280,6 +298,28 @@ TEST_F(Commands, ExplainTheSixSteps) {
   EXPECT_THAT(Ctl({"outbox", "events"}).output, HasSubstr("third.example"));
 }
 
+TEST_F(Commands, ActInARoomAsAUserOfThisServer) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> rows{
+      {{"kick", "!r:here", "@bob:there", "--reason", "x"}, "$@bob:there leave by '', was join/invite/knock, x"},
+      {{"unban", "!r:here", "@bob:there", "--sender", "@ann:here"}, "$@bob:there leave by '@ann:here', was ban, "},
+      {{"join", "!r:here", "@eve:here"}, "$@eve:here join by '@eve:here', was , "},
+      {{"leave", "!r:here", "@eve:here"}, "$@eve:here leave by '@eve:here', was join/invite/knock, "},
+      {{"power", "!r:here", "@eve:here", "50"}, "$@eve:here 50"},
+      {{"power", "!r:here", "@eve:here", "-1"}, "$@eve:here -1"},
+      {{"power", "!r:here", "@eve:here"}, "$@eve:here as all"},
+      {{"send", "!r:here", "m.room.message", R"({"body": "hi"})"}, R"($m.room.message|{"body":"hi"}|)"},
+  };
+  for (const auto& [words, expected] : rows) {
+    std::vector<std::string> command{"room"};
+    command.insert(command.end(), words.begin(), words.end());
+    const Ended ended = Ctl(command);
+    EXPECT_EQ(ended.status, 0) << ended.errors;
+    EXPECT_EQ(ended.output, expected + "\n");
+  }
+  EXPECT_EQ(Ctl({"room", "send", "!r:here", "m.room.message", "[]"}).status, 2);
+  EXPECT_EQ(Ctl({"room", "power", "!r:here", "@eve:here", "much"}).status, 2);
+}
+
 TEST_F(Commands, EndWith1WhereTheyAreRefused) {
   const Ended banned = Ctl({"room", "ban", "!r:here", "@bob:there"});
   EXPECT_EQ(banned.status, 1);
@@ -307,27 +347,13 @@ TEST_F(Commands, TalkInTheClearToThisMachineOnly) {
 }
 
 TEST_F(Commands, SayWhatTheyDo) {
-  for (const std::vector<std::string>& command : {std::vector<std::string>{},
-                                                  {"key", "generate"},
-                                                  {"key", "serve"},
-                                                  {"key", "show"},
-                                                  {"key", "forget"},
-                                                  {"key", "rotate"},
-                                                  {"room", "create"},
-                                                  {"room", "invite"},
-                                                  {"room", "withdraw"},
-                                                  {"room", "ban"},
-                                                  {"room", "state"},
-                                                  {"room", "seed"},
-                                                  {"room", "show"},
-                                                  {"member", "show"},
-                                                  {"event", "show"},
-                                                  {"explain"},
-                                                  {"leave"},
-                                                  {"outbox"},
-                                                  {"outbox", "events"},
-                                                  {"outbox", "retry"},
-                                                  {"outbox", "drop"}}) {
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{}, {"key", "generate"}, {"key", "serve"},   {"key", "show"},      {"key", "forget"},
+        {"key", "rotate"},          {"room", "create"},  {"room", "invite"}, {"room", "withdraw"}, {"room", "ban"},
+        {"room", "state"},          {"room", "send"},    {"room", "power"},  {"room", "kick"},     {"room", "unban"},
+        {"room", "join"},           {"room", "leave"},   {"room", "seed"},   {"room", "show"},     {"member", "show"},
+        {"event", "show"},          {"explain"},         {"leave"},          {"outbox"},           {"outbox", "events"},
+        {"outbox", "retry"},        {"outbox", "drop"}}) {
     std::vector<std::string> arguments = command;
     arguments.emplace_back("--help");
     const Ended ended = Ctl(arguments);
