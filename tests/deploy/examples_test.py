@@ -1,6 +1,7 @@
 """What holds for every example as a whole."""
 import re
 import subprocess
+import tarfile
 
 import kubernetes_validate
 import pytest
@@ -65,3 +66,19 @@ def test_a_service_would_say_that_a_configuration_is_wrong(bin_dir, tmp_path, re
 def test_large_numbers_are_written_as_services_read_them(render):
     manifests = render({"store": {"config": {"remote_servers_limit": 100000000}}})
     assert re.search(r"^remote_servers_limit: 100000000$", manifests.configuration("store"), re.MULTILINE)
+
+
+def test_a_package_of_the_chart_renders_the_same_and_holds_no_more_than_it_needs(helm, tmp_path):
+    done = helm("package", chart.CHART, "--destination", tmp_path)
+    assert done.returncode == 0, done.stderr
+    package, = tmp_path.glob("postern-*.tgz")
+    assert helm.render_text(chart.LEAST, chart=package) == helm.render_text(chart.LEAST)
+    with tarfile.open(package) as archive:
+        names = {name.removeprefix("postern/").partition("/")[0] for name in archive.getnames()}
+    assert names - {"files"} == {".helmignore", "Chart.yaml", "README.md", "templates", "values.schema.json", "values.yaml"}
+
+
+def test_the_oldest_kubernetes_that_is_promised_knows_every_field(helm):
+    for document in chart.render(helm, chart.example("large")).all:
+        if group_of(document) not in FROM_ELSEWHERE:
+            kubernetes_validate.validate(document, "1.30", strict=True)

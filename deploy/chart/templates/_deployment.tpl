@@ -39,7 +39,7 @@ spec:
     spec:
       {{- include "postern.podBasics" . | nindent 6 }}
       terminationGracePeriodSeconds: {{ include "postern.terminationGrace" . }}
-      {{- include "postern.placement" . | indent 6 }}
+      {{- include "postern.placement" . | trim | nindent 6 }}
       containers:
         - name: {{ .component }}
           image: {{ include "postern.image" (dict "root" .root "image" .tier.image) }}
