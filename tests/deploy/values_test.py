@@ -10,6 +10,7 @@ import yaml
 import chart
 
 TIERS = chart.TIERS
+SEED = "ed25519 a_1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 CLOUD = {"existingSecret": "", "cloudNativePG": {"enabled": True}}
 
 # name, what is said beside the least complete values, words that the refusal has
@@ -36,12 +37,12 @@ WRONG = [
     ("root", {"pods": {"securityContext": {"runAsUser": 0}}}, ["/pods/securityContext/runAsUser", "minimum"]),
     ("a Service of no type", {"gateway": {"service": {"type": "ExternalName"}}}, ["/gateway/service/type", "'ClusterIP'"]),
     ("a peer that is none", {"networkPolicy": {"database": [{"cidr": "10.0.0.0/8"}]}}, ["/networkPolicy/database/0", "cidr", "not allowed"]),
-    ("an old key beside no Secret", {"signingKey": {"existingSecret": "", "inline": "ed25519 a_1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
-                                                  "oldVerifyKeysKey": "old"}}, ["oldVerifyKeysKey is an entry of existingSecret"]),
+    ("an old key beside no Secret", {"signingKey": {"existingSecret": "", "inline": SEED, "oldVerifyKeysKey": "old"}},
+     ["oldVerifyKeysKey is an entry of existingSecret"]),
     ("an inline key that is none", {"signingKey": {"existingSecret": "", "inline": "hunter2"}}, ["signingKey.inline: expected lines of"]),
-    ("no database", {"database": {"existingSecret": ""}}, ["database: give exactly one of uri, existingSecret and cloudNativePG.enabled"]),
-    ("two databases", {"database": {"uri": "postgresql://x/y"}}, ["database: give exactly one of"]),
-    ("a Secret beside CloudNativePG", {"database": {"cloudNativePG": {"enabled": True}}}, ["database: give exactly one of"]),
+    ("no database", {"database": {"existingSecret": ""}}, ["/database/existingSecret", "/database/uri", "/database/cloudNativePG/enabled"]),
+    ("two databases", {"database": {"uri": "postgresql://x/y"}}, ["/database/existingSecret", "/database/uri"]),
+    ("a Secret beside CloudNativePG", {"database": {"cloudNativePG": {"enabled": True}}}, ["/database/existingSecret", "/database/cloudNativePG"]),
     ("more standbys than servers", {"database": chart.merged(CLOUD, {"cloudNativePG": {"instances": 2, "synchronousStandbys": 2}})},
      ["2 instances have at most 1 synchronousStandbys"]),
     ("more connections than PostgreSQL has", {"database": CLOUD, "store": {"config": {"connections": 100}}},
@@ -84,11 +85,19 @@ def test_no_refusal_repeats_a_signing_key(helm):
     assert "hunter2" not in str(refused.value)
 
 
-def test_the_template_refuses_two_keys_even_where_the_schema_is_not_asked(helm):
-    for inline in ("", "ed25519 a_1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"):
-        existing = "a-secret" if inline else ""
-        with pytest.raises(chart.Refused, match="signingKey: give exactly one of existingSecret and inline"):
-            helm.render_text(chart.merged(chart.LEAST, {"signingKey": {"existingSecret": existing, "inline": inline}}), "--skip-schema-validation")
+ONE_OF = [
+    ({"signingKey": {"existingSecret": ""}}, "signingKey: give exactly one of existingSecret and inline"),
+    ({"signingKey": {"inline": SEED}}, "signingKey: give exactly one of existingSecret and inline"),
+    ({"database": {"existingSecret": ""}}, "database: give exactly one of uri, existingSecret and cloudNativePG.enabled"),
+    ({"database": {"uri": "postgresql://x/y"}}, "database: give exactly one of uri, existingSecret and cloudNativePG.enabled"),
+    ({"database": {"cloudNativePG": {"enabled": True}}}, "database: give exactly one of uri, existingSecret and cloudNativePG.enabled"),
+]
+
+
+@pytest.mark.parametrize("over,words", ONE_OF)
+def test_the_template_refuses_none_or_two_of_one_even_where_the_schema_is_not_asked(helm, over, words):
+    with pytest.raises(chart.Refused, match=words):
+        helm.render_text(chart.merged(chart.LEAST, over), "--skip-schema-validation")
 
 
 def test_an_older_kubernetes_is_refused(helm, tmp_path):
