@@ -41,7 +41,7 @@ image_of() { [ "$1" = posternctl ] && echo "posternctl:$tag" || echo "postern-$1
 build_image() {
   local options=(-f deploy/Dockerfile --target "$1" -t "$(image_of "$1")" --build-arg "BASE=$base" --build-arg "JOBS=$jobs"
     --build-arg "VERSION=$(sed -n 's/^project(postern VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)"
-    --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)"
+    --build-arg "REVISION=$(git rev-parse --verify --quiet HEAD || echo unknown)"
     --build-arg "CREATED=$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo 1970-01-01T00:00:00Z)")
   case $engine in
     docker) docker build "${options[@]}" . >&2 ;;
