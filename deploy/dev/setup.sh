@@ -1,7 +1,7 @@
 answer_help 'usage: ./dev setup
 
 Installs the Debian packages that building, testing and running Postern needs, and only those that are missing. Needs root or sudo
-if there are any. PostgreSQL is installed without a cluster on port 5432: ./dev up makes private ones.
+if there are any. PostgreSQL is installed without a cluster on port 5432: ./dev up makes private ones. Prometheus is not started.
 exit status: 0 all is there, 1 it could not be installed, 2 usage' "$@"
 [ $# -eq 0 ] || fail_usage "takes no arguments"
 
@@ -10,7 +10,7 @@ packages=(
   libabsl-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libjemalloc-dev libsodium-dev libssl-dev libpqxx-dev libcurl4-openssl-dev libc-ares-dev
   libspdlog-dev libfmt-dev prometheus-cpp-dev libcli11-dev libyaml-cpp-dev
-  libgtest-dev libgmock-dev libbenchmark-dev postgresql graphviz openssl haproxy pgbouncer
+  libgtest-dev libgmock-dev libbenchmark-dev postgresql graphviz openssl haproxy pgbouncer prometheus python3-yaml
 )
 release=$(. /etc/os-release && echo "${VERSION_ID:-0}")
 if [ "${release%%.*}" -ge 13 ]; then
@@ -39,10 +39,28 @@ install_packages() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --no-remove "$@" >&2
 }
 
+# install_program PACKAGE: without the service that comes with it, which Debian starts at once, and again at each boot.
+install_program() {
+  local policy=/usr/sbin/policy-rc.d placed=no
+  if ! [ -e "$policy" ]; then
+    placed=yes
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 0755 "$policy"
+  fi
+  local status=0
+  install_packages "$1" || status=$?
+  [ "$placed" = no ] || "${as_root[@]}" rm -f "$policy"
+  [ "$status" -eq 0 ] || return "$status"
+  "${as_root[@]}" update-rc.d "$1" disable >&2 # of systemd too, if that is here
+}
+
 say "setup: installing ${missing[*]}"
 "${as_root[@]}" apt-get update >&2
 if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
   install_packages postgresql-common
   "${as_root[@]}" sed -i 's/^#\?create_main_cluster *=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+fi
+if ! command -v prometheus >/dev/null; then
+  install_program prometheus
 fi
 install_packages "${missing[@]}"
