@@ -60,7 +60,7 @@ if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
   install_packages postgresql-common
   "${as_root[@]}" sed -i 's/^#\?create_main_cluster *=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
 fi
-if ! command -v prometheus >/dev/null; then
-  install_program prometheus
-fi
+for program in prometheus haproxy pgbouncer; do
+  PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || install_program "$program"
+done
 install_packages "${missing[@]}"
