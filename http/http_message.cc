@@ -22,6 +22,21 @@ bool IsUnreserved(char c) {
   return ('0' <= c && c <= '9') || ('a' <= Lower(c) && Lower(c) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
+/// Still encoded.
+std::vector<std::pair<std::string_view, std::string_view>> QueryPairs(std::string_view target) {
+  std::vector<std::pair<std::string_view, std::string_view>> pairs;
+  const std::size_t mark = target.find('?');
+  std::string_view rest = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  while (!rest.empty()) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
+    const std::size_t equals = pair.find('=');
+    pairs.emplace_back(pair.substr(0, equals),
+                       equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1));
+  }
+  return pairs;
+}
+
 }  // namespace
 
 std::optional<std::string_view> FindHeader(const Headers& headers, std::string_view name) {
@@ -42,16 +57,19 @@ std::vector<std::string_view> FindHeaders(const Headers& headers, std::string_vi
 std::string_view PathOf(std::string_view target) { return target.substr(0, target.find('?')); }
 
 std::optional<std::string> QueryParameter(std::string_view target, std::string_view name) {
-  const std::size_t mark = target.find('?');
-  std::string_view rest = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
-  while (!rest.empty()) {
-    const std::string_view pair = rest.substr(0, rest.find('&'));
-    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
-    const std::size_t equals = pair.find('=');
-    if (PercentDecode(pair.substr(0, equals)) != name) continue;
-    return PercentDecode(equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1));
+  for (const auto& [key, value] : QueryPairs(target)) {
+    if (PercentDecode(key) == name) return PercentDecode(value);
   }
   return std::nullopt;
+}
+
+std::vector<std::string> QueryParameters(std::string_view target, std::string_view name) {
+  std::vector<std::string> values;
+  for (const auto& [key, value] : QueryPairs(target)) {
+    if (PercentDecode(key) != name) continue;
+    if (auto decoded = PercentDecode(value)) values.push_back(*std::move(decoded));
+  }
+  return values;
 }
 
 std::optional<std::string> PercentDecode(std::string_view text) {

@@ -47,20 +47,21 @@ enum class After {
   kGone,   // nothing more can be said
 };
 
-// What the far end of `Respond` holds on to. The answer goes to the connection's thread; if there is no connection any
-// more, nowhere.
+// What the far end of `Respond`, or of `BodySource::Give`, holds on to. The answer goes to the connection's thread; if
+// there is no connection any more, nowhere.
+template <class Answer>
 class PendingAnswer {
  public:
-  using Take = std::function<void(std::optional<Response>)>;
+  using Take = std::function<void(std::optional<Answer>)>;
   PendingAnswer(std::shared_ptr<IoThread> io, Take take) : io_(std::move(io)), take_(std::move(take)) {}
   ~PendingAnswer() { Deliver(std::nullopt); }
   PendingAnswer(const PendingAnswer&) = delete;
   PendingAnswer& operator=(const PendingAnswer&) = delete;
 
-  void Deliver(std::optional<Response> response) {
+  void Deliver(std::optional<Answer> answer) {
     if (delivered_.exchange(true)) return;
     asio::post(io_->context,
-               [take = std::move(take_), response = std::move(response)]() mutable { take(std::move(response)); });
+               [take = std::move(take_), answer = std::move(answer)]() mutable { take(std::move(answer)); });
   }
 
  private:
@@ -224,9 +225,12 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   // nullopt if the connection was cut meanwhile.
   Awaitable<std::optional<Response>> Ask(Request request) {
     answered_ = false;
-    auto pending =
-        std::make_shared<PendingAnswer>(io_, [weak = this->weak_from_this()](std::optional<Response> response) {
-          if (const auto self = weak.lock()) self->TakeAnswer(std::move(response));
+    auto pending = std::make_shared<PendingAnswer<Response>>(
+        io_, [weak = this->weak_from_this()](std::optional<Response> response) {
+          const auto self = weak.lock();
+          if (self == nullptr) return;
+          self->answer_ = std::move(response);
+          self->WakeUp();
         });
     Respond respond = [pending = std::move(pending)](Response response) { pending->Deliver(std::move(response)); };
     try {
@@ -235,20 +239,46 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
       telemetry::Log(telemetry::Level::kError, "a request handler threw", {{"detail", thrown.what()}});
     }
     respond = nullptr;  // whoever still holds a copy may answer
-    while (!answered_ && !cut_) {
-      ErrorCode woken;
-      answer_wait_.expires_at(Timer::time_point::max());
-      co_await answer_wait_.async_wait(asio::redirect_error(kAwait, woken));
-    }
+    co_await UntilAnswered();
     if (cut_) co_return std::nullopt;
     if (!answer_) co_return Refused(Reason::kInternal, "nobody answered");
     co_return std::exchange(answer_, std::nullopt);
   }
 
-  void TakeAnswer(std::optional<Response> response) {
-    answer_ = std::move(response);
+  Awaitable<void> UntilAnswered() {
+    while (!answered_ && !cut_) {
+      ErrorCode woken;
+      answer_wait_.expires_at(Timer::time_point::max());
+      co_await answer_wait_.async_wait(asio::redirect_error(kAwait, woken));
+    }
+  }
+
+  void WakeUp() {
     answered_ = true;
     answer_wait_.cancel();
+  }
+
+  // nullopt if there is none to be had, or the connection was cut meanwhile.
+  Awaitable<std::optional<std::string>> NextPiece(BodySource& source) {
+    answered_ = false;
+    piece_.reset();
+    using Pending = PendingAnswer<absl::StatusOr<std::string>>;
+    auto pending = std::make_shared<Pending>(
+        io_, [weak = this->weak_from_this()](std::optional<absl::StatusOr<std::string>> piece) {
+          const auto self = weak.lock();
+          if (self == nullptr) return;
+          self->piece_ = std::move(piece);
+          self->WakeUp();
+        });
+    source.Next(
+        [pending = std::move(pending)](absl::StatusOr<std::string> piece) { pending->Deliver(std::move(piece)); });
+    co_await UntilAnswered();
+    if (cut_ || !piece_) co_return std::nullopt;
+    if (piece_->ok()) co_return **std::exchange(piece_, std::nullopt);
+    telemetry::Log(telemetry::Level::kWarning, "an answer was cut",
+                   {{"reason", matrix::RefusalOf(matrix::ReasonOf(piece_->status())).name},
+                    {"detail", matrix::DetailOf(piece_->status())}});
+    co_return std::nullopt;
   }
 
   Response Refused(Reason reason, std::string_view detail) const {
@@ -273,17 +303,45 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     co_return After::kGone;
   }
 
+  // The pieces are written as they come, one at a time: who reads slowly holds one.
+  Awaitable<After> AnswerInPieces(Response response) {
+    const bool chunked = !is_http_1_0_;
+    const bool keep_alive = chunked && keep_alive_ && !surroundings_->draining;
+    std::string head = FormatHead(response, keep_alive, is_http_1_0_);
+    std::optional<std::string> piece = std::move(response.body);
+    for (bool first = true; piece && (first || !piece->empty()); first = false) {
+      if (chunked && !piece->empty()) head += ChunkHead(piece->size());
+      const std::string_view end = chunked && !piece->empty() ? "\r\n" : "";
+      const std::array<asio::const_buffer, 3> wire{asio::buffer(head), asio::buffer(*piece),
+                                                   asio::buffer(end.data(), end.size())};
+      if (!co_await Write(wire)) co_return After::kGone;
+      head.clear();
+      piece = co_await NextPiece(*response.rest);
+    }
+    if (!piece) co_return After::kGone;
+    if (chunked && !co_await Write(asio::buffer("0\r\n\r\n", 5))) co_return After::kGone;
+    co_return keep_alive ? After::kNextRequest : After::kClose;
+  }
+
+  template <class Buffers>
+  Awaitable<bool> Write(const Buffers& wire) {
+    ErrorCode failed;
+    Arm(options().write_timeout);
+    co_await asio::async_write(stream_, wire, asio::redirect_error(kAwait, failed));
+    Disarm();
+    co_return !failed;
+  }
+
   Awaitable<After> Answer(Response response, After after) {
+    if (response.rest != nullptr && after == After::kNextRequest && !is_head_) {
+      co_return co_await AnswerInPieces(std::move(response));
+    }
     const bool keep_alive = after == After::kNextRequest && keep_alive_ && !surroundings_->draining;
     const std::string head = FormatHead(response, keep_alive, is_http_1_0_);
     const bool has_body = !is_head_ && response.status != 204 && response.status != 304;
     const std::array<asio::const_buffer, 2> wire{
         asio::buffer(head), asio::buffer(response.body.data(), has_body ? response.body.size() : 0)};
-    ErrorCode failed;
-    Arm(options().write_timeout);
-    co_await asio::async_write(stream_, wire, asio::redirect_error(kAwait, failed));
-    Disarm();
-    if (failed) co_return After::kGone;
+    if (!co_await Write(wire)) co_return After::kGone;
     co_return keep_alive || after != After::kNextRequest ? after : After::kClose;
   }
 
@@ -358,6 +416,7 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
   beast::flat_buffer buffer_;
   std::string remote_address_;
   std::optional<Response> answer_;
+  std::optional<absl::StatusOr<std::string>> piece_;
   bool answered_ = false;
   bool had_request_ = false;
   bool idle_ = false;

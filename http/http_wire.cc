@@ -76,7 +76,11 @@ std::string FormatHead(const Response& response, bool keep_alive, bool is_http_1
   for (const auto& [name, value] : response.headers) AppendLine(name, value, head);
   if (MayHaveBody(response.status)) {
     if (!FindHeader(response.headers, "Content-Type")) head += "Content-Type: application/json\r\n";
-    fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", response.body.size());
+    if (response.rest == nullptr) {
+      fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", response.body.size());
+    } else if (!is_http_1_0) {
+      head += "Transfer-Encoding: chunked\r\n";
+    }
   }
   head += absl::FormatTime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", absl::Now(), absl::UTCTimeZone());
   if (!keep_alive) head += "Connection: close\r\n";
@@ -84,5 +88,7 @@ std::string FormatHead(const Response& response, bool keep_alive, bool is_http_1
   head += "\r\n";
   return head;
 }
+
+std::string ChunkHead(std::size_t bytes) { return fmt::format("{:x}\r\n", bytes); }
 
 }  // namespace postern::http

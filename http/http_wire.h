@@ -23,8 +23,12 @@ bool ExpectsContinue(const WireHead& head);
 /// The head as routes see it, without the body.
 Request ToRequest(const WireHead& head, bool has_body, const std::string& remote_address);
 
-/// Status line and headers, with Content-Length, Date and Connection, up to and including the empty line. An answer to
-/// HEAD has its length but no body, which is the caller's to leave out.
+/// Status line and headers, with Content-Length, Date and Connection, up to and including the empty line. An answer
+/// whose body comes in pieces is chunked; in HTTP/1.0 it ends with the connection. An answer to HEAD has its length but
+/// no body, which is the caller's to leave out.
 std::string FormatHead(const Response& response, bool keep_alive, bool is_http_1_0);
+
+/// What goes before a piece of a chunked body (RFC 9112, 7.1); a line's end goes after it.
+std::string ChunkHead(std::size_t bytes);
 
 }  // namespace postern::http

@@ -62,4 +62,12 @@ std::vector<StateKey> KeysForLeave(std::string_view user_id) {
           {"m.room.server_acl", ""}};
 }
 
+std::vector<StateKey> KeysForJoin(std::string_view user_id, std::string_view voucher) {
+  std::vector<StateKey> keys = KeysForLeave(user_id);
+  keys.push_back({"m.room.join_rules", ""});
+  if (!voucher.empty() && voucher != user_id) keys.push_back({"m.room.member", std::string(voucher)});
+  std::ranges::sort(keys);
+  return keys;
+}
+
 }  // namespace postern::matrix

@@ -20,4 +20,7 @@ std::vector<StateKey> SelectAuthEvents(const Event& event);
 /// server included: what is asked of the store before the version is known.
 std::vector<StateKey> KeysForLeave(std::string_view user_id);
 
+/// The same for a join or a knock of `user_id`. `voucher`: the join's `join_authorised_via_users_server`, or "".
+std::vector<StateKey> KeysForJoin(std::string_view user_id, std::string_view voucher);
+
 }  // namespace postern::matrix

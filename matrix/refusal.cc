@@ -64,6 +64,14 @@ constexpr std::array kRefusals{
     Refusal{Reason::kNotResident, StatusCode::kPermissionDenied, 403, "M_FORBIDDEN", "not_resident"},
     Refusal{Reason::kBadQuery, StatusCode::kInvalidArgument, 400, "M_INVALID_PARAM", "bad_query"},
     Refusal{Reason::kAnswerTooLarge, StatusCode::kResourceExhausted, 413, "M_TOO_LARGE", "answer_too_large"},
+    Refusal{Reason::kIncompatibleVersion, StatusCode::kInvalidArgument, 400, "M_INCOMPATIBLE_ROOM_VERSION",
+            "incompatible_version"},
+    Refusal{Reason::kNotThisMembership, StatusCode::kInvalidArgument, 400, "M_INVALID_PARAM", "not_this_membership"},
+    Refusal{Reason::kUnableToAuthoriseJoin, StatusCode::kFailedPrecondition, 400, "M_UNABLE_TO_AUTHORISE_JOIN",
+            "unable_to_authorise_join"},
+    Refusal{Reason::kUnableToGrantJoin, StatusCode::kFailedPrecondition, 400, "M_UNABLE_TO_GRANT_JOIN",
+            "unable_to_grant_join"},
+    Refusal{Reason::kConditionsNotMet, StatusCode::kPermissionDenied, 403, "M_FORBIDDEN", "conditions_not_met"},
 };
 
 constexpr bool OneRowPerReasonInOrder() {

@@ -59,7 +59,12 @@ enum class Reason : std::int32_t {
   kNotResident = 45,
   kBadQuery = 46,
   kAnswerTooLarge = 47,
-  kLast = kAnswerTooLarge,
+  kIncompatibleVersion = 48,
+  kNotThisMembership = 49,
+  kUnableToAuthoriseJoin = 50,
+  kUnableToGrantJoin = 51,
+  kConditionsNotMet = 52,
+  kLast = kConditionsNotMet,
 };
 
 /// One row of the table.

@@ -110,6 +110,7 @@ void DeclareServing(Settings& settings, GatewayConfig& config) {
   settings.Text("admin_listen", &config.admin_listen, "where /metrics, /livez and /readyz are served");
   settings.Text("port_file", &config.port_file, "write the ports that were had to this file, as JSON");
   settings.Flag("v1_send_leave", &config.v1_send_leave, "serve v1 of send_leave, for old servers");
+  settings.Flag("v1_send_join", &config.v1_send_join, "serve v1 of send_join, for old servers");
   settings.Time("request_timeout", &config.request_timeout, absl::Seconds(1), absl::Minutes(5),
                 "how long a request may take before it is answered 503");
   settings.Time("shutdown_grace", &config.shutdown_grace, absl::ZeroDuration(), absl::Minutes(10),

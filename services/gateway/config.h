@@ -52,6 +52,7 @@ struct GatewayConfig {
   SenderOptions sender;
 
   bool v1_send_leave = true;
+  bool v1_send_join = true;
   absl::Duration request_timeout = absl::Seconds(20);
   absl::Duration longest_wait = absl::Seconds(1);
   absl::Duration shutdown_grace = absl::Seconds(20);

@@ -1,12 +1,10 @@
 #include "services/gateway/dummy_events.h"
 
 #include <algorithm>
-#include <deque>
 #include <utility>
 
-#include "matrix/event.h"
-#include "matrix/power_levels.h"
 #include "matrix/refusal.h"
+#include "services/gateway/local_powers.h"
 #include "services/gateway/room_access.h"
 #include "services/gateway/room_draft.h"
 #include "telemetry/log.h"
@@ -15,7 +13,6 @@
 namespace postern::gateway {
 namespace {
 
-using matrix::Event;
 using matrix::Reason;
 using matrix::Refuse;
 
@@ -26,45 +23,8 @@ constexpr absl::Duration kCallTime = absl::Seconds(5);
 constexpr absl::Duration kHopelessTime = absl::Minutes(1);
 constexpr std::size_t kMostWaiting = 10'000;
 constexpr std::size_t kMostHopeless = 10'000;
-constexpr std::size_t kMostCandidates = 1000;
 constexpr int kMostTried = 5;
 constexpr std::size_t kHolderLetters = 16;
-
-/// Everybody whom the create event or the power levels name, as a name they give may be.
-std::set<std::string> NamedUsers(const matrix::RoomState& state) {
-  std::set<std::string> users;
-  const Event* create = state.create();
-  if (create == nullptr) return users;
-  users.emplace(matrix::CreatorOf(*create));
-  users.insert(create->sender());
-  const auto* additional = create->content().Find("additional_creators");
-  if (additional != nullptr && additional->AsArray() != nullptr) {
-    for (const matrix::Json& user : *additional->AsArray()) {
-      if (user.AsString() != nullptr) users.insert(*user.AsString());
-    }
-  }
-  const Event* levels = state.Find("m.room.power_levels", "");
-  const auto* named = levels == nullptr ? nullptr : levels->content().Find("users");
-  if (named != nullptr && named->AsObject() != nullptr) {
-    for (const auto& [user, level] : *named->AsObject()) users.insert(user);
-  }
-  return users;
-}
-
-/// Users of `server`, the most powerful first.
-std::vector<std::string> LocalByPower(const matrix::RoomState& state, const std::string& server) {
-  const matrix::PowerLevels levels(state);
-  std::vector<std::pair<std::int64_t, std::string>> ranked;
-  for (const std::string& user : NamedUsers(state)) {
-    if (matrix::DomainOf(user) == server) ranked.emplace_back(levels.OfUser(user), user);
-  }
-  std::ranges::stable_sort(ranked, [](const auto& a, const auto& b) { return a.first > b.first; });
-  std::vector<std::string> users;
-  for (auto& [level, user] : ranked) {
-    if (users.size() < kMostCandidates) users.push_back(std::move(user));
-  }
-  return users;
-}
 
 /// Nothing but another event of the room can help.
 bool IsHopeless(const absl::Status& status) {
@@ -190,16 +150,7 @@ absl::StatusOr<std::vector<std::string>> DummyEvents::Candidates(const std::stri
   if (!context.ok()) return context.status();
   const auto rules = RulesOfRoom(context->judging());
   if (!rules.ok()) return rules.status();
-  std::deque<Event> events;
-  matrix::RoomState state;
-  for (const char* type : {"m.room.create", "m.room.power_levels"}) {
-    const matrix::v1::StoredEvent* stored = CurrentStateEvent(context->judging(), type, "");
-    if (stored == nullptr) continue;
-    auto event = Event::Parse(stored->pdu(), **rules);
-    if (!event.ok()) return Refuse(Reason::kInternal, "a stored event cannot be read");
-    state.Set(events.emplace_back(*std::move(event)));
-  }
-  return LocalByPower(state, server_);
+  return LocalUsersByPower(context->judging(), **rules, server_);
 }
 
 absl::StatusOr<store::v1::LeaseExtremitiesResponse> DummyEvents::Lease(const Room& room, const std::string& holder,

@@ -251,7 +251,7 @@ class EventIntake::Passage {
     if (!persisted->has_fresh_context()) return Refuse(Reason::kStoreDown, "the store gave no answer that is known");
     services_.metrics.Count("postern_gateway_conflicts_total");
     context_ = std::move(*persisted->mutable_fresh_context());  // someone was faster
-    if (!write_.context_request().with_branches() || turn_.had()) return std::nullopt;
+    if (!(write_.context_request().with_branches() || event_.by_turns) || turn_.had()) return std::nullopt;
     TakeTurn();
     return turn_.had() ? Again(ReadContext()) : Attempted(std::nullopt);
   }

@@ -66,6 +66,8 @@ struct IncomingEvent {
   absl::Time keys_until;
   /// This server adds its signature.
   bool countersign = false;
+  /// It seldom commutes with what else is stored in its room: after a conflict it waits for its turn there.
+  bool by_turns = false;
 
   /// What stands before the six steps, checked anew on every context. An outcome: it is stored already.
   std::function<absl::StatusOr<std::optional<matrix::v1::Outcome>>(const store::v1::EventContext&,

@@ -11,6 +11,7 @@
 #include "matrix/identifiers.h"
 #include "matrix/refusal.h"
 #include "matrix/x_matrix.h"
+#include "services/gateway/restricted_joins.h"
 
 namespace postern::gateway {
 namespace {
@@ -33,10 +34,12 @@ const JsonObject* ObjectIn(const JsonObject& object, std::string_view key) {
   return member == nullptr ? nullptr : member->AsObject();
 }
 
-bool IsLeave(const JsonObject& event) {
+bool IsOwnMembership(const JsonObject& event) {
   const JsonObject* content = ObjectIn(event, "content");
-  return content != nullptr && TextOf(event, "type") == "m.room.member" && TextOf(*content, "membership") == "leave" &&
-         !TextOf(event, "sender").empty() && TextOf(event, "sender") == TextOf(event, "state_key");
+  if (content == nullptr || TextOf(event, "type") != "m.room.member") return false;
+  const std::string_view membership = TextOf(*content, "membership");
+  const bool wanted = membership == "leave" || membership == "join" || membership == "knock";
+  return wanted && !TextOf(event, "sender").empty() && TextOf(event, "sender") == TextOf(event, "state_key");
 }
 
 Json PublishedKey(const std::string& public_key) {
@@ -96,8 +99,8 @@ absl::StatusOr<SignedEvent> EventSigner::Countersign(std::string_view copy, cons
     return Refuse(Reason::kInternal, "the verdict is about other bytes than those to be signed");
   }
   auto event = matrix::ParseJson(copy);
-  if (!event.ok() || event->AsObject() == nullptr || !IsLeave(*event->AsObject())) {
-    return Refuse(Reason::kInternal, "only a user's own leave is countersigned");
+  if (!event.ok() || event->AsObject() == nullptr || !IsOwnMembership(*event->AsObject())) {
+    return Refuse(Reason::kInternal, "only a user's own leave, join or knock is countersigned");
   }
   JsonObject& object = *event->AsObject();
   if (matrix::ComputeEventId(object, rules) != verdict.event_id()) {
@@ -105,6 +108,18 @@ absl::StatusOr<SignedEvent> EventSigner::Countersign(std::string_view copy, cons
   }
   matrix::SignEvent(object, server_name_.text(), Keys()->keys_.front(), rules);
   return SignedEvent(verdict.event_id(), matrix::CanonicalJson(object));
+}
+
+absl::StatusOr<Json> EventSigner::SignVouched(const VouchedJoin& join, const matrix::RoomRules& rules) const {
+  const JsonObject* content = ObjectIn(join.event(), "content");
+  const bool ours = content != nullptr && TextOf(*content, "membership") == "join" &&
+                    matrix::DomainOf(TextOf(*content, "join_authorised_via_users_server")) == server_name_.text();
+  if (!ours || !IsOwnMembership(join.event())) {
+    return Refuse(Reason::kInternal, "only a join that names a user of this server is vouched for");
+  }
+  JsonObject copy = join.event();
+  matrix::SignEvent(copy, server_name_.text(), Keys()->keys_.front(), rules);
+  return *copy.Find("signatures");
 }
 
 std::size_t EventSigner::CountersignedBytes(const JsonObject& event, std::size_t canonical_bytes) const {

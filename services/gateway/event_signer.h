@@ -21,6 +21,8 @@
 
 namespace postern::gateway {
 
+class VouchedJoin;
+
 /// An event with this server's signature on it. Only EventSigner makes one.
 class SignedEvent {
  public:
@@ -50,11 +52,16 @@ class EventSigner {
   /// Hashes and signs an event whose sender is a user of this server. Refuses: kInvalidArgument for any other.
   absl::StatusOr<SignedEvent> SignOwnEvent(matrix::JsonObject event, const matrix::RoomRules& rules) const;
 
-  /// Adds this server's signature to a leave that the six steps accepted (or soft-failed), keeping all that are there
-  /// and never touching `hashes`. `copy` must be the bytes that the verdict judged. Refuses: kInternal for other bytes,
-  /// for another outcome, and for anything but a leave.
+  /// Adds this server's signature to a user's own leave, join or knock that the six steps accepted (or soft-failed),
+  /// keeping all that are there and never touching `hashes`. `copy` must be the bytes that the verdict judged. Refuses:
+  /// kInternal for other bytes, for another outcome, and for anything else.
   absl::StatusOr<SignedEvent> Countersign(std::string_view copy, const matrix::v1::Verdict& verdict,
                                           const matrix::RoomRules& rules) const;
+
+  /// The signatures of `join` with this server's among them: the room's rules want it of the server whose user is named
+  /// in `join_authorised_via_users_server`, before they let the user in. Refuses: kInternal where that is no user of
+  /// this server.
+  absl::StatusOr<matrix::Json> SignVouched(const VouchedJoin& join, const matrix::RoomRules& rules) const;
 
   /// How many bytes of canonical JSON `event`, now `canonical_bytes` long, will have once Countersign has signed it.
   std::size_t CountersignedBytes(const matrix::JsonObject& event, std::size_t canonical_bytes) const;

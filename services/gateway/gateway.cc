@@ -31,8 +31,10 @@
 #include "services/gateway/key_ring.h"
 #include "services/gateway/key_route.h"
 #include "services/gateway/key_source.h"
+#include "services/gateway/knock_routes.h"
 #include "services/gateway/large_answers.h"
 #include "services/gateway/leave_route.h"
+#include "services/gateway/make_join_route.h"
 #include "services/gateway/make_leave_route.h"
 #include "services/gateway/missing_events.h"
 #include "services/gateway/missing_events_route.h"
@@ -42,6 +44,7 @@
 #include "services/gateway/peer_events.h"
 #include "services/gateway/peer_health.h"
 #include "services/gateway/room_author.h"
+#include "services/gateway/send_join_route.h"
 #include "services/gateway/server_discovery.h"
 #include "services/gateway/shared_rates.h"
 #include "services/gateway/state_ids_route.h"
@@ -57,10 +60,19 @@ constexpr std::size_t kKeyFetchThreads = 16;
 constexpr std::size_t kKeyFetchQueue = 1024;
 constexpr std::size_t kAdminThreads = 8;  // an invite waits for another server
 constexpr std::size_t kAdminQueue = 64;
+/// Answers to joins of large rooms at once, of all servers and of one, and the threads that read them.
+constexpr std::size_t kJoinAnswers = 16;
+constexpr std::size_t kJoinAnswersOfOne = 2;
+constexpr std::size_t kAnswerReaders = 2;
 constexpr std::size_t kBodyLimitBytes = 96 * 1024;  // 64 KiB, and slack for white space and escapes
 constexpr std::string_view kSendLeaveV1 = "/_matrix/federation/v1/send_leave/{}/{}";
 constexpr std::string_view kSendLeaveV2 = "/_matrix/federation/v2/send_leave/{}/{}";
 constexpr std::string_view kMakeLeave = "/_matrix/federation/v1/make_leave/{}/{}";
+constexpr std::string_view kMakeJoin = "/_matrix/federation/v1/make_join/{}/{}";
+constexpr std::string_view kSendJoinV1 = "/_matrix/federation/v1/send_join/{}/{}";
+constexpr std::string_view kSendJoinV2 = "/_matrix/federation/v2/send_join/{}/{}";
+constexpr std::string_view kMakeKnock = "/_matrix/federation/v1/make_knock/{}/{}";
+constexpr std::string_view kSendKnock = "/_matrix/federation/v1/send_knock/{}/{}";
 constexpr std::string_view kEvent = "/_matrix/federation/v1/event/{}";
 constexpr std::string_view kStateIds = "/_matrix/federation/v1/state_ids/{}";
 constexpr std::string_view kEventAuth = "/_matrix/federation/v1/event_auth/{}/{}";
@@ -151,6 +163,13 @@ class RunningGateway : public Gateway {
         leave_v1_(LeaveApi::kV1, Leaves(), &missing_events_),
         leave_v2_(LeaveApi::kV2, Leaves(), &missing_events_),
         make_leave_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
+        make_join_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
+        join_answers_(kJoinAnswers, kJoinAnswersOfOne),
+        answer_readers_(kAnswerReaders, kJoinAnswers),
+        join_v1_(JoinApi::kV1, Leaves(), &missing_events_, join_answers_, answer_readers_),
+        join_v2_(JoinApi::kV2, Leaves(), &missing_events_, join_answers_, answer_readers_),
+        make_knock_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
+        send_knock_(Leaves(), &missing_events_),
         event_route_(name, *store_, key_ring_, absl::Now),
         state_ids_route_(*store_, key_ring_, large_answers_),
         event_auth_route_(*store_, key_ring_, large_answers_),
@@ -229,6 +248,7 @@ class RunningGateway : public Gateway {
     if (listener_ != nullptr) listener_->Shutdown(deadline);
     if (grpc_host_ != nullptr) grpc_host_->Shutdown(deadline);
     workers_.Drain();
+    answer_readers_.Drain();
     admin_workers_.Drain();
     fetchers_.Drain();
     shared_rates_.Shutdown();
@@ -259,6 +279,10 @@ class RunningGateway : public Gateway {
     std::vector<RouteEntry> routes{
         {.name = "send_leave_v2", .method = "PUT", .path = kSendLeaveV2, .peer = &leave_v2_},
         {.name = "make_leave", .method = "GET", .path = kMakeLeave, .peer = &make_leave_},
+        {.name = "make_join", .method = "GET", .path = kMakeJoin, .peer = &make_join_},
+        {.name = "send_join_v2", .method = "PUT", .path = kSendJoinV2, .peer = &join_v2_},
+        {.name = "make_knock", .method = "GET", .path = kMakeKnock, .peer = &make_knock_},
+        {.name = "send_knock", .method = "PUT", .path = kSendKnock, .peer = &send_knock_},
         {.name = "event", .method = "GET", .path = kEvent, .peer = &event_route_},
         {.name = "state_ids", .method = "GET", .path = kStateIds, .peer = &state_ids_route_},
         {.name = "event_auth", .method = "GET", .path = kEventAuth, .peer = &event_auth_route_},
@@ -271,6 +295,9 @@ class RunningGateway : public Gateway {
     };
     if (config_.v1_send_leave) {
       routes.push_back({.name = "send_leave_v1", .method = "PUT", .path = kSendLeaveV1, .peer = &leave_v1_});
+    }
+    if (config_.v1_send_join) {
+      routes.push_back({.name = "send_join_v1", .method = "PUT", .path = kSendJoinV1, .peer = &join_v1_});
     }
     return routes;
   }
@@ -314,6 +341,13 @@ class RunningGateway : public Gateway {
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;
+  MakeJoinRoute make_join_;
+  LargeAnswers join_answers_;
+  rpc::WorkerPool answer_readers_;
+  SendJoinRoute join_v1_;
+  SendJoinRoute join_v2_;
+  MakeKnockRoute make_knock_;
+  SendKnockRoute send_knock_;
   LargeAnswers large_answers_;
   EventRoute event_route_;
   StateIdsRoute state_ids_route_;

@@ -10,6 +10,7 @@
 #include "matrix/redaction.h"
 #include "matrix/refusal.h"
 #include "services/gateway/room_access.h"
+#include "services/gateway/shown_state.h"
 #include "services/gateway/signed_request.h"
 
 namespace postern::gateway {
@@ -34,21 +35,10 @@ constexpr absl::Duration kTimeToStore = absl::Seconds(2);
 /// On whose account the keys are fetched.
 constexpr std::string_view kOurselves = "invite";
 
-/// What tells an invited user which room it is ("Stripped state"). m.room.create first: it must be there.
-constexpr std::string_view kShown[] = {"m.room.create",         "m.room.name",       "m.room.avatar",
-                                       "m.room.topic",          "m.room.join_rules", "m.room.encryption",
-                                       "m.room.canonical_alias"};
-
 absl::StatusOr<JsonObject> ObjectIn(std::string_view text) {
   auto json = matrix::ParseJson(text);
   if (!json.ok() || json->AsObject() == nullptr) return Refuse(Reason::kInternal, "an event of ours cannot be read");
   return std::move(*json->AsObject());
-}
-
-void AddKey(store::v1::GetTemplateContextRequest& request, std::string_view type, std::string_view state_key) {
-  auto* key = request.add_state_keys();
-  key->set_type(std::string(type));
-  key->set_state_key(std::string(state_key));
 }
 
 /// Whether a server that answers so may know only v1.
@@ -118,25 +108,11 @@ absl::StatusOr<JsonArray> InviteHandshake::StateToShow(const rpc::CallContext& c
   store::v1::GetTemplateContextRequest request;
   request.set_room_id(invite.room_id);
   request.set_user_id(invite.sender.text());
-  for (const std::string_view type : kShown) AddKey(request, type, "");
-  AddKey(request, "m.room.member", invite.sender.text());
-  AddKey(request, "m.room.server_acl", "");
+  AskForShownState(request, invite.sender.text());
   const auto context = store_.GetTemplateContext(call, request);
   if (!context.ok()) return context.status();
   if (absl::Status status = CheckRoomAccess(context->judging(), invite.invited.server()); !status.ok()) return status;
-  JsonArray state;
-  const auto show = [&](std::string_view type, std::string_view state_key) -> absl::Status {
-    const matrix::v1::StoredEvent* stored = CurrentStateEvent(context->judging(), type, state_key);
-    if (stored == nullptr) return absl::OkStatus();
-    auto event = ObjectIn(stored->pdu());
-    if (event.ok()) state.emplace_back(*std::move(event));
-    return event.status();
-  };
-  for (const std::string_view type : kShown) {
-    if (absl::Status status = show(type, ""); !status.ok()) return status;
-  }
-  if (absl::Status status = show("m.room.member", invite.sender.text()); !status.ok()) return status;
-  return state;
+  return ShownState(context->judging(), invite.sender.text());
 }
 
 absl::StatusOr<JsonObject> InviteHandshake::Ask(const rpc::CallContext& call, const OutboundInvite& invite,

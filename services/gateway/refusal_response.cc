@@ -1,5 +1,7 @@
 #include "services/gateway/refusal_response.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 
@@ -11,6 +13,7 @@ namespace postern::gateway {
 namespace {
 
 constexpr absl::string_view kRetryPayload = "postern.gateway.retry_after_ms";
+constexpr absl::string_view kVersionPayload = "postern.gateway.room_version";
 constexpr absl::Duration kDefaultRetry = absl::Seconds(1);
 constexpr std::size_t kLongestError = 512;
 
@@ -52,12 +55,20 @@ absl::Status RefuseUntil(matrix::Reason reason, std::string_view detail, absl::D
   return status;
 }
 
+absl::Status RefuseVersion(std::string_view room_version) {
+  absl::Status status = matrix::Refuse(matrix::Reason::kIncompatibleVersion,
+                                       fmt::format("the room's version is {}, which was not offered", room_version));
+  status.SetPayload(kVersionPayload, absl::Cord(absl::string_view(room_version.data(), room_version.size())));
+  return status;
+}
+
 http::Response RefusalResponse(const absl::Status& why) {
   const matrix::Refusal& row = matrix::RefusalOf(matrix::ReasonOf(why));
   http::Response response{.status = row.http_status, .headers = {}, .body = {}};
   matrix::JsonObject body;
   body.Set("errcode", row.errcode);
   body.Set("error", ErrorText(row, why));
+  if (const auto version = why.GetPayload(kVersionPayload)) body.Set("room_version", std::string(*version));
   if (row.http_status == kTooManyRequests || row.http_status == kServiceUnavailable) {
     const absl::Duration retry_after = RetryAfter(why);
     body.Set("retry_after_ms", std::max<std::int64_t>(1, absl::ToInt64Milliseconds(retry_after)));

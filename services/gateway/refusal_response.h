@@ -14,9 +14,13 @@ namespace postern::gateway {
 /// A refusal that says when to come back.
 absl::Status RefuseUntil(matrix::Reason reason, std::string_view detail, absl::Duration retry_after);
 
+/// kIncompatibleVersion, with the version that the room has.
+absl::Status RefuseVersion(std::string_view room_version);
+
 /// Status, errcode and plain words for `why`. A 401 says only that authentication failed, a 503 only what kind of
 /// trouble this is: the log has the rest. A 429 and a 503 carry `Retry-After`
-/// and `retry_after_ms`: what RefuseUntil said, else a second.
+/// and `retry_after_ms`: what RefuseUntil said, else a second. What
+/// RefuseVersion made has `room_version`.
 http::Response RefusalResponse(const absl::Status& why);
 
 }  // namespace postern::gateway

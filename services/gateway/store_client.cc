@@ -87,6 +87,26 @@ class GrpcStoreClient : public StoreClient {
     return Call(&Stub::GetStateIds, "GetStateIds", kReadAttempts, call, request);
   }
 
+  absl::StatusOr<store::v1::GetStatePageResponse> GetStatePage(const rpc::CallContext& call,
+                                                               const store::v1::GetStatePageRequest& request) override {
+    return Call(&Stub::GetStatePage, "GetStatePage", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::GetRoomEventsResponse> GetRoomEvents(
+      const rpc::CallContext& call, const store::v1::GetRoomEventsRequest& request) override {
+    return Call(&Stub::GetRoomEvents, "GetRoomEvents", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::ListRoomServersResponse> ListRoomServers(
+      const rpc::CallContext& call, const store::v1::ListRoomServersRequest& request) override {
+    return Call(&Stub::ListRoomServers, "ListRoomServers", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::JoinConditions> GetJoinConditions(
+      const rpc::CallContext& call, const store::v1::GetJoinConditionsRequest& request) override {
+    return Call(&Stub::GetJoinConditions, "GetJoinConditions", kReadAttempts, call, request);
+  }
+
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
     return Call(&Stub::GetServerKeys, "GetServerKeys", kReadAttempts, call, request);

@@ -56,6 +56,16 @@ class StoreClient {
       const rpc::CallContext& call, const store::v1::GetAuthChainRequest& request) = 0;
   virtual absl::StatusOr<store::v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
                                                                      const store::v1::GetStateIdsRequest& request) = 0;
+  /// Refuses: kUnknownEvent, kStateUnresolved.
+  virtual absl::StatusOr<store::v1::GetStatePageResponse> GetStatePage(
+      const rpc::CallContext& call, const store::v1::GetStatePageRequest& request) = 0;
+  virtual absl::StatusOr<store::v1::GetRoomEventsResponse> GetRoomEvents(
+      const rpc::CallContext& call, const store::v1::GetRoomEventsRequest& request) = 0;
+  virtual absl::StatusOr<store::v1::ListRoomServersResponse> ListRoomServers(
+      const rpc::CallContext& call, const store::v1::ListRoomServersRequest& request) = 0;
+  /// Refuses: kUnknownRoom.
+  virtual absl::StatusOr<store::v1::JoinConditions> GetJoinConditions(
+      const rpc::CallContext& call, const store::v1::GetJoinConditionsRequest& request) = 0;
   virtual absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) = 0;
   virtual absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) = 0;

@@ -103,6 +103,18 @@ class EventStore {
   virtual absl::StatusOr<v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
                                                               const v1::GetStateIdsRequest& request) = 0;
 
+  /// What a server is told whose user has just joined. Refuses: kUnknownEvent, kStateUnresolved.
+  virtual absl::StatusOr<v1::GetStatePageResponse> GetStatePage(const rpc::CallContext& call,
+                                                                const v1::GetStatePageRequest& request) = 0;
+  /// Refuses: kInvalidArgument.
+  virtual absl::StatusOr<v1::GetRoomEventsResponse> GetRoomEvents(const rpc::CallContext& call,
+                                                                  const v1::GetRoomEventsRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListRoomServersResponse> ListRoomServers(const rpc::CallContext& call,
+                                                                      const v1::ListRoomServersRequest& request) = 0;
+  /// Refuses: kUnknownRoom, kInvalidArgument.
+  virtual absl::StatusOr<v1::JoinConditions> GetJoinConditions(const rpc::CallContext& call,
+                                                               const v1::GetJoinConditionsRequest& request) = 0;
+
   /// Keys of other servers.
   virtual absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                                   const v1::GetServerKeysRequest& request) = 0;

@@ -82,6 +82,14 @@ class PostgresEventStore final : public EventStore {
                                                         const v1::GetAuthChainRequest& request) override;
   absl::StatusOr<v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
                                                       const v1::GetStateIdsRequest& request) override;
+  absl::StatusOr<v1::GetStatePageResponse> GetStatePage(const rpc::CallContext& call,
+                                                        const v1::GetStatePageRequest& request) override;
+  absl::StatusOr<v1::GetRoomEventsResponse> GetRoomEvents(const rpc::CallContext& call,
+                                                          const v1::GetRoomEventsRequest& request) override;
+  absl::StatusOr<v1::ListRoomServersResponse> ListRoomServers(const rpc::CallContext& call,
+                                                              const v1::ListRoomServersRequest& request) override;
+  absl::StatusOr<v1::JoinConditions> GetJoinConditions(const rpc::CallContext& call,
+                                                       const v1::GetJoinConditionsRequest& request) override;
   absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                           const v1::GetServerKeysRequest& request) override;
   absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) override;

@@ -64,6 +64,19 @@ inline constexpr Statement kAuthChainForPeer{"auth_chain_for_peer",
                                              "select kind, id, a, b, f1, f2 from fn.auth_chain_for_peer($1, $2, $3)"};
 inline constexpr Statement kStateIdsForPeer{"state_ids_for_peer",
                                             "select kind, id, a, b, f1, f2 from fn.state_ids_for_peer($1, $2, $3)"};
+inline constexpr Statement kStatePage{"state_page",
+                                      "select kind, id, a, b, auth_events from fn.state_page($1, $2, $3, $4, $5)"};
+inline constexpr Statement kRoomEvents{"room_events",
+                                       "select event_id, pdu, auth_events, looked_at from fn.room_events($1, $2)"};
+/// Servers after $2, but for the one of which $3 is the only one that is joined.
+inline constexpr Statement kJoinedServers{
+    "joined_servers",
+    "select s.server_name from room_servers s where s.room_id = $1 and s.server_name > $2 and s.joined_members > 0 "
+    "and not (s.joined_members = 1 and s.server_name = substring($3::bytea from position(':'::bytea in $3::bytea) + 1) "
+    "and exists (select from memberships m where m.room_id = $1 and m.user_id = $3 and m.membership = 'join')) "
+    "order by s.server_name limit 1000"};
+inline constexpr Statement kJoinConditions{
+    "join_conditions", "select standings, joined_users from fn.join_conditions($1, $2, $3, $4, $5)"};
 
 inline constexpr Statement kPutServerKeys{"put_server_keys", "select fn.put_server_keys(" POSTERN_P8 ", $9)"};
 inline constexpr Statement kGetServerKeys{

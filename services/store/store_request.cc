@@ -25,6 +25,8 @@ constexpr int kMaxRates = 1000;
 /// So that sums of them are numbers too.
 constexpr std::int64_t kGreatestRate = 1'000'000'000'000;
 constexpr std::uint32_t kMostMissingEvents = 20;
+constexpr int kMostRoomEvents = 500;
+constexpr int kMostOtherRooms = 100;
 constexpr int kMostEnds = 20;
 
 absl::Status Invalid(std::string_view detail) { return Refuse(Reason::kInvalidArgument, detail); }
@@ -114,6 +116,18 @@ absl::Status CheckRates(const v1::ShareRatesRequest& request) {
 
 absl::Status CheckMissingEventsRequest(const v1::GetMissingEventsRequest& request) {
   if (request.limit() < 1 || request.limit() > kMostMissingEvents) return Invalid("1 to 20 events at most");
+  return absl::OkStatus();
+}
+
+absl::Status CheckRoomEventsRequest(const v1::GetRoomEventsRequest& request) {
+  if (request.event_ids_size() < 1 || request.event_ids_size() > kMostRoomEvents) return Invalid("1 to 500 events");
+  return absl::OkStatus();
+}
+
+absl::Status CheckJoinConditionsRequest(const v1::GetJoinConditionsRequest& request) {
+  if (request.room_id().empty()) return Invalid("room_id is empty");
+  if (request.other_rooms_size() > kMostOtherRooms) return Invalid("more than 100 other rooms");
+  if (request.candidates_size() > kMaxCandidates) return Invalid("too many candidates");
   return absl::OkStatus();
 }
 

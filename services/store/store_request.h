@@ -44,6 +44,8 @@ absl::Status CheckBackOffRequest(const v1::EndBackOffRequest& request);
 /// Refuses: kInvalidArgument.
 absl::Status CheckRates(const v1::ShareRatesRequest& request);
 absl::Status CheckMissingEventsRequest(const v1::GetMissingEventsRequest& request);
+absl::Status CheckRoomEventsRequest(const v1::GetRoomEventsRequest& request);
+absl::Status CheckJoinConditionsRequest(const v1::GetJoinConditionsRequest& request);
 /// Of the ends that a peer gives, those that are looked at: the first 20.
 std::vector<std::string> LookedAt(const google::protobuf::RepeatedPtrField<std::string>& ends);
 

@@ -327,6 +327,26 @@ StoreService::Reactor* StoreService::GetStateIds(Call* call, const v1::GetStateI
   return Read(call, "GetStateIds", request, response, &EventStore::GetStateIds);
 }
 
+StoreService::Reactor* StoreService::GetStatePage(Call* call, const v1::GetStatePageRequest* request,
+                                                  v1::GetStatePageResponse* response) {
+  return Read(call, "GetStatePage", request, response, &EventStore::GetStatePage);
+}
+
+StoreService::Reactor* StoreService::GetRoomEvents(Call* call, const v1::GetRoomEventsRequest* request,
+                                                   v1::GetRoomEventsResponse* response) {
+  return Read(call, "GetRoomEvents", request, response, &EventStore::GetRoomEvents);
+}
+
+StoreService::Reactor* StoreService::ListRoomServers(Call* call, const v1::ListRoomServersRequest* request,
+                                                     v1::ListRoomServersResponse* response) {
+  return Read(call, "ListRoomServers", request, response, &EventStore::ListRoomServers);
+}
+
+StoreService::Reactor* StoreService::GetJoinConditions(Call* call, const v1::GetJoinConditionsRequest* request,
+                                                       v1::JoinConditions* response) {
+  return Read(call, "GetJoinConditions", request, response, &EventStore::GetJoinConditions);
+}
+
 StoreService::Reactor* StoreService::ListDecisions(Call* call, const v1::ListDecisionsRequest* request,
                                                    v1::ListDecisionsResponse* response) {
   return Read(call, "ListDecisions", request, response, &EventStore::ListDecisions);

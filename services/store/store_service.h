@@ -53,6 +53,10 @@ class StoreService final : public v1::Store::CallbackService {
   Reactor* GetMissingEvents(Call*, const v1::GetMissingEventsRequest*, v1::GetMissingEventsResponse*) override;
   Reactor* GetAuthChain(Call*, const v1::GetAuthChainRequest*, v1::GetAuthChainResponse*) override;
   Reactor* GetStateIds(Call*, const v1::GetStateIdsRequest*, v1::GetStateIdsResponse*) override;
+  Reactor* GetStatePage(Call*, const v1::GetStatePageRequest*, v1::GetStatePageResponse*) override;
+  Reactor* GetRoomEvents(Call*, const v1::GetRoomEventsRequest*, v1::GetRoomEventsResponse*) override;
+  Reactor* ListRoomServers(Call*, const v1::ListRoomServersRequest*, v1::ListRoomServersResponse*) override;
+  Reactor* GetJoinConditions(Call*, const v1::GetJoinConditionsRequest*, v1::JoinConditions*) override;
   Reactor* ListDecisions(Call*, const v1::ListDecisionsRequest*, v1::ListDecisionsResponse*) override;
   Reactor* GetDecisionContext(Call*, const v1::GetDecisionContextRequest*, v1::DecisionContext*) override;
   Reactor* GetNeighbourhood(Call*, const v1::GetNeighbourhoodRequest*, v1::Neighbourhood*) override;

@@ -105,6 +105,16 @@ class PeerReadsContract : public StoreContract {
                                    std::int64_t min_depth = 0);
 };
 
+/// What it has to keep to about what a server is told whose user has just joined.
+class JoinReadsContract : public StoreContract {
+ protected:
+  store::v1::GetStatePageResponse Page(const support::TestRoom& room, const matrix::Event& event,
+                                       bool without_members = false, const matrix::v1::StateKey* place = nullptr);
+  /// Ids, of all pages.
+  std::vector<std::string> StateBefore(const support::TestRoom& room, const matrix::Event& event,
+                                       bool without_members = false);
+};
+
 /// kNone, or what the status says.
 inline matrix::Reason ReasonOf(const grpc::Status& status) {
   return matrix::ReasonOf(rpc::FromGrpc(status, matrix::Reason::kStoreDown));

@@ -61,6 +61,7 @@ INSTANTIATE_TEST_SUITE_P(Stores, StoreContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, DeliveriesContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, RatesContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, PeerReadsContract, kStores, NameOf);
+INSTANTIATE_TEST_SUITE_P(Stores, JoinReadsContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, DecisionsContract, kStores, NameOf);
 
 /// What only PostgreSQL can bring about.

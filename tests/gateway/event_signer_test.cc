@@ -94,11 +94,21 @@ TEST_F(Signer, RefusesWithoutAnAcceptedVerdict) {
   }
 }
 
-TEST_F(Signer, RefusesWhatIsNoLeave) {
+TEST_F(Signer, CountersignsAUsersOwnJoinAndKnockToo) {
+  for (const char* content : {R"({"membership":"join"})", R"({"membership":"knock"})"}) {
+    matrix::JsonObject event = leave_;
+    event.Set("content", ParseOrDie(content));
+    const auto verdict = Accepted(event);
+    EXPECT_TRUE(signer_.Countersign(verdict.judged_copy(), verdict, Rules()).ok()) << content;
+  }
+}
+
+TEST_F(Signer, RefusesWhatIsNoMembershipOfTheUsersOwn) {
   for (const auto& [key, value] :
        std::vector<std::pair<std::string, matrix::Json>>{{"type", "m.room.message"},
                                                          {"state_key", "@bob:remote.example:8448"},
-                                                         {"content", ParseOrDie(R"({"membership":"join"})")}}) {
+                                                         {"content", ParseOrDie(R"({"membership":"invite"})")},
+                                                         {"content", ParseOrDie(R"({"membership":"ban"})")}}) {
     matrix::JsonObject event = leave_;
     event.Set(key, value);
     const auto verdict = Accepted(event);

@@ -64,6 +64,22 @@ class EventStoreClient : public StoreClient {
                                                              const store::v1::GetStateIdsRequest& request) override {
     return store_.GetStateIds(call, request);
   }
+  absl::StatusOr<store::v1::GetStatePageResponse> GetStatePage(const rpc::CallContext& call,
+                                                               const store::v1::GetStatePageRequest& request) override {
+    return store_.GetStatePage(call, request);
+  }
+  absl::StatusOr<store::v1::GetRoomEventsResponse> GetRoomEvents(
+      const rpc::CallContext& call, const store::v1::GetRoomEventsRequest& request) override {
+    return store_.GetRoomEvents(call, request);
+  }
+  absl::StatusOr<store::v1::ListRoomServersResponse> ListRoomServers(
+      const rpc::CallContext& call, const store::v1::ListRoomServersRequest& request) override {
+    return store_.ListRoomServers(call, request);
+  }
+  absl::StatusOr<store::v1::JoinConditions> GetJoinConditions(
+      const rpc::CallContext& call, const store::v1::GetJoinConditionsRequest& request) override {
+    return store_.GetJoinConditions(call, request);
+  }
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
     return store_.GetServerKeys(call, request);

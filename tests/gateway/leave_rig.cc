@@ -1,5 +1,6 @@
 #include "tests/gateway/leave_rig.h"
 
+#include <future>
 #include <utility>
 
 #include "matrix/canonical_json.h"
@@ -31,7 +32,8 @@ std::string MemberContent(std::string_view membership) {
 }  // namespace
 
 RoomDraft MakeRoom(const std::string& version, std::string_view member, std::string_view membership,
-                   const EventSigner& signer, std::string_view create_content, std::string_view acl_content) {
+                   const EventSigner& signer, std::string_view create_content, std::string_view acl_content,
+                   std::string_view join_rules) {
   RoomDraft draft(*matrix::FindRoomRules(version), signer, "");
   matrix::JsonObject create = ObjectOrDie(create_content);
   create.Set("room_version", version);
@@ -39,7 +41,7 @@ RoomDraft MakeRoom(const std::string& version, std::string_view member, std::str
   Add(draft, signer, "m.room.create", "", kCreator, matrix::CanonicalJson(create));
   Add(draft, signer, "m.room.member", kCreator, kCreator, MemberContent("join"));
   Add(draft, signer, "m.room.power_levels", "", kCreator, R"({"ban":50})");
-  Add(draft, signer, "m.room.join_rules", "", kCreator, R"({"join_rule":"public"})");
+  Add(draft, signer, "m.room.join_rules", "", kCreator, join_rules);
   if (!acl_content.empty()) Add(draft, signer, "m.room.server_acl", "", kCreator, acl_content);
   if (!membership.empty()) {
     Add(draft, signer, "m.room.member", member, membership == "invite" || membership == "ban" ? kCreator : member,
@@ -51,7 +53,7 @@ RoomDraft MakeRoom(const std::string& version, std::string_view member, std::str
 LeaveRig::LeaveRig(LeaveRigOptions options)
     : options_(std::move(options)),
       room_(MakeRoom(options_.version, kAnn, options_.membership, signer_, options_.create_content,
-                     options_.acl_content)),
+                     options_.acl_content, options_.join_rules)),
       key_ring_(store_, source_, fetchers_, clock(), metrics_),
       peer_auth_(*matrix::ServerName::Parse(kOurName), key_ring_, clock()),
       addresses_(options_.address_limits, metrics_),
@@ -60,6 +62,12 @@ LeaveRig::LeaveRig(LeaveRigOptions options)
       leave_v1_(LeaveApi::kV1, Services(), &missing_events_),
       leave_v2_(LeaveApi::kV2, Services(), &missing_events_),
       make_leave_(*matrix::ServerName::Parse(kOurName), store_, validator_, key_ring_, invites_under_way_, clock()),
+      make_join_(*matrix::ServerName::Parse(kOurName), store_, validator_, key_ring_, invites_under_way_, clock()),
+      join_answers_(options_.join_answers, options_.join_answers),
+      join_v1_(JoinApi::kV1, Services(), &missing_events_, join_answers_, answer_readers_),
+      join_v2_(JoinApi::kV2, Services(), &missing_events_, join_answers_, answer_readers_),
+      make_knock_(*matrix::ServerName::Parse(kOurName), store_, validator_, key_ring_, invites_under_way_, clock()),
+      send_knock_(Services(), &missing_events_),
       event_route_(*matrix::ServerName::Parse(kOurName), store_, key_ring_, clock()),
       state_ids_route_(store_, key_ring_, large_answers_),
       event_auth_route_(store_, key_ring_, large_answers_),
@@ -71,6 +79,11 @@ LeaveRig::LeaveRig(LeaveRigOptions options)
   std::vector<RouteEntry> routes{
       {"send_leave_v2", "PUT", "/_matrix/federation/v2/send_leave/{}/{}", &leave_v2_, nullptr},
       {"make_leave", "GET", "/_matrix/federation/v1/make_leave/{}/{}", &make_leave_, nullptr},
+      {"make_join", "GET", "/_matrix/federation/v1/make_join/{}/{}", &make_join_, nullptr},
+      {"send_join_v1", "PUT", "/_matrix/federation/v1/send_join/{}/{}", &join_v1_, nullptr},
+      {"send_join_v2", "PUT", "/_matrix/federation/v2/send_join/{}/{}", &join_v2_, nullptr},
+      {"make_knock", "GET", "/_matrix/federation/v1/make_knock/{}/{}", &make_knock_, nullptr},
+      {"send_knock", "PUT", "/_matrix/federation/v1/send_knock/{}/{}", &send_knock_, nullptr},
       {"event", "GET", "/_matrix/federation/v1/event/{}", &event_route_, nullptr},
       {"state_ids", "GET", "/_matrix/federation/v1/state_ids/{}", &state_ids_route_, nullptr},
       {"event_auth", "GET", "/_matrix/federation/v1/event_auth/{}/{}", &event_auth_route_, nullptr},
@@ -91,6 +104,7 @@ LeaveRig::LeaveRig(LeaveRigOptions options)
 LeaveRig::~LeaveRig() {
   source_.Open();
   workers_.Drain();
+  answer_readers_.Drain();
   fetchers_.Drain();
   alarm_.Stop();
 }
@@ -132,12 +146,12 @@ void LeaveRig::Script() {
   };
 }
 
-matrix::JsonObject LeaveRig::Leave() const {
+matrix::JsonObject LeaveRig::Own(std::string_view membership) const {
   EventIntent intent{"m.room.member", std::string(kAnn), std::string(kAnn), {}};
-  intent.content.Set("membership", "leave");
+  intent.content.Set("membership", membership);
   auto event = *BuildEvent(intent, room_.NextPlace(intent, clock_.now()), rules());
   if (rules().event_id_format == matrix::EventIdFormat::kCarried) {
-    event.Set("event_id", "$ann-leaves:" + std::string(kRemoteName));
+    event.Set("event_id", "$ann-" + std::string(membership) + "s:" + std::string(kRemoteName));
   }
   return event;
 }
@@ -145,8 +159,18 @@ matrix::JsonObject LeaveRig::Leave() const {
 std::string LeaveRig::EventId(const matrix::JsonObject& event) const { return matrix::ComputeEventId(event, rules()); }
 
 std::string LeaveRig::SendLeavePath(const matrix::JsonObject& event, std::string_view api) const {
-  return "/_matrix/federation/" + std::string(api) + "/send_leave/" + http::PercentEncode(room_.room_id()) + "/" +
+  return SendPath(event, std::string(api) + "/send_leave");
+}
+
+std::string LeaveRig::SendPath(const matrix::JsonObject& event, std::string_view endpoint) const {
+  return "/_matrix/federation/" + std::string(endpoint) + "/" + http::PercentEncode(room_.room_id()) + "/" +
          http::PercentEncode(EventId(event));
+}
+
+http::Request LeaveRig::PutTo(std::string_view endpoint, const matrix::JsonObject& event,
+                              std::string_view query) const {
+  const matrix::Json content(event);
+  return remote_.Request("PUT", SendPath(event, endpoint) + std::string(query), &content);
 }
 
 std::string LeaveRig::MakeLeavePath(std::string_view user) const {
@@ -176,6 +200,19 @@ http::Response LeaveRig::Send(http::Request request) {
   std::unique_lock lock(box->mutex);
   box->filled.wait(lock, [&] { return box->response.has_value(); });
   return *box->response;
+}
+
+std::optional<std::string> WholeBody(const http::Response& response) {
+  std::string body = response.body;
+  if (response.rest == nullptr) return body;
+  for (;;) {
+    std::promise<absl::StatusOr<std::string>> promised;
+    response.rest->Next([&](absl::StatusOr<std::string> piece) { promised.set_value(std::move(piece)); });
+    const auto piece = promised.get_future().get();
+    if (!piece.ok()) return std::nullopt;
+    if (piece->empty()) return body;
+    body += *piece;
+  }
 }
 
 std::string ErrcodeOf(const http::Response& response) {

@@ -17,12 +17,15 @@
 #include "services/gateway/key_query_route.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/key_route.h"
+#include "services/gateway/knock_routes.h"
 #include "services/gateway/leave_route.h"
+#include "services/gateway/make_join_route.h"
 #include "services/gateway/make_leave_route.h"
 #include "services/gateway/missing_events.h"
 #include "services/gateway/missing_events_route.h"
 #include "services/gateway/peer_auth.h"
 #include "services/gateway/room_draft.h"
+#include "services/gateway/send_join_route.h"
 #include "services/gateway/state_ids_route.h"
 #include "services/gateway/version_route.h"
 #include "tests/gateway/remote_server.h"
@@ -36,8 +39,8 @@ inline constexpr std::string_view kCreator = "@boss:here.example";
 
 /// create, the creator's join, power levels, join rules and, if not empty, the member's `membership`.
 RoomDraft MakeRoom(const std::string& version, std::string_view member, std::string_view membership,
-                   const EventSigner& signer, std::string_view create_content = "{}",
-                   std::string_view acl_content = "");
+                   const EventSigner& signer, std::string_view create_content = "{}", std::string_view acl_content = "",
+                   std::string_view join_rules = R"({"join_rule":"public"})");
 
 struct LeaveRigOptions {
   std::string version = "10";
@@ -52,6 +55,8 @@ struct LeaveRigOptions {
   absl::Duration longest_wait = absl::InfiniteDuration();
   bool v1_send_leave = true;
   std::size_t gaps_at_once = 4;
+  std::string join_rules = R"({"join_rule":"public"})";
+  std::size_t join_answers = 2;
 };
 
 class LeaveRig {
@@ -61,10 +66,14 @@ class LeaveRig {
 
   const matrix::RoomRules& rules() const { return *matrix::FindRoomRules(options_.version); }
 
-  /// Ann's leave, as a template would have it, neither hashed nor signed.
-  matrix::JsonObject Leave() const;
+  /// Ann's leave, as a template would have it, neither hashed nor signed; or what else she makes of her membership.
+  matrix::JsonObject Leave() const { return Own("leave"); }
+  matrix::JsonObject Own(std::string_view membership) const;
   std::string EventId(const matrix::JsonObject& event) const;
   std::string SendLeavePath(const matrix::JsonObject& event, std::string_view api = "v2") const;
+  /// The path of another endpoint for the event: "v2/send_join".
+  std::string SendPath(const matrix::JsonObject& event, std::string_view endpoint) const;
+  http::Request PutTo(std::string_view endpoint, const matrix::JsonObject& event, std::string_view query = "") const;
   std::string MakeLeavePath(std::string_view user = kAnn) const;
   /// Signed by the remote server; `content` must outlive the call only.
   http::Request Put(const matrix::JsonObject& event, std::string_view api = "v2") const;
@@ -105,6 +114,13 @@ class LeaveRig {
   LeaveRoute leave_v2_;
   InvitesUnderWay invites_under_way_;
   MakeLeaveRoute make_leave_;
+  MakeJoinRoute make_join_;
+  LargeAnswers join_answers_;
+  rpc::WorkerPool answer_readers_{2, 16};
+  SendJoinRoute join_v1_;
+  SendJoinRoute join_v2_;
+  MakeKnockRoute make_knock_;
+  SendKnockRoute send_knock_;
   LargeAnswers large_answers_;
   EventRoute event_route_;
   StateIdsRoute state_ids_route_;
@@ -129,6 +145,9 @@ class LeaveRig {
   }
   void Script();
 };
+
+/// The body, with what comes after its first part; nullopt where that breaks off.
+std::optional<std::string> WholeBody(const http::Response& response);
 
 /// The errcode of an error body; "" if there is none.
 std::string ErrcodeOf(const http::Response& response);

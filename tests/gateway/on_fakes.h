@@ -30,6 +30,10 @@ class OnFakes : public testing::TestWithParam<std::string> {
     rig_.store_.on_event_for_peer = [this](const auto& request) { return client_.GetEventForPeer(call_, request); };
     rig_.store_.on_auth_chain = [this](const auto& request) { return client_.GetAuthChain(call_, request); };
     rig_.store_.on_state_ids = [this](const auto& request) { return client_.GetStateIds(call_, request); };
+    rig_.store_.on_state_page = [this](const auto& request) { return client_.GetStatePage(call_, request); };
+    rig_.store_.on_room_events = [this](const auto& request) { return client_.GetRoomEvents(call_, request); };
+    rig_.store_.on_room_servers = [this](const auto& request) { return client_.ListRoomServers(call_, request); };
+    rig_.store_.on_conditions = [this](const auto& request) { return client_.GetJoinConditions(call_, request); };
     rig_.validator_.on_validate = [this](const auto& request) { return judge_.Validate(call_, request); };
     rig_.validator_.on_authorize = [this](const auto& request) { return judge_.Authorize(call_, request); };
   }

@@ -38,6 +38,12 @@ class ScriptedStore : public StoreClient {
   std::function<absl::StatusOr<store::v1::EventForPeer>(const store::v1::GetEventForPeerRequest&)> on_event_for_peer;
   std::function<absl::StatusOr<store::v1::GetAuthChainResponse>(const store::v1::GetAuthChainRequest&)> on_auth_chain;
   std::function<absl::StatusOr<store::v1::GetStateIdsResponse>(const store::v1::GetStateIdsRequest&)> on_state_ids;
+  std::function<absl::StatusOr<store::v1::GetStatePageResponse>(const store::v1::GetStatePageRequest&)> on_state_page;
+  std::function<absl::StatusOr<store::v1::GetRoomEventsResponse>(const store::v1::GetRoomEventsRequest&)>
+      on_room_events;
+  std::function<absl::StatusOr<store::v1::ListRoomServersResponse>(const store::v1::ListRoomServersRequest&)>
+      on_room_servers;
+  std::function<absl::StatusOr<store::v1::JoinConditions>(const store::v1::GetJoinConditionsRequest&)> on_conditions;
   absl::Status on_keys;  // what the two calls about keys answer
 
   absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext&,
@@ -95,6 +101,22 @@ class ScriptedStore : public StoreClient {
   absl::StatusOr<store::v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext&,
                                                              const store::v1::GetStateIdsRequest& request) override {
     return on_state_ids ? on_state_ids(request) : Down();
+  }
+  absl::StatusOr<store::v1::GetStatePageResponse> GetStatePage(const rpc::CallContext&,
+                                                               const store::v1::GetStatePageRequest& request) override {
+    return on_state_page ? on_state_page(request) : Down();
+  }
+  absl::StatusOr<store::v1::GetRoomEventsResponse> GetRoomEvents(
+      const rpc::CallContext&, const store::v1::GetRoomEventsRequest& request) override {
+    return on_room_events ? on_room_events(request) : Down();
+  }
+  absl::StatusOr<store::v1::ListRoomServersResponse> ListRoomServers(
+      const rpc::CallContext&, const store::v1::ListRoomServersRequest& request) override {
+    return on_room_servers ? on_room_servers(request) : Down();
+  }
+  absl::StatusOr<store::v1::JoinConditions> GetJoinConditions(
+      const rpc::CallContext&, const store::v1::GetJoinConditionsRequest& request) override {
+    return on_conditions ? on_conditions(request) : Down();
   }
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext&, const store::v1::GetServerKeysRequest& request) override {

@@ -346,6 +346,52 @@ TEST_F(HttpListenerTest, LeavesWhoeverReadsNothing) {
   EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
 }
 
+TEST_F(HttpListenerTest, WritesABodyThatComesInPieces) {
+  Start();
+  RawConnection peer = Connect();
+  for (int i = 0; i < 2; ++i) {  // the connection lives on
+    peer.Send("GET /pieces HTTP/1.1\r\nHost: h\r\n\r\n");
+    const std::string wire = peer.ReadUntil("0\r\n\r\n");
+    EXPECT_THAT(wire, HasSubstr("\r\nTransfer-Encoding: chunked\r\n"));
+    EXPECT_THAT(wire, Not(HasSubstr("Content-Length")));
+    EXPECT_THAT(wire, testing::EndsWith("\r\n\r\n4\r\none \r\n4\r\ntwo \r\n5\r\nthree\r\n0\r\n\r\n"));
+  }
+  peer.Send("GET /pieces/empty HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_THAT(peer.ReadUntil("0\r\n\r\n"), testing::EndsWith("\r\n\r\n0\r\n\r\n"));
+  peer.Send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(peer.Receive().status, 200);
+}
+
+TEST_F(HttpListenerTest, EndsPiecesForAnOldPeerByClosing) {
+  Start();
+  RawConnection peer = Connect();
+  peer.Send("GET /pieces HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n");
+  const std::string wire = peer.ReadUntil("three");
+  EXPECT_THAT(wire, HasSubstr("\r\nConnection: close\r\n"));
+  EXPECT_THAT(wire, Not(HasSubstr("chunked")));
+  EXPECT_THAT(wire, testing::EndsWith("\r\n\r\none two three"));
+  EXPECT_TRUE(peer.IsClosedByPeer());
+}
+
+TEST_F(HttpListenerTest, CutsTheConnectionWherePiecesBreakOff) {
+  Start();
+  for (const char* target : {"/broken", "/lost"}) {
+    RawConnection peer = Connect();
+    peer.Send(std::string("GET ") + target + " HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_THAT(peer.ReadUntil("0\r\n\r\n"), testing::EndsWith("4\r\none \r\n"));
+    EXPECT_TRUE(peer.IsClosedByPeer());
+  }
+}
+
+TEST_F(HttpListenerTest, AsksForNoMorePiecesThanThePeerReads) {
+  Start({.write_timeout = absl::Seconds(1)});
+  RawConnection peer = Connect();
+  peer.Send("GET /endless HTTP/1.1\r\nHost: h\r\n\r\n");
+  while (handler_.pieces() == 0) std::this_thread::yield();
+  listener_->Shutdown(absl::InfiniteFuture());  // until the peer, who reads nothing, is left
+  EXPECT_LT(handler_.pieces(), 20);             // what the sockets hold
+}
+
 TEST_F(HttpListenerTest, KeepsAHeaderOneLine) {
   Start();
   RawConnection peer = Connect();

@@ -63,6 +63,27 @@ bool RawConnection::IsClosedByPeer() {
   return !more && !was_reset_ && received_.empty();
 }
 
+std::string RawConnection::ReadUntil(std::string_view end) {
+  std::size_t at = received_.find(end);
+  while (at == std::string::npos && ReadMore()) at = received_.find(end);
+  std::string read = received_.substr(0, at == std::string::npos ? at : at + end.size());
+  received_.erase(0, read.size());
+  return read;
+}
+
+std::size_t RawConnection::SkipAll(std::string& last) {
+  constexpr std::size_t kKept = 100;
+  std::size_t skipped = 0;
+  do {
+    if (received_.size() <= kKept) continue;
+    skipped += received_.size() - kKept;
+    received_.erase(0, received_.size() - kKept);
+  } while (ReadMore());
+  last = received_;
+  received_.clear();
+  return skipped + last.size();
+}
+
 std::string RawConnection::ReceiveAll() {
   while (ReadMore()) {
   }

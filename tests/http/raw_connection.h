@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,10 @@ class RawConnection {
   RawAnswer Receive(bool to_head = false);
   /// Whether the peer closes, without a reset, and sends nothing more before it does.
   bool IsClosedByPeer();
+  /// What comes up to `end`, or until the peer closes.
+  std::string ReadUntil(std::string_view end);
+  /// How many bytes come until the peer closes, and the last of them.
+  std::size_t SkipAll(std::string& last);
   /// All that comes until the peer closes.
   std::string ReceiveAll();
 

@@ -281,27 +281,31 @@ absl::StatusOr<v1::LeaseExtremitiesResponse> FakeStore::LeaseExtremities(const r
       room->held_until = absl::InfinitePast();
     }
   }
-  if (answer.granted()) NameJoinedUsers(*room, request, answer);
+  if (answer.granted()) {
+    for (std::string& user : JoinedUsers(*room, request.candidates())) answer.add_joined_users(std::move(user));
+  }
   return answer;
 }
 
-void FakeStore::NameJoinedUsers(const Room& room, const v1::LeaseExtremitiesRequest& request,
-                                v1::LeaseExtremitiesResponse& answer) const {
+std::vector<std::string> FakeStore::JoinedUsers(
+    const Room& room, const google::protobuf::RepeatedPtrField<std::string>& candidates) const {
   constexpr int kOthers = 20;
+  std::vector<std::string> users;
   const auto joined = [&](const std::string& user) {
     const auto member = room.members.find(user);
     return member != room.members.end() && member->second.membership() == "join";
   };
-  for (const std::string& user : request.candidates()) {
-    if (joined(user)) answer.add_joined_users(user);
+  for (const std::string& user : candidates) {
+    if (joined(user)) users.push_back(user);
   }
   int others = 0;
   for (const auto& [user, member] : room.members) {
-    const bool is_candidate = std::ranges::find(request.candidates(), user) != request.candidates().end();
+    const bool is_candidate = std::ranges::find(candidates, user) != candidates.end();
     if (is_candidate || !joined(user) || matrix::DomainOf(user) != server_name_ || others == kOthers) continue;
-    answer.add_joined_users(user);
+    users.push_back(user);
     ++others;
   }
+  return users;
 }
 
 void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const store::PersistRequest& checked) {

@@ -72,6 +72,14 @@ class FakeStore final : public store::EventStore {
                                                                const store::v1::GetAuthChainRequest& request) override;
   absl::StatusOr<store::v1::GetStateIdsResponse> GetStateIds(const rpc::CallContext& call,
                                                              const store::v1::GetStateIdsRequest& request) override;
+  absl::StatusOr<store::v1::GetStatePageResponse> GetStatePage(const rpc::CallContext& call,
+                                                               const store::v1::GetStatePageRequest& request) override;
+  absl::StatusOr<store::v1::GetRoomEventsResponse> GetRoomEvents(
+      const rpc::CallContext& call, const store::v1::GetRoomEventsRequest& request) override;
+  absl::StatusOr<store::v1::ListRoomServersResponse> ListRoomServers(
+      const rpc::CallContext& call, const store::v1::ListRoomServersRequest& request) override;
+  absl::StatusOr<store::v1::JoinConditions> GetJoinConditions(
+      const rpc::CallContext& call, const store::v1::GetJoinConditionsRequest& request) override;
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext&,
                                                                  const store::v1::GetServerKeysRequest&) override;
   absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
@@ -187,8 +195,11 @@ class FakeStore final : public store::EventStore {
   absl::StatusOr<store::v1::EventContext> Context(const store::v1::GetEventContextRequest& request);
   bool Conflicts(const Room& room, const store::PersistRequest& checked, const matrix::v1::Verdict& verdict) const;
   void Store(Room& room, const store::v1::PersistEventRequest& request, const store::PersistRequest& checked);
-  void NameJoinedUsers(const Room& room, const store::v1::LeaseExtremitiesRequest& request,
-                       store::v1::LeaseExtremitiesResponse& answer) const;
+  /// The candidates that are joined, and up to 20 other joined users of this server.
+  std::vector<std::string> JoinedUsers(const Room& room,
+                                       const google::protobuf::RepeatedPtrField<std::string>& candidates) const;
+  /// Members by whom a room without a name is called, if it has none.
+  std::vector<std::string> Heroes(const Room& room, const State& state, const std::string& sender) const;
   void Extend(Room& room, const std::string& event_id, const std::vector<std::string>& prev);
   void Project(const std::string& room_id, Room& room, const Key& key, const std::string& event_id);
   void Append(const std::string& room_id, Room& room, const std::vector<store::GivenEvent>& events);

@@ -1,0 +1,118 @@
+// The answer to a join of a large room: it is sent while it is read, so that no process holds it. POSTERN_MEMBERS says
+// how large; what was measured is on standard output.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "matrix/event_id.h"
+#include "tests/flow/leave_attempt.h"
+#include "tests/http/raw_connection.h"
+#include "tests/support/case_count.h"
+
+namespace postern::flow {
+namespace {
+
+using matrix::Json;
+using matrix::JsonObject;
+
+/// "VmRSS" or "VmHWM" (the most it has been), in KiB.
+std::int64_t Memory(const ServiceProcess& process, std::string_view what) {
+  std::ifstream status(fmt::format("/proc/{}/status", process.pid));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(what)) return std::atoll(line.c_str() + what.size() + 1);
+  }
+  return 0;
+}
+/// From here on VmHWM counts anew.
+void ForgetPeak(const ServiceProcess& process) { std::ofstream(fmt::format("/proc/{}/clear_refs", process.pid)) << 5; }
+
+int Members() {
+  const char* given = std::getenv("POSTERN_MEMBERS");
+  return given == nullptr ? support::CaseCount(20'000) : std::atoi(given);
+}
+
+struct Read {
+  int status = 0;
+  absl::Duration first_byte, whole;
+  std::size_t bytes = 0;
+  std::string end;
+};
+
+class LargeJoin : public testing::Test {
+ protected:
+  http::Request SendJoin(const std::string& user, std::string_view query) {
+    const auto response = scene_.remote.Send(
+        scene_.remote.Request("GET",
+                              fmt::format("/_matrix/federation/v1/make_join/{}/{}?ver=10",
+                                          http::PercentEncode(room_.room_id), http::PercentEncode(user)),
+                              nullptr));
+    EXPECT_EQ(response.status, 200) << response.body;
+    JsonObject event = *ObjectOf(response.body).Find("event")->AsObject();
+    event.Erase("origin");
+    const Json content(scene_.remote.Complete(std::move(event), rules_));
+    return scene_.remote.Request(
+        "PUT",
+        fmt::format("/_matrix/federation/v2/send_join/{}/{}{}", http::PercentEncode(room_.room_id),
+                    http::PercentEncode(matrix::ComputeEventId(*content.AsObject(), rules_)), query),
+        &content);
+  }
+
+  /// Over a connection of its own, which the server closes.
+  Read Ask(const http::Request& request) {
+    const std::string& url = scene_.stack.gateway().federation;
+    http::RawConnection peer(std::atoi(url.c_str() + url.rfind(':') + 1), std::chrono::seconds(60));
+    std::string wire = fmt::format("{} {} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {}\r\n",
+                                   request.method, request.target, request.body.size());
+    for (const auto& [name, value] : request.headers) wire += fmt::format("{}: {}\r\n", name, value);
+    Read read;
+    const absl::Time begun = absl::Now();
+    peer.Send(wire + "\r\n" + request.body);
+    const std::string head = peer.ReadUntil("\r\n\r\n");
+    read.first_byte = absl::Now() - begun;
+    std::from_chars(head.data() + 9, head.data() + 12, read.status);
+    read.bytes = peer.SkipAll(read.end);
+    read.whole = absl::Now() - begun;
+    return read;
+  }
+
+  Scene scene_;
+  const matrix::RoomRules& rules_ = *matrix::FindRoomRules("10");
+  const int members_ = Members();
+  const SeededRoom room_ = scene_.room_operator.Seed("10", scene_.remote.name(), "join", members_);
+};
+
+TEST_F(LargeJoin, IsAnsweredWithoutAnyProcessHoldingTheAnswer) {
+  static_cast<void>(Ask(SendJoin(scene_.remote.User("warm"), "?omit_members=true")));
+  const ServiceProcess& gateway = scene_.stack.gateway();
+  const ServiceProcess& store = scene_.stack.store();
+  const std::int64_t gateway_before = Memory(gateway, "VmRSS"), store_before = Memory(store, "VmRSS");
+  for (const char* query : {"?omit_members=true", "", ""}) {
+    ForgetPeak(gateway);
+    ForgetPeak(store);
+    const Read read = Ask(SendJoin(scene_.remote.User(fmt::format("u{}", absl::ToUnixNanos(absl::Now()))), query));
+    fmt::print(
+        "{} members, '{}': {} bytes, first byte {}, whole {}; RSS before, peak: gateway {}, {} KiB, store {}, {} KiB\n",
+        members_, query, read.bytes, absl::FormatDuration(read.first_byte), absl::FormatDuration(read.whole),
+        gateway_before, Memory(gateway, "VmHWM"), store_before, Memory(store, "VmHWM"));
+    std::fflush(stdout);
+    EXPECT_EQ(read.status, 200);
+    if (*query != '\0') {
+      EXPECT_LT(read.bytes, 100'000U);
+      continue;
+    }
+    EXPECT_TRUE(read.end.ends_with("]}\r\n0\r\n\r\n")) << read.end;
+    EXPECT_GT(read.bytes, static_cast<std::size_t>(members_) * 500);
+    if (support::kSanitized) continue;
+    EXPECT_LT(Memory(gateway, "VmHWM") - gateway_before, 48 * 1024);
+    EXPECT_LT(Memory(store, "VmHWM") - store_before, 48 * 1024);
+  }
+}
+
+}  // namespace
+}  // namespace postern::flow
