@@ -41,7 +41,11 @@ std::vector<std::string_view> FindHeaders(const Headers& headers, std::string_vi
 
 std::string_view PathOf(std::string_view target) { return target.substr(0, target.find('?')); }
 
-std::optional<std::string> QueryParameter(std::string_view target, std::string_view name) {
+namespace {
+
+/// Calls `take` with each value, not decoded yet, of a parameter, until it returns false.
+template <typename Take>
+void ForEachValue(std::string_view target, std::string_view name, Take take) {
   const std::size_t mark = target.find('?');
   std::string_view rest = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
   while (!rest.empty()) {
@@ -49,9 +53,33 @@ std::optional<std::string> QueryParameter(std::string_view target, std::string_v
     rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
     const std::size_t equals = pair.find('=');
     if (PercentDecode(pair.substr(0, equals)) != name) continue;
-    return PercentDecode(equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1));
+    if (!take(equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1))) return;
   }
-  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> QueryParameter(std::string_view target, std::string_view name) {
+  std::optional<std::string> first;
+  ForEachValue(target, name, [&](std::string_view value) {
+    first = PercentDecode(value);
+    return false;
+  });
+  return first;
+}
+
+std::optional<std::vector<std::string>> QueryParameters(std::string_view target, std::string_view name) {
+  std::optional<std::vector<std::string>> values(std::in_place);
+  ForEachValue(target, name, [&](std::string_view value) {
+    auto decoded = PercentDecode(value);
+    if (decoded) {
+      values->push_back(*std::move(decoded));
+    } else {
+      values = std::nullopt;
+    }
+    return values.has_value();
+  });
+  return values;
 }
 
 std::optional<std::string> PercentDecode(std::string_view text) {

@@ -27,6 +27,8 @@ struct Request {
   bool has_body = false;
   /// The client's address without its port.
   std::string remote_address{};
+  /// Let go of with the request: for what makes large bodies to be counted.
+  std::shared_ptr<void> held{};
 };
 
 struct Response {
@@ -42,6 +44,8 @@ struct Response {
 std::string_view PathOf(std::string_view target);
 /// The first value of a query parameter, decoded; nullopt if there is none, or its escapes are broken.
 std::optional<std::string> QueryParameter(std::string_view target, std::string_view name);
+/// All values of a query parameter, decoded, in their order; nullopt if the escapes of one are broken.
+std::optional<std::vector<std::string>> QueryParameters(std::string_view target, std::string_view name);
 /// Percent-decodes; nullopt for a broken escape. '+' stays '+'.
 std::optional<std::string> PercentDecode(std::string_view text);
 /// Encodes everything but unreserved characters (RFC 3986).
