@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "matrix/identifiers.h"
 #include "matrix/refusal.h"
 
 namespace postern::store {
@@ -26,6 +27,9 @@ constexpr int kMaxRates = 1000;
 constexpr std::int64_t kGreatestRate = 1'000'000'000'000;
 constexpr std::uint32_t kMostMissingEvents = 20;
 constexpr int kMostEnds = 20;
+constexpr std::uint32_t kMostBackfilled = 100;
+constexpr std::size_t kLongestTransactionId = 255;
+constexpr std::size_t kLongestAnswer = 128 * 1024;
 
 absl::Status Invalid(std::string_view detail) { return Refuse(Reason::kInvalidArgument, detail); }
 
@@ -114,6 +118,26 @@ absl::Status CheckRates(const v1::ShareRatesRequest& request) {
 
 absl::Status CheckMissingEventsRequest(const v1::GetMissingEventsRequest& request) {
   if (request.limit() < 1 || request.limit() > kMostMissingEvents) return Invalid("1 to 20 events at most");
+  return absl::OkStatus();
+}
+
+absl::Status CheckBackfillRequest(const v1::GetBackfillRequest& request) {
+  if (request.limit() < 1 || request.limit() > kMostBackfilled) return Invalid("1 to 100 events at most");
+  return absl::OkStatus();
+}
+
+absl::Status CheckReceivedTransaction(const v1::KeepReceivedTransactionRequest& request) {
+  if (request.origin().empty()) return Invalid("origin is empty");
+  if (request.transaction_id().empty() || request.transaction_id().size() > kLongestTransactionId) {
+    return Invalid("1 to 255 bytes of transaction_id");
+  }
+  if (request.answer().size() > kLongestAnswer) return Invalid("an answer of more than 128 KiB");
+  return absl::OkStatus();
+}
+
+absl::Status CheckAlias(const std::string& alias, std::string_view server_name) {
+  if (!matrix::IsRoomAlias(alias)) return Invalid("an alias is '#', a name, ':' and a server name, 255 bytes at most");
+  if (matrix::DomainOf(alias) != server_name) return Invalid("the alias is of another server");
   return absl::OkStatus();
 }
 

@@ -75,6 +75,22 @@ class FakeStore final : public store::EventStore {
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext&,
                                                                  const store::v1::GetServerKeysRequest&) override;
   absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
+  absl::StatusOr<store::v1::ReceivedTransaction> GetReceivedTransaction(
+      const rpc::CallContext& call, const store::v1::GetReceivedTransactionRequest& request) override;
+  absl::StatusOr<store::v1::ReceivedTransaction> KeepReceivedTransaction(
+      const rpc::CallContext& call, const store::v1::KeepReceivedTransactionRequest& request) override;
+  absl::StatusOr<store::v1::GetStateResponse> GetState(const rpc::CallContext& call,
+                                                       const store::v1::GetStateRequest& request) override;
+  absl::StatusOr<store::v1::GetBackfillResponse> GetBackfill(const rpc::CallContext& call,
+                                                             const store::v1::GetBackfillRequest& request) override;
+  absl::StatusOr<store::v1::Profile> GetProfile(const rpc::CallContext& call,
+                                                const store::v1::GetProfileRequest& request) override;
+  absl::StatusOr<store::v1::AliasTarget> GetAlias(const rpc::CallContext& call,
+                                                  const store::v1::GetAliasRequest& request) override;
+  absl::Status SetAlias(const rpc::CallContext& call, const store::v1::SetAliasRequest& request) override;
+  absl::Status RemoveAlias(const rpc::CallContext& call, const store::v1::RemoveAliasRequest& request) override;
+  absl::StatusOr<store::v1::ListAliasesResponse> ListAliases(const rpc::CallContext& call,
+                                                             const store::v1::ListAliasesRequest& request) override;
 
   /// As if the destinations that fail had done so for that much longer.
   void LetFailFor(absl::Duration time);
@@ -187,6 +203,7 @@ class FakeStore final : public store::EventStore {
   absl::StatusOr<store::v1::EventContext> Context(const store::v1::GetEventContextRequest& request);
   bool Conflicts(const Room& room, const store::PersistRequest& checked, const matrix::v1::Verdict& verdict) const;
   void Store(Room& room, const store::v1::PersistEventRequest& request, const store::PersistRequest& checked);
+  std::set<std::string> DestinationsOf(const Room& room, const store::v1::PersistEventRequest& request) const;
   void NameJoinedUsers(const Room& room, const store::v1::LeaseExtremitiesRequest& request,
                        store::v1::LeaseExtremitiesResponse& answer) const;
   void Extend(Room& room, const std::string& event_id, const std::vector<std::string>& prev);
@@ -221,6 +238,14 @@ class FakeStore final : public store::EventStore {
   std::int64_t transactions_ = 0;
   std::map<std::string, store::v1::StoredServerKeys> keys_;
   std::map<std::string, std::map<std::string, Rate>> rates_;  // by holder, by origin
+  struct Answered {
+    std::string origin;
+    std::string transaction_id;
+    std::string answer;
+    absl::Time at;
+  };
+  std::vector<Answered> answered_;              // the oldest first
+  std::map<std::string, std::string> aliases_;  // the rooms of aliases
 };
 
 }  // namespace postern::support
