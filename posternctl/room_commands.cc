@@ -305,6 +305,7 @@ void AddRoomCommands(CLI::App& app, CommandLine& line) {
   CLI::App* group = app.add_subcommand("room", "make rooms, change them, look at them")->require_subcommand(1);
   AddWriting(*group, line, options);
   AddInviteCommands(*group, line);
+  AddAliasCommands(*group, line);
   AddSeed(*group, line, options);
 
   CLI::App* show = group->add_subcommand("show", "a room: version, members, servers, extremities, state");

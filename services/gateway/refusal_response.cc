@@ -13,6 +13,7 @@ namespace {
 constexpr absl::string_view kRetryPayload = "postern.gateway.retry_after_ms";
 constexpr absl::Duration kDefaultRetry = absl::Seconds(1);
 constexpr std::size_t kLongestError = 512;
+constexpr std::size_t kLongestWords = 256;
 
 constexpr int kUnauthorized = 401;
 constexpr int kTooManyRequests = 429;
@@ -66,6 +67,10 @@ http::Response RefusalResponse(const absl::Status& why) {
   }
   response.body = matrix::CanonicalJson(body);
   return response;
+}
+
+std::string RefusalText(const absl::Status& why) {
+  return ErrorText(matrix::RefusalOf(matrix::ReasonOf(why)), why).substr(0, kLongestWords);
 }
 
 }  // namespace postern::gateway

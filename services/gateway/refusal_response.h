@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -18,5 +19,8 @@ absl::Status RefuseUntil(matrix::Reason reason, std::string_view detail, absl::D
 /// trouble this is: the log has the rest. A 429 and a 503 carry `Retry-After`
 /// and `retry_after_ms`: what RefuseUntil said, else a second.
 http::Response RefusalResponse(const absl::Status& why);
+
+/// The words alone, for an answer that holds several: at most 256 bytes of printable ASCII.
+std::string RefusalText(const absl::Status& why);
 
 }  // namespace postern::gateway
