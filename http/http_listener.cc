@@ -60,7 +60,8 @@ absl::StatusOr<tcp::endpoint> EndpointOf(const std::string& listen) {
 class Listener final : public HttpListener {
  public:
   Listener(const ListenerOptions& options, RequestHandler& handler)
-      : surroundings_(new SessionSurroundings{options, handler, {}, {}, {}, {}}) {
+      : surroundings_(
+            new SessionSurroundings{options, handler, {}, {}, {}, LargeBodies(options.large_bodies_bytes), {}}) {
     surroundings_->on_end = [this] { OnSessionEnd(); };
     const std::size_t threads = std::max<std::size_t>(1, options.io_threads);
     for (std::size_t i = 0; i < threads; ++i) io_.push_back(std::make_shared<IoThread>());

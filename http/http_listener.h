@@ -24,6 +24,9 @@ struct ListenerOptions {
   std::size_t io_threads = 2;
   std::size_t header_limit_bytes = 16 * 1024;
   std::size_t body_limit_bytes = 128 * 1024;
+  /// Of the bodies that are longer than that, because the handler lets them be, in all: from their first byte until
+  /// their requests are gone.
+  std::size_t large_bodies_bytes = 16 * 1024 * 1024;
   /// Of what comes after a body that is too large, read and dropped before closing.
   std::size_t drain_limit_bytes = 1024 * 1024;
   absl::Duration read_timeout = absl::Seconds(20);
@@ -46,11 +49,14 @@ class RequestHandler {
   /// method, a client address over its limit). Runs on an I/O thread: must not block.
   virtual std::optional<Response> OnHead(const Request& head) = 0;
 
+  /// How long the body of such a request may be, where that is more than the listener's limit. Called after OnHead.
+  virtual std::size_t BodyLimitBytes(const Request& /*head*/) { return 0; }
+
   /// A whole request. Runs on an I/O thread: hand the work over, and answer from wherever it ends.
   virtual void OnRequest(Request request, Respond respond) = 0;
 
   /// The answer to a request that never became one: its status carries kBodyTooLarge, kRequestTimeout,
-  /// kHeadersTooLarge, kMalformedHttp or kInternal.
+  /// kHeadersTooLarge, kMalformedHttp, kOverloaded (there are too many large bodies) or kInternal.
   virtual Response OnRefused(const absl::Status& why) = 0;
 };
 

@@ -30,6 +30,8 @@ struct Request {
   bool has_body = false;
   /// The client's address without its port.
   std::string remote_address{};
+  /// Let go of with the request: for what makes large bodies to be counted.
+  std::shared_ptr<void> held{};
 };
 
 /// What follows the first part of an answer's body, made piece by piece as it is sent: memory holds one piece of it,

@@ -9,10 +9,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
 #include <exception>
 #include <type_traits>
@@ -30,7 +30,6 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 using ErrorCode = boost::system::error_code;
 using matrix::Reason;
-using Parser = beast::http::request_parser<beast::http::string_body>;
 using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 template <class T>
@@ -39,6 +38,33 @@ constexpr asio::use_awaitable_t<Executor> kAwait;
 
 constexpr std::size_t kReadBytes = 8192;
 constexpr absl::Duration kLongestGoodbye = absl::Seconds(2);
+
+/// A body that takes memory as it comes: what its length is announced to be costs nothing yet.
+struct GrowingBody {
+  using value_type = std::string;
+
+  class reader {
+   public:
+    template <bool is_request, class Fields>
+    reader(beast::http::header<is_request, Fields>&, std::string& body) : body_(body) {}
+    void init(const boost::optional<std::uint64_t>&, ErrorCode& failed) { failed = {}; }
+    template <class Buffers>
+    std::size_t put(const Buffers& buffers, ErrorCode& failed) {
+      failed = {};
+      std::size_t size = 0;
+      for (const asio::const_buffer buffer : beast::buffers_range_ref(buffers)) {
+        body_.append(static_cast<const char*>(buffer.data()), buffer.size());
+        size += buffer.size();
+      }
+      return size;
+    }
+    void finish(ErrorCode& failed) { failed = {}; }
+
+   private:
+    std::string& body_;
+  };
+};
+using Parser = beast::http::request_parser<GrowingBody>;
 
 enum class After {
   kNextRequest,
@@ -179,10 +205,15 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
       co_return co_await Answer(Refused(Reason::kMalformedHttp, *fault), After::kDrain);
     Request request = ToRequest(head, !parser.is_done(), remote_address_);
     if (auto early = surroundings_->handler.OnHead(request)) co_return co_await AnswerEarly(*std::move(early), parser);
-    if (IsTooLong(parser))
+    const std::size_t limit = std::max(options().body_limit_bytes, surroundings_->handler.BodyLimitBytes(request));
+    if (IsTooLong(parser, limit))
       co_return co_await Answer(Refused(Reason::kBodyTooLarge, "the body is too large"), After::kDrain);
     if (!parser.is_done()) {
-      if (co_await ReadBody(parser, failed); failed) co_return co_await RefuseUnread(failed);
+      const auto share = std::make_shared<LargeBodies::Share>(surroundings_->large_bodies);
+      if (!co_await ReadBody(parser, limit, *share, failed))
+        co_return co_await Answer(Refused(Reason::kOverloaded, "too many large bodies at once"), After::kDrain);
+      if (failed) co_return co_await RefuseUnread(failed);
+      request.held = share;
     }
     Disarm();
     request.body = std::move(parser.get().body());
@@ -191,22 +222,30 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     co_return co_await Answer(*std::move(response), After::kNextRequest);
   }
 
-  Awaitable<void> ReadBody(Parser& parser, ErrorCode& failed) {
-    parser.body_limit(options().body_limit_bytes);
+  // False if there is no room for a body beyond the usual size.
+  Awaitable<bool> ReadBody(Parser& parser, std::size_t limit, LargeBodies::Share& share, ErrorCode& failed) {
+    parser.body_limit(limit);
     if (ExpectsContinue(parser.get()) && buffer_.size() == 0) {
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
       co_await asio::async_write(stream_, asio::buffer(kContinue.data(), kContinue.size()),
                                  asio::redirect_error(kAwait, failed));
-      if (failed) co_return;
+      if (failed) co_return true;
     }
-    co_await beast::http::async_read(stream_, buffer_, parser, asio::redirect_error(kAwait, failed));
+    parser.eager(true);
+    while (!parser.is_done()) {
+      co_await beast::http::async_read_some(stream_, buffer_, parser, asio::redirect_error(kAwait, failed));
+      if (failed) co_return true;
+      const std::size_t size = parser.get().body().size();
+      if (size > options().body_limit_bytes && !share.GrowTo(size)) co_return false;
+    }
+    co_return true;
   }
 
   // The answer does not wait for a body that it does not depend on; the connection lives on if the body's end can be
   // found.
   Awaitable<After> AnswerEarly(Response response, Parser& parser) {
     if (parser.is_done()) co_return co_await Answer(std::move(response), After::kNextRequest);
-    if (IsTooLong(parser) || ExpectsContinue(parser.get()))
+    if (IsTooLong(parser, options().body_limit_bytes) || ExpectsContinue(parser.get()))
       co_return co_await Answer(std::move(response), After::kDrain);
     const After after = co_await Answer(std::move(response), After::kNextRequest);
     if (after != After::kNextRequest) co_return after == After::kGone ? after : After::kDrain;
@@ -217,9 +256,9 @@ class HttpSession final : public Session, public std::enable_shared_from_this<Ht
     co_return failed ? After::kDrain : After::kNextRequest;
   }
 
-  bool IsTooLong(const Parser& parser) const {
+  static bool IsTooLong(const Parser& parser, std::size_t limit) {
     const auto length = parser.content_length();
-    return length && *length > options().body_limit_bytes;
+    return length && *length > limit;
   }
 
   // nullopt if the connection was cut meanwhile.

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "http/http_listener.h"
+#include "http/large_bodies.h"
 
 namespace postern::http {
 
@@ -44,7 +45,8 @@ struct SessionSurroundings {
   std::atomic<bool> draining{false};  // the listener ends: no further requests
   std::atomic<bool> crowded{false};   // somebody waits for room: no further requests from whoever has had one
   std::atomic<bool> cutting{false};   // the deadline is over: also for whoever has just been accepted
-  std::function<void()> on_end;       // called on the connection's I/O thread, once for each StartSession
+  LargeBodies large_bodies;
+  std::function<void()> on_end;  // called on the connection's I/O thread, once for each StartSession
 };
 
 /// Serves `socket`, whose executor is that of `io`, from now on; over TLS if `tls` is given. Call on the thread of

@@ -43,6 +43,12 @@ bool IsRoomId(std::string_view text) {
 
 bool IsEventId(std::string_view text) { return IsBounded(text, '$'); }
 
+bool IsRoomAlias(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  if (!IsBounded(text, '#') || colon == std::string_view::npos || colon == 1) return false;
+  return ServerName::Parse(text.substr(colon + 1)).ok();
+}
+
 bool IsUserId(std::string_view text) { return UserId::Parse(text).ok(); }
 
 }  // namespace postern::matrix

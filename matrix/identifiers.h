@@ -38,6 +38,9 @@ bool IsRoomId(std::string_view text);
 /// Whether `text` may be an event id: '$' and something, at most 255 bytes.
 bool IsEventId(std::string_view text);
 
+/// Whether `text` may be a room alias: '#', a localpart, ':' and a server name; at most 255 bytes.
+bool IsRoomAlias(std::string_view text);
+
 /// Whether `text` is a user id as the auth rules mean it ("valid user IDs" in power levels and creators).
 bool IsUserId(std::string_view text);
 

@@ -39,6 +39,7 @@ struct CommandLine {
 void AddKeyCommands(CLI::App& app, CommandLine& line);
 void AddRoomCommands(CLI::App& app, CommandLine& line);
 /// Within `posternctl room`.
+void AddAliasCommands(CLI::App& room, CommandLine& line);
 void AddInviteCommands(CLI::App& room, CommandLine& line);
 void AddMembershipCommands(CLI::App& room, CommandLine& line);
 void AddMemberCommands(CLI::App& app, CommandLine& line);

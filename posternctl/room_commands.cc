@@ -313,6 +313,7 @@ void AddRoomCommands(CLI::App& app, CommandLine& line) {
   AddWriting(*group, line, options);
   AddInviteCommands(*group, line);
   AddMembershipCommands(*group, line);
+  AddAliasCommands(*group, line);
   AddSeed(*group, line, options);
 
   CLI::App* show = group->add_subcommand("show", "a room: version, members, servers, extremities, state");

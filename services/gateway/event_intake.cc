@@ -7,6 +7,7 @@
 
 #include "matrix/event_id.h"
 #include "matrix/refusal.h"
+#include "matrix/state_change.h"
 #include "rpc/outcome.h"
 #include "services/gateway/room_access.h"
 
@@ -95,11 +96,48 @@ bool HasOneOf(const matrix::ServerKeys& keys, const std::vector<std::string>& ke
 
 }  // namespace
 
+IncomingEvent IncomingOf(const matrix::Event& event, const std::string& pdu, matrix::ServerName origin) {
+  IncomingEvent incoming{.json = event.json(),
+                         .pdu = pdu,
+                         .room_id = event.room_id(),
+                         .event_id = event.event_id(),
+                         .sender = event.sender(),
+                         .prev_events = event.prev_events(),
+                         .auth_events = event.auth_events(),
+                         // What the auth rules read, and what stands before them.
+                         .state_keys = matrix::ReadSetOf(event),
+                         .own_key = {},
+                         .origin = std::move(origin),
+                         .origin_keys = nullptr,
+                         .client_address = {},
+                         .received_at = {},
+                         .keys_until = {},
+                         .check = {}};
+  incoming.state_keys.push_back({"m.room.policy", ""});
+  incoming.state_keys.push_back({"m.room.server_acl", ""});
+  if (event.is_state()) incoming.own_key = matrix::StateKey{event.type(), *event.state_key()};
+  return incoming;
+}
+
 const JsonObject* SignaturesOf(const JsonObject& event, const std::string& server) {
   const Json* signatures = event.Find("signatures");
   const JsonObject* object = signatures == nullptr ? nullptr : signatures->AsObject();
   const Json* of_server = object == nullptr ? nullptr : object->Find(server);
   return of_server == nullptr ? nullptr : of_server->AsObject();
+}
+
+bool SameSignatures(const JsonObject& copy, const JsonObject& stored, const std::string& server) {
+  const JsonObject* given = SignaturesOf(copy, server);
+  const JsonObject* kept = SignaturesOf(stored, server);
+  if (given == nullptr || kept == nullptr) return false;
+  bool any = false;
+  for (const auto& [key_id, signature] : *given) {
+    const Json* same = kept->Find(key_id);
+    if (same == nullptr) continue;
+    if (!(*same == signature)) return false;
+    any = true;
+  }
+  return any;
 }
 
 absl::StatusOr<const store::v1::ExistingEvent*> StoredAlready(const JsonObject& event, const EventContext& context,
@@ -124,6 +162,7 @@ class EventIntake::Passage {
       : intake_(intake), services_(intake.services_), call_(call), event_(event), noted_(verdict) {
     *write_.mutable_context_request() = ContextRequestFor(event);
     write_.set_origin(event.origin.text());
+    write_.set_told_by_origin(event.told_by_origin);
   }
 
   absl::StatusOr<Outcome> Go() {

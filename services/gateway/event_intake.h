@@ -68,6 +68,8 @@ struct IncomingEvent {
   bool countersign = false;
   /// It seldom commutes with what else is stored in its room: after a conflict it waits for its turn there.
   bool by_turns = false;
+  /// The origin tells the other servers of it.
+  bool told_by_origin = false;
 
   /// What stands before the six steps, checked anew on every context. An outcome: it is stored already.
   std::function<absl::StatusOr<std::optional<matrix::v1::Outcome>>(const store::v1::EventContext&,
@@ -78,6 +80,10 @@ struct IncomingEvent {
       [](auto&, auto&) { return false; };
 };
 
+/// An event that is taken for what it says, whatever it is: without when it came and whose keys are known, to be
+/// checked by nothing that is special to it. `event` and `pdu`, its canonical JSON, outlive its way.
+IncomingEvent IncomingOf(const matrix::Event& event, const std::string& pdu, matrix::ServerName origin);
+
 /// Row 10 of "Answers of send_leave": what is stored under the event's id, if that is this very event and it was
 /// accepted or soft-failed. Refuses: kEventIdTaken, kInternal.
 absl::StatusOr<const store::v1::ExistingEvent*> StoredAlready(const matrix::JsonObject& event,
@@ -86,6 +92,9 @@ absl::StatusOr<const store::v1::ExistingEvent*> StoredAlready(const matrix::Json
 
 /// signatures[server] of an event; nullptr if there are none.
 const matrix::JsonObject* SignaturesOf(const matrix::JsonObject& event, const std::string& server);
+
+/// The copy carries a signature of `server` that the stored event carries too, and none that differs.
+bool SameSignatures(const matrix::JsonObject& copy, const matrix::JsonObject& stored, const std::string& server);
 
 /// Thread-safe.
 class EventIntake {

@@ -18,6 +18,7 @@
 #include "services/gateway/address_limiter.h"
 #include "services/gateway/admin_service.h"
 #include "services/gateway/alarm.h"
+#include "services/gateway/backfill_route.h"
 #include "services/gateway/dns_resolver.h"
 #include "services/gateway/dummy_events.h"
 #include "services/gateway/event_auth_route.h"
@@ -43,11 +44,14 @@
 #include "services/gateway/peer_auth.h"
 #include "services/gateway/peer_events.h"
 #include "services/gateway/peer_health.h"
+#include "services/gateway/query_routes.h"
 #include "services/gateway/room_author.h"
 #include "services/gateway/send_join_route.h"
+#include "services/gateway/send_route.h"
 #include "services/gateway/server_discovery.h"
 #include "services/gateway/shared_rates.h"
 #include "services/gateway/state_ids_route.h"
+#include "services/gateway/state_route.h"
 #include "services/gateway/version_route.h"
 #include "services/gateway/well_known.h"
 #include "telemetry/log.h"
@@ -65,6 +69,8 @@ constexpr std::size_t kJoinAnswers = 16;
 constexpr std::size_t kJoinAnswersOfOne = 2;
 constexpr std::size_t kAnswerReaders = 2;
 constexpr std::size_t kBodyLimitBytes = 96 * 1024;  // 64 KiB, and slack for white space and escapes
+constexpr std::size_t kMostBackfills = 16;          // answers of 6 MiB each at most
+constexpr std::size_t kMostBackfillsOfOne = 4;
 constexpr std::string_view kSendLeaveV1 = "/_matrix/federation/v1/send_leave/{}/{}";
 constexpr std::string_view kSendLeaveV2 = "/_matrix/federation/v2/send_leave/{}/{}";
 constexpr std::string_view kMakeLeave = "/_matrix/federation/v1/make_leave/{}/{}";
@@ -77,6 +83,11 @@ constexpr std::string_view kEvent = "/_matrix/federation/v1/event/{}";
 constexpr std::string_view kStateIds = "/_matrix/federation/v1/state_ids/{}";
 constexpr std::string_view kEventAuth = "/_matrix/federation/v1/event_auth/{}/{}";
 constexpr std::string_view kMissingEvents = "/_matrix/federation/v1/get_missing_events/{}";
+constexpr std::string_view kSend = "/_matrix/federation/v1/send/{}";
+constexpr std::string_view kState = "/_matrix/federation/v1/state/{}";
+constexpr std::string_view kBackfill = "/_matrix/federation/v1/backfill/{}";
+constexpr std::string_view kDirectory = "/_matrix/federation/v1/query/directory";
+constexpr std::string_view kProfile = "/_matrix/federation/v1/query/profile";
 constexpr std::string_view kVersion = "/_matrix/federation/v1/version";
 constexpr std::string_view kKeys = "/_matrix/key/v2/server";
 constexpr std::string_view kKeyQuery = "/_matrix/key/v2/query";
@@ -174,6 +185,11 @@ class RunningGateway : public Gateway {
         state_ids_route_(*store_, key_ring_, large_answers_),
         event_auth_route_(*store_, key_ring_, large_answers_),
         missing_events_route_(*store_, key_ring_),
+        send_route_(Leaves(), &missing_events_),
+        state_route_(*store_, key_ring_, large_answers_),
+        backfill_route_(name, *store_, key_ring_, backfills_, absl::Now),
+        directory_route_(*store_),
+        profile_route_(*store_),
         key_route_(signer_, absl::Now),
         key_query_route_(signer_, key_ring_, key_route_, absl::Now),
         workers_(static_cast<std::size_t>(config.workers), static_cast<std::size_t>(config.queue_limit)),
@@ -287,6 +303,11 @@ class RunningGateway : public Gateway {
         {.name = "state_ids", .method = "GET", .path = kStateIds, .peer = &state_ids_route_},
         {.name = "event_auth", .method = "GET", .path = kEventAuth, .peer = &event_auth_route_},
         {.name = "get_missing_events", .method = "POST", .path = kMissingEvents, .peer = &missing_events_route_},
+        {.name = "send", .method = "PUT", .path = kSend, .peer = &send_route_, .body_limit_bytes = kTransactionBytes},
+        {.name = "state", .method = "GET", .path = kState, .peer = &state_route_},
+        {.name = "backfill", .method = "GET", .path = kBackfill, .peer = &backfill_route_},
+        {.name = "query_directory", .method = "GET", .path = kDirectory, .peer = &directory_route_},
+        {.name = "query_profile", .method = "GET", .path = kProfile, .peer = &profile_route_},
         {.name = "key", .method = "GET", .path = kKeys, .open = &key_route_},
         {.name = "key_query", .method = "POST", .path = kKeyQuery, .open = &key_query_route_},
         {.name = "key_query", .method = "GET", .path = kKeyQueryOfOne, .open = &key_query_route_},
@@ -353,6 +374,12 @@ class RunningGateway : public Gateway {
   StateIdsRoute state_ids_route_;
   EventAuthRoute event_auth_route_;
   MissingEventsRoute missing_events_route_;
+  SendRoute send_route_;
+  StateRoute state_route_;
+  LargeAnswers backfills_{kMostBackfills, kMostBackfillsOfOne};
+  BackfillRoute backfill_route_;
+  DirectoryRoute directory_route_;
+  ProfileRoute profile_route_;
   KeyRoute key_route_;
   KeyQueryRoute key_query_route_;
   VersionRoute version_route_;

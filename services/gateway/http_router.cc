@@ -131,6 +131,11 @@ std::optional<http::Response> HttpRouter::OnHead(const http::Request& head) {
   return response;
 }
 
+std::size_t HttpRouter::BodyLimitBytes(const http::Request& head) {
+  const Match match = Find(head.method, head.target);
+  return match.route == nullptr ? 0 : match.route->body_limit_bytes;
+}
+
 void HttpRouter::OnRequest(http::Request request, http::Respond respond) {
   Match match = Find(request.method, request.target);
   request.remote_address = ClientAddress(request);

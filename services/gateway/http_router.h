@@ -27,6 +27,8 @@ struct RouteEntry {
   std::string_view path;  // "{}" stands for one segment
   PeerRoute* peer = nullptr;
   PublicRoute* open = nullptr;
+  /// Where bodies may be longer than the listener's limit.
+  std::size_t body_limit_bytes = 0;
 };
 
 struct RouterOptions {
@@ -46,6 +48,7 @@ class HttpRouter : public http::RequestHandler {
              rpc::WorkerPool& workers, Clock clock, telemetry::Metrics& metrics, RouterOptions options = {});
 
   std::optional<http::Response> OnHead(const http::Request& head) override;
+  std::size_t BodyLimitBytes(const http::Request& head) override;
   void OnRequest(http::Request request, http::Respond respond) override;
   http::Response OnRefused(const absl::Status& why) override;
 

@@ -42,21 +42,6 @@ IncomingEvent IncomingOf(const OwnMembership& event, const AuthenticRequest& req
           .check = {}};
 }
 
-/// The copy carries a signature of `server` that the stored event carries too, and none that differs.
-bool SameSignatures(const JsonObject& copy, const JsonObject& stored, const std::string& server) {
-  const JsonObject* given = SignaturesOf(copy, server);
-  const JsonObject* kept = SignaturesOf(stored, server);
-  if (given == nullptr || kept == nullptr) return false;
-  bool any = false;
-  for (const auto& [key_id, signature] : *given) {
-    const Json* same = kept->Find(key_id);
-    if (same == nullptr) continue;
-    if (!(*same == signature)) return false;
-    any = true;
-  }
-  return any;
-}
-
 /// Rows 7 (what of it needs the version), 8 and 9.
 absl::Status CheckRoom(const OwnMembership& event, const EventContext& context, const RoomRules& rules) {
   if (absl::Status status = CheckEventIdServer(event, rules); !status.ok()) return status;

@@ -11,7 +11,6 @@
 #include "matrix/canonical_json.h"
 #include "matrix/identifiers.h"
 #include "matrix/refusal.h"
-#include "matrix/state_change.h"
 #include "telemetry/log.h"
 
 namespace postern::gateway {
@@ -40,14 +39,6 @@ bool IsTrouble(const absl::Status& status) {
     default:
       return false;
   }
-}
-
-/// What the auth rules read, and what stands before them.
-std::vector<matrix::StateKey> KeysFor(const Event& event) {
-  std::vector<matrix::StateKey> keys = matrix::ReadSetOf(event);
-  keys.push_back({"m.room.policy", ""});
-  keys.push_back({"m.room.server_acl", ""});
-  return keys;
 }
 
 /// The events of an answer that read as events of the room, each once; never the one that they are to lie before.
@@ -222,22 +213,12 @@ absl::Status MissingEvents::TakeAll(Gap& gap, const std::vector<const Event*>& e
 
 absl::Status MissingEvents::Take(Gap& gap, const Event& event) {
   const std::string pdu = matrix::CanonicalJson(event.json());
-  IncomingEvent incoming{.json = event.json(),
-                         .pdu = pdu,
-                         .room_id = event.room_id(),
-                         .event_id = event.event_id(),
-                         .sender = event.sender(),
-                         .prev_events = event.prev_events(),
-                         .auth_events = event.auth_events(),
-                         .state_keys = KeysFor(event),
-                         .own_key = {},
-                         .origin = gap.event.origin,
-                         .origin_keys = gap.event.origin_keys,
-                         .client_address = gap.event.client_address,
-                         .received_at = gap.event.received_at,
-                         .keys_until = gap.until,
-                         .check = {}};
-  if (event.is_state()) incoming.own_key = matrix::StateKey{event.type(), *event.state_key()};
+  IncomingEvent incoming = IncomingOf(event, pdu, gap.event.origin);
+  incoming.origin_keys = gap.event.origin_keys;
+  incoming.client_address = gap.event.client_address;
+  incoming.received_at = gap.event.received_at;
+  incoming.keys_until = gap.until;
+  incoming.told_by_origin = gap.event.told_by_origin;
   incoming.check = [&event](const EventContext& context,
                             const matrix::RoomRules& rules) -> absl::StatusOr<std::optional<Outcome>> {
     const auto existing = StoredAlready(event.json(), context, rules);

@@ -62,18 +62,6 @@ absl::StatusOr<store::v1::GetMissingEventsRequest> ReadRequest(const JsonObject&
   return read;
 }
 
-/// What of them is shown.
-absl::StatusOr<std::vector<std::string>> ShownOf(const store::v1::GetMissingEventsResponse& found,
-                                                 const matrix::RoomRules& rules) {
-  std::vector<std::string> shown;
-  for (const auto& event : found.events()) {
-    auto pdu = ShownTo(found.room(), event.seen(), event.pdu(), rules);
-    if (!pdu.ok()) return pdu.status();
-    if (!pdu->empty()) shown.push_back(std::move(*pdu));
-  }
-  return shown;
-}
-
 }  // namespace
 
 MissingEventsRoute::MissingEventsRoute(StoreClient& store, KeyRing& key_ring) : store_(store), key_ring_(key_ring) {}

@@ -39,4 +39,16 @@ absl::StatusOr<std::shared_ptr<void>> AdmitLargeAnswer(const AuthenticRequest& r
 absl::StatusOr<std::string> ShownTo(const store::v1::RoomForPeer& room, const store::v1::SeenByPeer& seen,
                                     const std::string& pdu, const matrix::RoomRules& rules);
 
+/// Of the events that the store has found, what is shown of each.
+template <typename Found>
+absl::StatusOr<std::vector<std::string>> ShownOf(const Found& found, const matrix::RoomRules& rules) {
+  std::vector<std::string> shown;
+  for (const auto& event : found.events()) {
+    auto pdu = ShownTo(found.room(), event.seen(), event.pdu(), rules);
+    if (!pdu.ok()) return pdu.status();
+    if (!pdu->empty()) shown.push_back(*std::move(pdu));
+  }
+  return shown;
+}
+
 }  // namespace postern::gateway

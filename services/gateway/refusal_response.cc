@@ -16,6 +16,7 @@ constexpr absl::string_view kRetryPayload = "postern.gateway.retry_after_ms";
 constexpr absl::string_view kVersionPayload = "postern.gateway.room_version";
 constexpr absl::Duration kDefaultRetry = absl::Seconds(1);
 constexpr std::size_t kLongestError = 512;
+constexpr std::size_t kLongestWords = 256;
 
 constexpr int kUnauthorized = 401;
 constexpr int kTooManyRequests = 429;
@@ -77,6 +78,10 @@ http::Response RefusalResponse(const absl::Status& why) {
   }
   response.body = matrix::CanonicalJson(body);
   return response;
+}
+
+std::string RefusalText(const absl::Status& why) {
+  return ErrorText(matrix::RefusalOf(matrix::ReasonOf(why)), why).substr(0, kLongestWords);
 }
 
 }  // namespace postern::gateway

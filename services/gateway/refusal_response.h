@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -22,5 +23,8 @@ absl::Status RefuseVersion(std::string_view room_version);
 /// and `retry_after_ms`: what RefuseUntil said, else a second. What
 /// RefuseVersion made has `room_version`.
 http::Response RefusalResponse(const absl::Status& why);
+
+/// The words alone, for an answer that holds several: at most 256 bytes of printable ASCII.
+std::string RefusalText(const absl::Status& why);
 
 }  // namespace postern::gateway

@@ -116,6 +116,36 @@ class GrpcStoreClient : public StoreClient {
     return Call(&Stub::PutServerKeys, "PutServerKeys", kReadAttempts, call, request).status();
   }
 
+  absl::StatusOr<store::v1::ReceivedTransaction> GetReceivedTransaction(
+      const rpc::CallContext& call, const store::v1::GetReceivedTransactionRequest& request) override {
+    return Call(&Stub::GetReceivedTransaction, "GetReceivedTransaction", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::ReceivedTransaction> KeepReceivedTransaction(
+      const rpc::CallContext& call, const store::v1::KeepReceivedTransactionRequest& request) override {
+    return Call(&Stub::KeepReceivedTransaction, "KeepReceivedTransaction", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::GetStateResponse> GetState(const rpc::CallContext& call,
+                                                       const store::v1::GetStateRequest& request) override {
+    return Call(&Stub::GetState, "GetState", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::GetBackfillResponse> GetBackfill(const rpc::CallContext& call,
+                                                             const store::v1::GetBackfillRequest& request) override {
+    return Call(&Stub::GetBackfill, "GetBackfill", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::Profile> GetProfile(const rpc::CallContext& call,
+                                                const store::v1::GetProfileRequest& request) override {
+    return Call(&Stub::GetProfile, "GetProfile", kReadAttempts, call, request);
+  }
+
+  absl::StatusOr<store::v1::AliasTarget> GetAlias(const rpc::CallContext& call,
+                                                  const store::v1::GetAliasRequest& request) override {
+    return Call(&Stub::GetAlias, "GetAlias", kReadAttempts, call, request);
+  }
+
  private:
   using Stub = class store::v1::Store::Stub::async;
 

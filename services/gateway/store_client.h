@@ -69,6 +69,22 @@ class StoreClient {
   virtual absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) = 0;
   virtual absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) = 0;
+  /// Each may be repeated.
+  virtual absl::StatusOr<store::v1::ReceivedTransaction> GetReceivedTransaction(
+      const rpc::CallContext& call, const store::v1::GetReceivedTransactionRequest& request) = 0;
+  virtual absl::StatusOr<store::v1::ReceivedTransaction> KeepReceivedTransaction(
+      const rpc::CallContext& call, const store::v1::KeepReceivedTransactionRequest& request) = 0;
+  /// Refuses: kUnknownRoom, kUnknownEvent, kAnswerTooLarge, kStateUnresolved.
+  virtual absl::StatusOr<store::v1::GetStateResponse> GetState(const rpc::CallContext& call,
+                                                               const store::v1::GetStateRequest& request) = 0;
+  /// Refuses: kUnknownRoom.
+  virtual absl::StatusOr<store::v1::GetBackfillResponse> GetBackfill(const rpc::CallContext& call,
+                                                                     const store::v1::GetBackfillRequest& request) = 0;
+  /// Refuse: kNotFound.
+  virtual absl::StatusOr<store::v1::Profile> GetProfile(const rpc::CallContext& call,
+                                                        const store::v1::GetProfileRequest& request) = 0;
+  virtual absl::StatusOr<store::v1::AliasTarget> GetAlias(const rpc::CallContext& call,
+                                                          const store::v1::GetAliasRequest& request) = 0;
 };
 
 /// Over gRPC. Reads, leases and PersistEvent are tried once more if the store could not be reached and time is left.

@@ -119,6 +119,30 @@ class EventStore {
   virtual absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                                   const v1::GetServerKeysRequest& request) = 0;
   virtual absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) = 0;
+
+  /// Transactions of other servers that are done. Refuse: kInvalidArgument.
+  virtual absl::StatusOr<v1::ReceivedTransaction> GetReceivedTransaction(
+      const rpc::CallContext& call, const v1::GetReceivedTransactionRequest& request) = 0;
+  virtual absl::StatusOr<v1::ReceivedTransaction> KeepReceivedTransaction(
+      const rpc::CallContext& call, const v1::KeepReceivedTransactionRequest& request) = 0;
+
+  /// More reads for other servers. Refuses: kUnknownRoom, kUnknownEvent, kAnswerTooLarge, kStateUnresolved.
+  virtual absl::StatusOr<v1::GetStateResponse> GetState(const rpc::CallContext& call,
+                                                        const v1::GetStateRequest& request) = 0;
+  /// Refuses: kUnknownRoom, kInvalidArgument.
+  virtual absl::StatusOr<v1::GetBackfillResponse> GetBackfill(const rpc::CallContext& call,
+                                                              const v1::GetBackfillRequest& request) = 0;
+  /// Refuse: kNotFound.
+  virtual absl::StatusOr<v1::Profile> GetProfile(const rpc::CallContext& call,
+                                                 const v1::GetProfileRequest& request) = 0;
+  virtual absl::StatusOr<v1::AliasTarget> GetAlias(const rpc::CallContext& call,
+                                                   const v1::GetAliasRequest& request) = 0;
+  /// Refuses: kUnknownRoom, kInvalidArgument.
+  virtual absl::Status SetAlias(const rpc::CallContext& call, const v1::SetAliasRequest& request) = 0;
+  /// Refuses: kNotFound.
+  virtual absl::Status RemoveAlias(const rpc::CallContext& call, const v1::RemoveAliasRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListAliasesResponse> ListAliases(const rpc::CallContext& call,
+                                                              const v1::ListAliasesRequest& request) = 0;
 };
 
 inline std::vector<absl::StatusOr<v1::EventContext>> EventStore::GetEventContexts(

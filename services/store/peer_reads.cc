@@ -25,6 +25,8 @@ struct PeerRows {
   std::vector<std::pair<std::string, std::string>> events;
   std::vector<std::string> state;
   std::vector<std::string> auth_chain;
+  std::vector<std::string> state_pdus;
+  std::vector<std::string> auth_chain_pdus;
   bool too_large = false;
   bool unresolved = false;
 };
@@ -63,6 +65,12 @@ void DecodeRow(const Rows& rows, std::size_t row, PeerRows& answer) {
     case 'c':
       answer.auth_chain.push_back(rows.Bytes(row, kId));
       return;
+    case 'p':
+      answer.state_pdus.push_back(rows.Bytes(row, kA));
+      return;
+    case 'q':
+      answer.auth_chain_pdus.push_back(rows.Bytes(row, kA));
+      return;
     case 'l':
       answer.too_large = true;
       return;
@@ -90,6 +98,20 @@ absl::StatusOr<PeerRows> DecodeOfEvent(const absl::StatusOr<Rows>& rows) {
   if (answer->seen.empty()) return Refuse(Reason::kUnknownEvent, "the room has no such event");
   if (answer->too_large) return Refuse(Reason::kAnswerTooLarge, "there is more to tell than is told at once");
   if (answer->unresolved) return Refuse(Reason::kStateUnresolved, "the state before the event is not known");
+  return answer;
+}
+
+/// Events that are told, each with how the asker stands to it.
+template <typename Answer>
+Answer ToldIn(PeerRows rows) {
+  Answer answer;
+  *answer.mutable_room() = std::move(rows.room);
+  for (auto& [event_id, pdu] : rows.events) {
+    auto& event = *answer.add_events();
+    event.set_pdu(std::move(pdu));
+    *event.mutable_seen() = rows.seen[event_id];
+    event.set_event_id(std::move(event_id));
+  }
   return answer;
 }
 
@@ -130,15 +152,20 @@ absl::StatusOr<v1::GetMissingEventsResponse> PostgresEventStore::GetMissingEvent
       .Integer(request.min_depth());
   absl::StatusOr<PeerRows> rows = Decode(Read(call, kMissingEvents, parameters));
   if (!rows.ok()) return rows.status();
-  v1::GetMissingEventsResponse answer;
-  *answer.mutable_room() = std::move(rows->room);
-  for (auto& [event_id, pdu] : rows->events) {
-    v1::GetMissingEventsResponse::Event& event = *answer.add_events();
-    event.set_pdu(std::move(pdu));
-    *event.mutable_seen() = rows->seen[event_id];
-    event.set_event_id(std::move(event_id));
-  }
-  return answer;
+  return ToldIn<v1::GetMissingEventsResponse>(*std::move(rows));
+}
+
+absl::StatusOr<v1::GetBackfillResponse> PostgresEventStore::GetBackfill(const rpc::CallContext& call,
+                                                                        const v1::GetBackfillRequest& request) {
+  if (absl::Status status = CheckBackfillRequest(request); !status.ok()) return status;
+  Parameters parameters;
+  parameters.Bytes(request.room_id())
+      .Bytes(request.asker())
+      .BytesArray(LookedAt(request.from()))
+      .Integer(request.limit());
+  absl::StatusOr<PeerRows> rows = Decode(Read(call, kBackfill, parameters));
+  if (!rows.ok()) return rows.status();
+  return ToldIn<v1::GetBackfillResponse>(*std::move(rows));
 }
 
 absl::StatusOr<v1::GetAuthChainResponse> PostgresEventStore::GetAuthChain(const rpc::CallContext& call,
@@ -161,6 +188,18 @@ absl::StatusOr<v1::GetStateIdsResponse> PostgresEventStore::GetStateIds(const rp
   *answer.mutable_seen() = rows->seen[request.event_id()];
   for (std::string& id : rows->state) answer.add_state(std::move(id));
   for (std::string& id : rows->auth_chain) answer.add_auth_chain(std::move(id));
+  return answer;
+}
+
+absl::StatusOr<v1::GetStateResponse> PostgresEventStore::GetState(const rpc::CallContext& call,
+                                                                  const v1::GetStateRequest& request) {
+  absl::StatusOr<PeerRows> rows = DecodeOfEvent(Read(call, kStateForPeer, AboutEvent(request)));
+  if (!rows.ok()) return rows.status();
+  v1::GetStateResponse answer;
+  *answer.mutable_room() = std::move(rows->room);
+  *answer.mutable_seen() = rows->seen[request.event_id()];
+  for (std::string& pdu : rows->state_pdus) answer.add_state(std::move(pdu));
+  for (std::string& pdu : rows->auth_chain_pdus) answer.add_auth_chain(std::move(pdu));
   return answer;
 }
 

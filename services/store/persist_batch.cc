@@ -79,7 +79,11 @@ void PersistBatch::Add(const CheckedPersist& persist, const MemberChanges& membe
   merged_.emplace_back(Word(token.merged));
   fixed_.push_back(token.fixed);
   nows_.emplace_back(token.now);
-  also_tell_.push_back(ListOf(request.also_tell()));
+  if (request.told_by_origin()) {
+    also_tell_.push_back({std::nullopt});  // nobody
+  } else {
+    also_tell_.push_back(ListOf(request.also_tell()));
+  }
   member_places_.resize(member_places_.size() + members.size(), static_cast<std::int64_t>(rooms_.size()));
   member_rooms_.resize(member_places_.size(), persist.room_id());
   members_.Add(members);

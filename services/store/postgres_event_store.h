@@ -93,6 +93,20 @@ class PostgresEventStore final : public EventStore {
   absl::StatusOr<v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext& call,
                                                           const v1::GetServerKeysRequest& request) override;
   absl::Status PutServerKeys(const rpc::CallContext& call, const v1::PutServerKeysRequest& request) override;
+  absl::StatusOr<v1::ReceivedTransaction> GetReceivedTransaction(
+      const rpc::CallContext& call, const v1::GetReceivedTransactionRequest& request) override;
+  absl::StatusOr<v1::ReceivedTransaction> KeepReceivedTransaction(
+      const rpc::CallContext& call, const v1::KeepReceivedTransactionRequest& request) override;
+  absl::StatusOr<v1::GetStateResponse> GetState(const rpc::CallContext& call,
+                                                const v1::GetStateRequest& request) override;
+  absl::StatusOr<v1::GetBackfillResponse> GetBackfill(const rpc::CallContext& call,
+                                                      const v1::GetBackfillRequest& request) override;
+  absl::StatusOr<v1::Profile> GetProfile(const rpc::CallContext& call, const v1::GetProfileRequest& request) override;
+  absl::StatusOr<v1::AliasTarget> GetAlias(const rpc::CallContext& call, const v1::GetAliasRequest& request) override;
+  absl::Status SetAlias(const rpc::CallContext& call, const v1::SetAliasRequest& request) override;
+  absl::Status RemoveAlias(const rpc::CallContext& call, const v1::RemoveAliasRequest& request) override;
+  absl::StatusOr<v1::ListAliasesResponse> ListAliases(const rpc::CallContext& call,
+                                                      const v1::ListAliasesRequest& request) override;
 
  private:
   /// ListDecisions from where the rooms have been gone through.

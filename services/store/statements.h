@@ -78,6 +78,32 @@ inline constexpr Statement kJoinedServers{
 inline constexpr Statement kJoinConditions{
     "join_conditions", "select standings, joined_users from fn.join_conditions($1, $2, $3, $4, $5)"};
 
+inline constexpr Statement kStateForPeer{"state_for_peer",
+                                         "select kind, id, a, b, f1, f2 from fn.state_for_peer($1, $2, $3)"};
+inline constexpr Statement kBackfill{"backfill", "select kind, id, a, b, f1, f2 from fn.backfill($1, $2, $3, $4)"};
+/// Of a user in 10,000 rooms at most.
+inline constexpr Statement kProfile{
+    "profile",
+    "select displayname, avatar_url from (select membership, displayname, avatar_url, updated_at from memberships "
+    "where user_id = $1 limit 10000) as m order by (membership = 'join') desc, updated_at desc limit 1"};
+inline constexpr Statement kAlias{
+    "alias",
+    "select a.room_id, array(select s.server_name from room_servers s where s.room_id = a.room_id and "
+    "s.joined_members > 0 order by s.server_name <> $2, s.server_name limit 1000) "
+    "from room_aliases a where a.alias = $1"};
+inline constexpr Statement kSetAlias{"set_alias", "select fn.set_alias($1, $2)"};
+inline constexpr Statement kRemoveAlias{"remove_alias", "select fn.remove_alias($1)"};
+/// Of room $1, or of every one where that is ''; after alias $2.
+inline constexpr Statement kAliases{
+    "aliases",
+    "select alias, room_id from room_aliases where ($1 = ''::bytea or room_id = $1) and alias > $2 order by alias "
+    "limit 1000"};
+inline constexpr Statement kReceivedTransaction{
+    "received_transaction",
+    "select answer from received_transactions where origin = $1 and transaction_id = $2 and received_at >= $3"};
+inline constexpr Statement kKeepReceivedTransaction{"keep_received_transaction",
+                                                    "select fn.keep_received_transaction($1, $2, $3, $4, $5, $6, $7)"};
+
 inline constexpr Statement kPutServerKeys{"put_server_keys", "select fn.put_server_keys(" POSTERN_P8 ", $9)"};
 inline constexpr Statement kGetServerKeys{
     "get_server_keys",

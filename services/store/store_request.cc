@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "matrix/identifiers.h"
 #include "matrix/refusal.h"
 
 namespace postern::store {
@@ -28,6 +29,9 @@ constexpr std::uint32_t kMostMissingEvents = 20;
 constexpr int kMostRoomEvents = 500;
 constexpr int kMostOtherRooms = 100;
 constexpr int kMostEnds = 20;
+constexpr std::uint32_t kMostBackfilled = 100;
+constexpr std::size_t kLongestTransactionId = 255;
+constexpr std::size_t kLongestAnswer = 128 * 1024;
 
 absl::Status Invalid(std::string_view detail) { return Refuse(Reason::kInvalidArgument, detail); }
 
@@ -128,6 +132,26 @@ absl::Status CheckJoinConditionsRequest(const v1::GetJoinConditionsRequest& requ
   if (request.room_id().empty()) return Invalid("room_id is empty");
   if (request.other_rooms_size() > kMostOtherRooms) return Invalid("more than 100 other rooms");
   if (request.candidates_size() > kMaxCandidates) return Invalid("too many candidates");
+  return absl::OkStatus();
+}
+
+absl::Status CheckBackfillRequest(const v1::GetBackfillRequest& request) {
+  if (request.limit() < 1 || request.limit() > kMostBackfilled) return Invalid("1 to 100 events at most");
+  return absl::OkStatus();
+}
+
+absl::Status CheckReceivedTransaction(const v1::KeepReceivedTransactionRequest& request) {
+  if (request.origin().empty()) return Invalid("origin is empty");
+  if (request.transaction_id().empty() || request.transaction_id().size() > kLongestTransactionId) {
+    return Invalid("1 to 255 bytes of transaction_id");
+  }
+  if (request.answer().size() > kLongestAnswer) return Invalid("an answer of more than 128 KiB");
+  return absl::OkStatus();
+}
+
+absl::Status CheckAlias(const std::string& alias, std::string_view server_name) {
+  if (!matrix::IsRoomAlias(alias)) return Invalid("an alias is '#', a name, ':' and a server name, 255 bytes at most");
+  if (matrix::DomainOf(alias) != server_name) return Invalid("the alias is of another server");
   return absl::OkStatus();
 }
 

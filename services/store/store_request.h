@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "matrix/room_rules.h"
 #include "postern/store/v1/store.pb.h"
 #include "services/store/context_token.h"
@@ -46,8 +47,19 @@ absl::Status CheckRates(const v1::ShareRatesRequest& request);
 absl::Status CheckMissingEventsRequest(const v1::GetMissingEventsRequest& request);
 absl::Status CheckRoomEventsRequest(const v1::GetRoomEventsRequest& request);
 absl::Status CheckJoinConditionsRequest(const v1::GetJoinConditionsRequest& request);
+absl::Status CheckBackfillRequest(const v1::GetBackfillRequest& request);
 /// Of the ends that a peer gives, those that are looked at: the first 20.
 std::vector<std::string> LookedAt(const google::protobuf::RepeatedPtrField<std::string>& ends);
+
+/// Of answers to transactions of other servers that are kept. The newest stay.
+inline constexpr absl::Duration kAnswersKept = absl::Hours(24);
+inline constexpr int kMostAnswersOfOne = 64;
+inline constexpr int kMostAnswers = 20'000;
+/// Refuses: kInvalidArgument.
+absl::Status CheckReceivedTransaction(const v1::KeepReceivedTransactionRequest& request);
+
+/// `alias` is one of `server_name`. Refuses: kInvalidArgument.
+absl::Status CheckAlias(const std::string& alias, std::string_view server_name);
 
 /// A repeated field as parameters of statements take it.
 std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& field);

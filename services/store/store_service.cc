@@ -362,4 +362,52 @@ StoreService::Reactor* StoreService::GetNeighbourhood(Call* call, const v1::GetN
   return Read(call, "GetNeighbourhood", request, response, &EventStore::GetNeighbourhood);
 }
 
+StoreService::Reactor* StoreService::GetReceivedTransaction(Call* call,
+                                                            const v1::GetReceivedTransactionRequest* request,
+                                                            v1::ReceivedTransaction* response) {
+  return Read(call, "GetReceivedTransaction", request, response, &EventStore::GetReceivedTransaction);
+}
+
+StoreService::Reactor* StoreService::KeepReceivedTransaction(Call* call,
+                                                             const v1::KeepReceivedTransactionRequest* request,
+                                                             v1::ReceivedTransaction* response) {
+  return Read(call, "KeepReceivedTransaction", request, response, &EventStore::KeepReceivedTransaction);
+}
+
+StoreService::Reactor* StoreService::GetState(Call* call, const v1::GetStateRequest* request,
+                                              v1::GetStateResponse* response) {
+  return Read(call, "GetState", request, response, &EventStore::GetState);
+}
+
+StoreService::Reactor* StoreService::GetBackfill(Call* call, const v1::GetBackfillRequest* request,
+                                                 v1::GetBackfillResponse* response) {
+  return Read(call, "GetBackfill", request, response, &EventStore::GetBackfill);
+}
+
+StoreService::Reactor* StoreService::GetProfile(Call* call, const v1::GetProfileRequest* request,
+                                                v1::Profile* response) {
+  return Read(call, "GetProfile", request, response, &EventStore::GetProfile);
+}
+
+StoreService::Reactor* StoreService::GetAlias(Call* call, const v1::GetAliasRequest* request,
+                                              v1::AliasTarget* response) {
+  return Read(call, "GetAlias", request, response, &EventStore::GetAlias);
+}
+
+StoreService::Reactor* StoreService::SetAlias(Call* call, const v1::SetAliasRequest* request, v1::SetAliasResponse*) {
+  return Run(call, "SetAlias",
+             [this, request](const rpc::CallContext& context) { return store_.SetAlias(context, *request); });
+}
+
+StoreService::Reactor* StoreService::RemoveAlias(Call* call, const v1::RemoveAliasRequest* request,
+                                                 v1::RemoveAliasResponse*) {
+  return Run(call, "RemoveAlias",
+             [this, request](const rpc::CallContext& context) { return store_.RemoveAlias(context, *request); });
+}
+
+StoreService::Reactor* StoreService::ListAliases(Call* call, const v1::ListAliasesRequest* request,
+                                                 v1::ListAliasesResponse* response) {
+  return Read(call, "ListAliases", request, response, &EventStore::ListAliases);
+}
+
 }  // namespace postern::store

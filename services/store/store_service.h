@@ -60,6 +60,15 @@ class StoreService final : public v1::Store::CallbackService {
   Reactor* ListDecisions(Call*, const v1::ListDecisionsRequest*, v1::ListDecisionsResponse*) override;
   Reactor* GetDecisionContext(Call*, const v1::GetDecisionContextRequest*, v1::DecisionContext*) override;
   Reactor* GetNeighbourhood(Call*, const v1::GetNeighbourhoodRequest*, v1::Neighbourhood*) override;
+  Reactor* GetReceivedTransaction(Call*, const v1::GetReceivedTransactionRequest*, v1::ReceivedTransaction*) override;
+  Reactor* KeepReceivedTransaction(Call*, const v1::KeepReceivedTransactionRequest*, v1::ReceivedTransaction*) override;
+  Reactor* GetState(Call*, const v1::GetStateRequest*, v1::GetStateResponse*) override;
+  Reactor* GetBackfill(Call*, const v1::GetBackfillRequest*, v1::GetBackfillResponse*) override;
+  Reactor* GetProfile(Call*, const v1::GetProfileRequest*, v1::Profile*) override;
+  Reactor* GetAlias(Call*, const v1::GetAliasRequest*, v1::AliasTarget*) override;
+  Reactor* SetAlias(Call*, const v1::SetAliasRequest*, v1::SetAliasResponse*) override;
+  Reactor* RemoveAlias(Call*, const v1::RemoveAliasRequest*, v1::RemoveAliasResponse*) override;
+  Reactor* ListAliases(Call*, const v1::ListAliasesRequest*, v1::ListAliasesResponse*) override;
 
  private:
   /// Runs `work` on a worker and finishes the call with its status.

@@ -115,6 +115,20 @@ class JoinReadsContract : public StoreContract {
                                        bool without_members = false);
 };
 
+/// What it has to keep to about what other servers send, and look up by name.
+class InboundContract : public StoreContract {
+ protected:
+  /// "" where none is kept.
+  std::string AnswerTo(const std::string& origin, const std::string& transaction_id);
+  /// Returns the answer that is kept.
+  std::string Keep(const std::string& origin, const std::string& transaction_id, const std::string& answer);
+  /// Ids, as d.example is told them.
+  std::vector<std::string> Backfill(const support::TestRoom& room, const std::vector<std::string>& from,
+                                    std::uint32_t limit = 100);
+  matrix::Reason SetAlias(const std::string& alias, const std::string& room_id);
+  std::vector<std::string> Aliases(const std::string& room_id = "");
+};
+
 /// kNone, or what the status says.
 inline matrix::Reason ReasonOf(const grpc::Status& status) {
   return matrix::ReasonOf(rpc::FromGrpc(status, matrix::Reason::kStoreDown));

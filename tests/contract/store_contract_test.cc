@@ -63,6 +63,7 @@ INSTANTIATE_TEST_SUITE_P(Stores, RatesContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, PeerReadsContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, JoinReadsContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, DecisionsContract, kStores, NameOf);
+INSTANTIATE_TEST_SUITE_P(Stores, InboundContract, kStores, NameOf);
 
 /// What only PostgreSQL can bring about.
 class RealStoreContract : public StoreContract {};

@@ -22,6 +22,8 @@ constexpr Statement kRoom{"flow_room", R"(
     (select string_agg(o::text, E'\n' order by stream_ordering) from outbox o where room_id = $1)),
     (select count(*) from refusals where room_id = $1))"};
 
+constexpr Statement kEvents{"flow_events", "select count(*) from events where room_id = $1"};
+
 constexpr Statement kLeave{"flow_leave", R"(
   select (select count(*) from events where room_id = $1 and event_id = $2),
          (select count(*) from event_ids where room_id = $1 and event_id = $2),
@@ -80,6 +82,10 @@ Rows Database::Call(const Statement& statement, const Parameters& parameters) {
 RoomRows Database::RowsOfRoom(const std::string& room_id) {
   const Rows rows = Call(kRoom, Parameters().Bytes(room_id));
   return {.written = std::string(rows.Text(0, 0)), .refusals = rows.Integer(0, 1)};
+}
+
+std::int64_t Database::EventsOfRoom(const std::string& room_id) {
+  return Call(kEvents, Parameters().Bytes(room_id)).Integer(0, 0);
 }
 
 LeaveRows Database::RowsOfLeave(const std::string& room_id, const std::string& event_id, const std::string& user_id) {

@@ -35,6 +35,8 @@ class Database {
   explicit Database(const std::string& dsn);
 
   RoomRows RowsOfRoom(const std::string& room_id);
+  /// How many are stored, accepted or soft-failed.
+  std::int64_t EventsOfRoom(const std::string& room_id);
   LeaveRows RowsOfLeave(const std::string& room_id, const std::string& event_id, const std::string& user_id);
   /// One line for each event, membership, outbox row or extremity that lacks its counterpart.
   std::vector<std::string> HalfWritten();

@@ -87,6 +87,30 @@ class EventStoreClient : public StoreClient {
   absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) override {
     return store_.PutServerKeys(call, request);
   }
+  absl::StatusOr<store::v1::ReceivedTransaction> GetReceivedTransaction(
+      const rpc::CallContext& call, const store::v1::GetReceivedTransactionRequest& request) override {
+    return store_.GetReceivedTransaction(call, request);
+  }
+  absl::StatusOr<store::v1::ReceivedTransaction> KeepReceivedTransaction(
+      const rpc::CallContext& call, const store::v1::KeepReceivedTransactionRequest& request) override {
+    return store_.KeepReceivedTransaction(call, request);
+  }
+  absl::StatusOr<store::v1::GetStateResponse> GetState(const rpc::CallContext& call,
+                                                       const store::v1::GetStateRequest& request) override {
+    return store_.GetState(call, request);
+  }
+  absl::StatusOr<store::v1::GetBackfillResponse> GetBackfill(const rpc::CallContext& call,
+                                                             const store::v1::GetBackfillRequest& request) override {
+    return store_.GetBackfill(call, request);
+  }
+  absl::StatusOr<store::v1::Profile> GetProfile(const rpc::CallContext& call,
+                                                const store::v1::GetProfileRequest& request) override {
+    return store_.GetProfile(call, request);
+  }
+  absl::StatusOr<store::v1::AliasTarget> GetAlias(const rpc::CallContext& call,
+                                                  const store::v1::GetAliasRequest& request) override {
+    return store_.GetAlias(call, request);
+  }
 
  private:
   store::EventStore& store_;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "services/gateway/backfill_route.h"
 #include "services/gateway/event_auth_route.h"
 #include "services/gateway/event_route.h"
 #include "services/gateway/event_signer.h"
@@ -24,9 +25,12 @@
 #include "services/gateway/missing_events.h"
 #include "services/gateway/missing_events_route.h"
 #include "services/gateway/peer_auth.h"
+#include "services/gateway/query_routes.h"
 #include "services/gateway/room_draft.h"
 #include "services/gateway/send_join_route.h"
+#include "services/gateway/send_route.h"
 #include "services/gateway/state_ids_route.h"
+#include "services/gateway/state_route.h"
 #include "services/gateway/version_route.h"
 #include "tests/gateway/remote_server.h"
 #include "tests/gateway/scripted_peers.h"
@@ -126,6 +130,12 @@ class LeaveRig {
   StateIdsRoute state_ids_route_;
   EventAuthRoute event_auth_route_;
   MissingEventsRoute missing_events_route_;
+  SendRoute send_route_;
+  StateRoute state_route_;
+  LargeAnswers backfills_;
+  BackfillRoute backfill_route_;
+  DirectoryRoute directory_route_;
+  ProfileRoute profile_route_;
   KeyRoute key_route_;
   KeyQueryRoute key_query_;
   VersionRoute version_route_;

@@ -34,6 +34,16 @@ class OnFakes : public testing::TestWithParam<std::string> {
     rig_.store_.on_room_events = [this](const auto& request) { return client_.GetRoomEvents(call_, request); };
     rig_.store_.on_room_servers = [this](const auto& request) { return client_.ListRoomServers(call_, request); };
     rig_.store_.on_conditions = [this](const auto& request) { return client_.GetJoinConditions(call_, request); };
+    rig_.store_.on_received_transaction = [this](const auto& request) {
+      return client_.GetReceivedTransaction(call_, request);
+    };
+    rig_.store_.on_keep_transaction = [this](const auto& request) {
+      return client_.KeepReceivedTransaction(call_, request);
+    };
+    rig_.store_.on_state = [this](const auto& request) { return client_.GetState(call_, request); };
+    rig_.store_.on_backfill = [this](const auto& request) { return client_.GetBackfill(call_, request); };
+    rig_.store_.on_profile = [this](const auto& request) { return client_.GetProfile(call_, request); };
+    rig_.store_.on_alias = [this](const auto& request) { return client_.GetAlias(call_, request); };
     rig_.validator_.on_validate = [this](const auto& request) { return judge_.Validate(call_, request); };
     rig_.validator_.on_authorize = [this](const auto& request) { return judge_.Authorize(call_, request); };
   }

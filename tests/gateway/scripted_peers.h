@@ -44,6 +44,14 @@ class ScriptedStore : public StoreClient {
   std::function<absl::StatusOr<store::v1::ListRoomServersResponse>(const store::v1::ListRoomServersRequest&)>
       on_room_servers;
   std::function<absl::StatusOr<store::v1::JoinConditions>(const store::v1::GetJoinConditionsRequest&)> on_conditions;
+  std::function<absl::StatusOr<store::v1::ReceivedTransaction>(const store::v1::GetReceivedTransactionRequest&)>
+      on_received_transaction;
+  std::function<absl::StatusOr<store::v1::ReceivedTransaction>(const store::v1::KeepReceivedTransactionRequest&)>
+      on_keep_transaction;
+  std::function<absl::StatusOr<store::v1::GetStateResponse>(const store::v1::GetStateRequest&)> on_state;
+  std::function<absl::StatusOr<store::v1::GetBackfillResponse>(const store::v1::GetBackfillRequest&)> on_backfill;
+  std::function<absl::StatusOr<store::v1::Profile>(const store::v1::GetProfileRequest&)> on_profile;
+  std::function<absl::StatusOr<store::v1::AliasTarget>(const store::v1::GetAliasRequest&)> on_alias;
   absl::Status on_keys;  // what the two calls about keys answer
 
   absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext&,
@@ -117,6 +125,30 @@ class ScriptedStore : public StoreClient {
   absl::StatusOr<store::v1::JoinConditions> GetJoinConditions(
       const rpc::CallContext&, const store::v1::GetJoinConditionsRequest& request) override {
     return on_conditions ? on_conditions(request) : Down();
+  }
+  absl::StatusOr<store::v1::ReceivedTransaction> GetReceivedTransaction(
+      const rpc::CallContext&, const store::v1::GetReceivedTransactionRequest& request) override {
+    return on_received_transaction ? on_received_transaction(request) : Down();
+  }
+  absl::StatusOr<store::v1::ReceivedTransaction> KeepReceivedTransaction(
+      const rpc::CallContext&, const store::v1::KeepReceivedTransactionRequest& request) override {
+    return on_keep_transaction ? on_keep_transaction(request) : Down();
+  }
+  absl::StatusOr<store::v1::GetStateResponse> GetState(const rpc::CallContext&,
+                                                       const store::v1::GetStateRequest& request) override {
+    return on_state ? on_state(request) : Down();
+  }
+  absl::StatusOr<store::v1::GetBackfillResponse> GetBackfill(const rpc::CallContext&,
+                                                             const store::v1::GetBackfillRequest& request) override {
+    return on_backfill ? on_backfill(request) : Down();
+  }
+  absl::StatusOr<store::v1::Profile> GetProfile(const rpc::CallContext&,
+                                                const store::v1::GetProfileRequest& request) override {
+    return on_profile ? on_profile(request) : Down();
+  }
+  absl::StatusOr<store::v1::AliasTarget> GetAlias(const rpc::CallContext&,
+                                                  const store::v1::GetAliasRequest& request) override {
+    return on_alias ? on_alias(request) : Down();
   }
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext&, const store::v1::GetServerKeysRequest& request) override {

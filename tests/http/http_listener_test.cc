@@ -256,6 +256,61 @@ TEST_F(HttpListenerTest, TakesABodyOfExactlyTheLimit) {
   EXPECT_EQ(peer.Receive().status, 413);
 }
 
+std::string LengthAndBody(std::size_t size) {
+  return "Content-Length: " + std::to_string(size) + "\r\n\r\n" + std::string(size, 'x');
+}
+
+TEST_F(HttpListenerTest, TakesALargerBodyWhereTheHandlerSaysSo) {
+  Start({.body_limit_bytes = 1000});
+  for (const std::string& big : {LengthAndBody(1'000'000), "Transfer-Encoding: chunked\r\n\r\nf4240\r\n" +
+                                                               std::string(1'000'000, 'x') + "\r\n0\r\n\r\n"}) {
+    RawConnection peer = Connect();
+    peer.Send("PUT /big HTTP/1.1\r\nHost: h\r\n" + big);
+    EXPECT_EQ(peer.Receive().status, 200);
+    peer.Send("PUT /a HTTP/1.1\r\nHost: h\r\n" + LengthAndBody(1000));
+    EXPECT_EQ(peer.Receive().status, 200) << "and goes on";
+    EXPECT_EQ(handler_.seen()[handler_.seen().size() - 2].body, std::string(1'000'000, 'x'));
+  }
+  for (const std::string& request : {"PUT /big HTTP/1.1\r\nHost: h\r\n" + LengthAndBody(1'000'001),
+                                     "PUT /big HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nf4241\r\n" +
+                                         std::string(1'000'001, 'x') + "\r\n0\r\n\r\n",
+                                     "PUT /other HTTP/1.1\r\nHost: h\r\n" + LengthAndBody(1001)}) {
+    RawConnection peer = Connect();
+    peer.Send(request);
+    EXPECT_EQ(peer.Receive().status, 413);
+  }
+}
+
+TEST_F(HttpListenerTest, LargerBodiesShareTheirMemoryUntilTheirRequestsAreGone) {
+  Start({.body_limit_bytes = 1000, .large_bodies_bytes = 1'500'000});
+  RawConnection first = Connect(), second = Connect(), small = Connect();
+  first.Send("PUT /hold-big HTTP/1.1\r\nHost: h\r\n" + LengthAndBody(900'000));
+  handler_.AwaitHeld();
+  second.Send("PUT /big HTTP/1.1\r\nHost: h\r\n" + LengthAndBody(900'000));
+  EXPECT_EQ(second.Receive().status, 503);
+  small.Send("PUT /big HTTP/1.1\r\nHost: h\r\n" + LengthAndBody(600'000));
+  EXPECT_EQ(small.Receive().status, 200) << "there is room for it";
+  small.Send("PUT /big HTTP/1.1\r\nHost: h\r\n" + LengthAndBody(1000));
+  EXPECT_EQ(small.Receive().status, 200) << "of the usual size";
+  handler_.Release();
+  EXPECT_EQ(first.Receive().status, 200);
+  RawConnection again = Connect();
+  again.Send("PUT /big HTTP/1.1\r\nHost: h\r\n" + LengthAndBody(900'000));
+  EXPECT_EQ(again.Receive().status, 200);
+}
+
+TEST_F(HttpListenerTest, ABodyThatIsOnlyAnnouncedTakesNoMemory) {
+  Start({.body_limit_bytes = 1000, .large_bodies_bytes = 1'000'000});
+  std::vector<std::unique_ptr<RawConnection>> slow;
+  for (int i = 0; i < 10; ++i) {
+    slow.push_back(std::make_unique<RawConnection>(listener_->port()));
+    slow.back()->Send("PUT /big HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nxxx");
+  }
+  RawConnection peer = Connect();
+  peer.Send("PUT /big HTTP/1.1\r\nHost: h\r\n" + LengthAndBody(900'000));
+  EXPECT_EQ(peer.Receive().status, 200);
+}
+
 TEST_F(HttpListenerTest, StopsReadingWhatIsFarTooLarge) {
   Start({.body_limit_bytes = 1000, .drain_limit_bytes = 64 * 1024});
   RawConnection peer = Connect();

@@ -43,11 +43,17 @@ std::optional<Response> ToldHandler::OnHead(const Request& head) {
   return std::nullopt;
 }
 
+std::size_t ToldHandler::BodyLimitBytes(const Request& head) {
+  return head.target == "/big" || head.target == "/hold-big" ? 1'000'000 : 0;
+}
+
 void ToldHandler::OnRequest(Request request, Respond respond) {
   {
     const std::lock_guard lock(mutex_);
+    if (request.target == "/hold-big") holding_.push_back(request.held);
     seen_.push_back(request);
-    if (request.target == "/hold") {
+    seen_.back().held = nullptr;
+    if (request.target == "/hold" || request.target == "/hold-big") {
       waiting_.push_back(std::move(respond));
       held_.notify_all();
       return;
@@ -93,6 +99,7 @@ void ToldHandler::Release() {
   const std::lock_guard lock(mutex_);
   for (const Respond& respond : waiting_) respond({200, {}, "released"});
   waiting_.clear();
+  holding_.clear();
 }
 
 std::vector<Request> ToldHandler::seen() const {

@@ -101,6 +101,16 @@ TEST(IsRoomId, TakesBothForms) {
   for (const char* text : {"", "!", "room:a.example", "!room", "!room:", "!AAAA"}) EXPECT_FALSE(IsRoomId(text)) << text;
 }
 
+TEST(IsRoomAlias, NeedsANameAndAServer) {
+  EXPECT_TRUE(IsRoomAlias("#x:a.example"));
+  EXPECT_TRUE(IsRoomAlias("#caf\u00e9 and tea:a.example:8448"));
+  for (const char* text : {"", "#", "#x", "#x:", "#:a.example", "x:a.example", "!x:a.example", "#x:a.example/"}) {
+    EXPECT_FALSE(IsRoomAlias(text)) << text;
+  }
+  EXPECT_FALSE(IsRoomAlias("#" + std::string(246, 'x') + ":a.example"));
+  EXPECT_TRUE(IsRoomAlias("#" + std::string(244, 'x') + ":a.example"));
+}
+
 TEST(IsEventId, NeedsASigilAndSomething) {
   EXPECT_TRUE(IsEventId("$x"));
   EXPECT_TRUE(IsEventId("$x:a.example"));

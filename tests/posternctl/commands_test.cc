@@ -209,6 +209,23 @@ class FakeStore : public store::v1::Store::Service {
     response->set_pdus(request->drop() ? 4 : 3);
     return grpc::Status::OK;
   }
+  grpc::Status SetAlias(grpc::ServerContext*, const store::v1::SetAliasRequest* request,
+                        store::v1::SetAliasResponse*) override {
+    if (request->room_id() == "!r:here") return grpc::Status::OK;
+    return RefusedWith(grpc::StatusCode::NOT_FOUND, matrix::v1::REASON_UNKNOWN_ROOM, "no such room");
+  }
+  grpc::Status RemoveAlias(grpc::ServerContext*, const store::v1::RemoveAliasRequest* request,
+                           store::v1::RemoveAliasResponse*) override {
+    if (request->alias() == "#one:here") return grpc::Status::OK;
+    return RefusedWith(grpc::StatusCode::NOT_FOUND, matrix::v1::REASON_NOT_FOUND, "no such alias");
+  }
+  grpc::Status ListAliases(grpc::ServerContext*, const store::v1::ListAliasesRequest* request,
+                           store::v1::ListAliasesResponse* response) override {
+    if (!request->after().empty() || request->room_id() == "!bare:here") return grpc::Status::OK;
+    response->add_aliases()->set_alias("#one:here");
+    response->mutable_aliases(0)->set_room_id("!r:here");
+    return grpc::Status::OK;
+  }
 };
 
 class Commands : public testing::Test {
@@ -288,6 +305,19 @@ TEST_F(Commands, LetNoStrangerWriteToTheTerminal) {
 }
 
 TEST_F(Commands, WalkEveryPage) { EXPECT_EQ(Ctl({"room", "list"}).output, "!a:here\n!b:here\n"); }
+
+TEST_F(Commands, SetRemoveAndListAliases) {
+  EXPECT_EQ(Ctl({"room", "alias", "set", "#one:here", "!r:here"}).status, 0);
+  EXPECT_EQ(Ctl({"room", "alias", "set", "#one:here", "!none:here"}).status, 1);
+  EXPECT_EQ(Ctl({"room", "alias", "set", "#one:here"}).status, 2);
+  EXPECT_EQ(Ctl({"room", "alias", "remove", "#one:here"}).status, 0);
+  EXPECT_EQ(Ctl({"room", "alias", "remove", "#two:here"}).status, 1);
+  EXPECT_THAT(Ctl({"room", "alias", "list"}).output, HasSubstr("#one:here"));
+  EXPECT_EQ(Ctl({"room", "alias", "list", "!bare:here"}).output, "no aliases\n");
+  const matrix::Json aliases = Json({"room", "alias", "list", "!r:here"});
+  ASSERT_EQ(aliases.AsArray()->size(), 1U);
+  EXPECT_EQ(*Member(aliases.AsArray()->front(), "room_id").AsString(), "!r:here");
+}
 
 TEST_F(Commands, ExplainTheSixSteps) {
   const matrix::Json verdict = Member(Json({"explain", "$e"}), "verdict");

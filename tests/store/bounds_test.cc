@@ -42,6 +42,41 @@ TEST(Bounds, WhatGatewaysThatAreNoMoreHaveSaidOfOriginsGoes) {
   EXPECT_EQ(rig.Sql("select count(*) from origin_rates"), "1");
 }
 
+TEST(Bounds, AnswersToTransactionsInNumberAndAge) {
+  StoreRig rig;
+  const auto keep = [&](const std::string& origin, const std::string& id) {
+    v1::KeepReceivedTransactionRequest request;
+    request.set_origin(origin);
+    request.set_transaction_id(id);
+    request.set_answer("{}");
+    ASSERT_TRUE(rig.store().KeepReceivedTransaction(StoreRig::Within(absl::Seconds(30)), request).ok());
+  };
+  const auto is_kept = [&](const std::string& origin, const std::string& id) {
+    v1::GetReceivedTransactionRequest request;
+    request.set_origin(origin);
+    request.set_transaction_id(id);
+    return rig.store().GetReceivedTransaction(StoreRig::Within(absl::Seconds(30)), request)->has_answer();
+  };
+  const auto count = [&] { return rig.Sql("select count(*) from received_transactions"); };
+  rig.Sql(
+      "insert into received_transactions (origin, transaction_id, answer, received_at) "
+      "select convert_to('s' || i, 'UTF8'), 'x', 'x', (extract(epoch from clock_timestamp()) * 1000)::bigint "
+      "from generate_series(1, 20050) as i");
+  keep("new.example", "1");
+  EXPECT_EQ(count(), "20000") << "51 of them go at once";
+  EXPECT_TRUE(is_kept("new.example", "1"));
+  rig.Sql("update received_transactions set received_at = received_at - 86400000 where origin <> 'new.example'");
+  EXPECT_FALSE(is_kept("s20000", "x")) << "too old, though there still";
+  keep("new.example", "2");
+  keep("new.example", "3");
+  EXPECT_EQ(count(), "19802") << "a hundred with each call";
+  rig.Sql("delete from received_transactions where origin <> 'new.example'");
+  for (int i = 4; i <= kMostAnswersOfOne + 10; ++i) keep("new.example", std::to_string(i));
+  EXPECT_EQ(count(), std::to_string(kMostAnswersOfOne));
+  EXPECT_FALSE(is_kept("new.example", "10"));
+  EXPECT_TRUE(is_kept("new.example", "11"));
+}
+
 TEST(Bounds, ServersAndTheirKeys) {
   StoreRig rig({}, {.server_name = "a.example", .remote_servers_limit = 3});
   const rpc::CallContext call = StoreRig::Within(absl::Seconds(30));

@@ -308,6 +308,14 @@ std::vector<std::string> FakeStore::JoinedUsers(
   return users;
 }
 
+std::set<std::string> FakeStore::DestinationsOf(const Room& room, const v1::PersistEventRequest& request) const {
+  std::set<std::string> destinations(request.also_tell().begin(), request.also_tell().end());
+  for (const auto& [server, joined] : JoinedByServer(room.members)) destinations.insert(server);
+  destinations.erase(server_name_);
+  destinations.erase(request.origin());
+  return destinations;
+}
+
 void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const store::PersistRequest& checked) {
   const matrix::v1::Verdict& verdict = request.verdict();
   const std::string& room_id = request.context_request().room_id();
@@ -344,13 +352,7 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   room.events.emplace(verdict.event_id(), std::move(event));
   if (!accepted) return;
 
-  std::set<std::string> destinations(request.also_tell().begin(), request.also_tell().end());
-  destinations.erase(server_name_);
-  destinations.erase(request.origin());
-  for (const auto& [server, joined] : JoinedByServer(room.members)) {
-    if (server != server_name_ && server != request.origin()) destinations.insert(server);
-  }
-  AddToOutbox(room_id, verdict.event_id(), destinations);
+  if (!request.told_by_origin()) AddToOutbox(room_id, verdict.event_id(), DestinationsOf(room, request));
   std::set<Key> changed;
   if (fixes) room.now.fixed = room.ordering;
   State now = Changed(room.states[room.now.state], verdict.current_state_change());

@@ -83,6 +83,22 @@ class FakeStore final : public store::EventStore {
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(const rpc::CallContext&,
                                                                  const store::v1::GetServerKeysRequest&) override;
   absl::Status PutServerKeys(const rpc::CallContext&, const store::v1::PutServerKeysRequest&) override;
+  absl::StatusOr<store::v1::ReceivedTransaction> GetReceivedTransaction(
+      const rpc::CallContext& call, const store::v1::GetReceivedTransactionRequest& request) override;
+  absl::StatusOr<store::v1::ReceivedTransaction> KeepReceivedTransaction(
+      const rpc::CallContext& call, const store::v1::KeepReceivedTransactionRequest& request) override;
+  absl::StatusOr<store::v1::GetStateResponse> GetState(const rpc::CallContext& call,
+                                                       const store::v1::GetStateRequest& request) override;
+  absl::StatusOr<store::v1::GetBackfillResponse> GetBackfill(const rpc::CallContext& call,
+                                                             const store::v1::GetBackfillRequest& request) override;
+  absl::StatusOr<store::v1::Profile> GetProfile(const rpc::CallContext& call,
+                                                const store::v1::GetProfileRequest& request) override;
+  absl::StatusOr<store::v1::AliasTarget> GetAlias(const rpc::CallContext& call,
+                                                  const store::v1::GetAliasRequest& request) override;
+  absl::Status SetAlias(const rpc::CallContext& call, const store::v1::SetAliasRequest& request) override;
+  absl::Status RemoveAlias(const rpc::CallContext& call, const store::v1::RemoveAliasRequest& request) override;
+  absl::StatusOr<store::v1::ListAliasesResponse> ListAliases(const rpc::CallContext& call,
+                                                             const store::v1::ListAliasesRequest& request) override;
 
   /// As if the destinations that fail had done so for that much longer.
   void LetFailFor(absl::Duration time);
@@ -200,6 +216,7 @@ class FakeStore final : public store::EventStore {
                                        const google::protobuf::RepeatedPtrField<std::string>& candidates) const;
   /// Members by whom a room without a name is called, if it has none.
   std::vector<std::string> Heroes(const Room& room, const State& state, const std::string& sender) const;
+  std::set<std::string> DestinationsOf(const Room& room, const store::v1::PersistEventRequest& request) const;
   void Extend(Room& room, const std::string& event_id, const std::vector<std::string>& prev);
   void Project(const std::string& room_id, Room& room, const Key& key, const std::string& event_id);
   void Append(const std::string& room_id, Room& room, const std::vector<store::GivenEvent>& events);
@@ -232,6 +249,14 @@ class FakeStore final : public store::EventStore {
   std::int64_t transactions_ = 0;
   std::map<std::string, store::v1::StoredServerKeys> keys_;
   std::map<std::string, std::map<std::string, Rate>> rates_;  // by holder, by origin
+  struct Answered {
+    std::string origin;
+    std::string transaction_id;
+    std::string answer;
+    absl::Time at;
+  };
+  std::vector<Answered> answered_;              // the oldest first
+  std::map<std::string, std::string> aliases_;  // the rooms of aliases
 };
 
 }  // namespace postern::support

@@ -7,8 +7,9 @@
 --      joined, f2 is invited; the event itself counts where it is a member event of such a user
 --   e  an event that is told: id, a its PDU
 --   i, c  an id of the state, of the auth chain
---   l  there is more than the limits allow: no e, i or c
---   u  the state before the event is not known: no i or c
+--   p, q  an event of the state, of the auth chain: id, a its PDU
+--   l  there is more than the limits allow: no e, i, c, p or q
+--   u  the state before the event is not known: no i, c, p or q
 -- No row at all: the room is not known. No row s: the event is not.
 create type fn.peer_row as (kind "char", id bytea, a bytea, b bytea, f1 boolean, f2 boolean);
 
@@ -221,4 +222,83 @@ begin
   end if;
   return query select 'i'::"char", i.id, null::bytea, null::bytea, null::boolean, null::boolean from unnest(v_state) as i(id);
   return query select 'c'::"char", c.id, null::bytea, null::bytea, null::boolean, null::boolean from unnest(v_chain) as c(id);
+end $$;
+
+-- As state_ids_for_peer, with the events.
+create function fn.state_for_peer(p_room bytea, p_event bytea, p_asker bytea) returns setof fn.peer_row
+language plpgsql stable as $$
+declare
+  c_events constant integer := 10000;
+  c_bytes constant bigint := 16 * 1024 * 1024;
+  -- A whole state is read from all changes that led to it: so many at most.
+  c_changes constant bigint := 2000000;
+  v_group bigint;
+  v_changes bigint;
+  v_state bytea[];
+  v_chain bytea[];
+  v_bytes bigint;
+begin
+  return query select * from fn.room_for_peer(p_room, p_asker);
+  select e.state_group_before into v_group from events e where e.room_id = p_room and e.event_id = p_event and e.outcome = 1;
+  if not found then
+    return;
+  end if;
+  return query select * from fn.seen_by_peer(p_room, p_event, p_asker, fn.users_of_server(p_room, p_asker));
+  if v_group is null then
+    return next ('u', null, null, null, null, null)::fn.peer_row;
+    return;
+  end if;
+  select sum(position) into v_changes
+  from fn.state_path(p_room, v_group) p cross join lateral unnest(p.positions) as path(position);
+  if v_changes <= c_changes then
+    v_state := array(select w.event_id from fn.whole_state(p_room, v_group) w limit c_events + 1);
+    if cardinality(v_state) <= c_events then
+      v_chain := fn.auth_chain_ids(p_room, v_state, c_events);
+      select sum(octet_length(e.pdu)) into v_bytes from fn.events_of(p_room, v_state || v_chain) e;
+    end if;
+  end if;
+  if v_chain is null or cardinality(v_state) + cardinality(v_chain) > c_events or v_bytes > c_bytes then
+    return next ('l', null, null, null, null, null)::fn.peer_row;
+    return;
+  end if;
+  return query select 'p'::"char", e.event_id, e.pdu, null::bytea, null::boolean, null::boolean from fn.events_of(p_room, v_state) e;
+  return query
+  select 'q'::"char", e.event_id, e.pdu, null::bytea, null::boolean, null::boolean
+  from fn.events_of(p_room, v_chain) e order by e.stream_ordering;
+end $$;
+
+-- The events of p_from and those before them along prev edges, breadth first, at most p_limit; rows e, the newest first. What was
+-- soft-failed is gone through and not told, up to c_looked_at events in all.
+create function fn.backfill(p_room bytea, p_asker bytea, p_from bytea[], p_limit integer) returns setof fn.peer_row
+language plpgsql stable as $$
+declare
+  c_looked_at constant integer := 1000;
+  v_front bytea[] := p_from;
+  v_told bytea[];
+  v_looked_at bytea[] := '{}';
+  v_found bytea[] := '{}';
+begin
+  return query select * from fn.room_for_peer(p_room, p_asker);
+  loop
+    select array_agg(o.event_id order by o.place), array_agg(o.event_id order by o.place) filter (where o.outcome = 1)
+    into v_front, v_told
+    from (
+      select e.event_id, e.outcome, min(e.place) as place from fn.events_of(p_room, v_front) e
+      where e.event_id <> all (v_looked_at)
+      group by e.event_id, e.outcome order by min(e.place) limit c_looked_at) as o;
+    exit when v_front is null;
+    v_looked_at := v_looked_at || v_front;
+    v_found := v_found || coalesce(v_told[:p_limit - cardinality(v_found)], '{}');
+    exit when cardinality(v_found) >= p_limit or cardinality(v_looked_at) >= c_looked_at;
+    v_front := array(
+      select p.id from fn.events_of(p_room, v_front) e cross join lateral unnest(e.prev_events) with ordinality as p(id, place)
+      group by p.id order by min(e.place * 1000 + p.place));
+  end loop;
+  return query
+  select 'e'::"char", e.event_id, e.pdu, null::bytea, null::boolean, null::boolean
+  from fn.events_of(p_room, v_found) e order by e.stream_ordering desc;
+  return query
+  select s.* from unnest(v_found) as f(id)
+  cross join (select fn.users_of_server(p_room, p_asker) as ids) as users
+  cross join lateral fn.seen_by_peer(p_room, f.id, p_asker, users.ids) as s;
 end $$;

@@ -167,6 +167,7 @@ end $$;
 -- Persists judged events, each given by its place in every array from p_rooms on; room by room, the rooms in the order of their ids, those
 -- of a room in the order in which they are to be stored. Of a room no event twice, none that relies on a key of state which an earlier one
 -- changes, no key changed twice: such go to another call. Lists are given as the text of their arrays.
+-- p_also_tell: {NULL}: nobody is told, its origin does that.
 -- p_outcomes: 1 accepted, 2 soft-failed, 3 rejected. m_…: changes of members, each with the place of its event and the room of that.
 -- p_wait: waits for rooms that are locked.
 -- Answers `results`: 0 stored, 1 was stored before (nothing written), 2 conflict (nothing written), 3 the room is not known, 4 it is locked
@@ -481,7 +482,7 @@ begin
           select a.server_name, 1 from unnest(i.also_tell::bytea[]) as a(server_name)) as x
         where x.server_name <> i.origin and x.server_name <> p_server
         group by x.server_name having sum(x.joined) > 0) as s) as d
-    where i.accepted
+    where i.accepted and i.also_tell <> '{NULL}'
     returning room_id, event_id, stream_ordering, destinations)
   insert into deliveries (destination, room_id, event_id, created_at)
   select d.name, t.room_id, t.event_id, p_now
