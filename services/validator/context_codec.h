@@ -31,7 +31,7 @@ class DecodedContext {
   DecodedContext() = default;
   absl::StatusOr<const matrix::Event*> EventOf(const Given& given, const std::string& event_id);
   absl::Status AddAsOurs(const google::protobuf::RepeatedPtrField<postern::matrix::v1::StateEntry>& entries,
-                        const Given& given, matrix::RoomState& state);
+                         const Given& given, matrix::RoomState& state);
   /// The entry may say that there is no such entry: an empty event id, for which nothing is read.
   absl::Status AddEntries(const google::protobuf::RepeatedPtrField<postern::matrix::v1::StateEntry>& entries,
                           const Given& given, matrix::StateMap& state);

@@ -12,10 +12,10 @@
 namespace postern::http {
 
 /// /unknown… is answered 404 by the head; /drop is never answered; /throw throws; /hold waits for Release; a body for
-/// /big or /hold-big may have 1,000,000 bytes, and the second waits for Release too; /large answers with 64 MiB; /pieces
-/// answers "one two three" in three pieces, /pieces/empty nothing in none; /broken breaks off after one, /lost never
-/// gives the second; /endless gives 1 MiB after the other and counts them; /inject tries to write a header of its own
-/// into a value; anything else echoes "METHOD TARGET BODY".
+/// /big or /hold-big may have 1,000,000 bytes, and the second waits for Release too; /large answers with 64 MiB;
+/// /pieces answers "one two three" in three pieces, /pieces/empty nothing in none; /broken breaks off after one, /lost
+/// never gives the second; /endless gives 1 MiB after the other and counts them; /inject tries to write a header of its
+/// own into a value; anything else echoes "METHOD TARGET BODY".
 class ToldHandler final : public RequestHandler {
  public:
   std::optional<Response> OnHead(const Request& head) override;
