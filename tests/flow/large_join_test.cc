@@ -63,6 +63,35 @@ class LargeJoin : public testing::Test {
         &content);
   }
 
+  /// Members that never joined, for their number only: minted, a hundred thousand would take minutes.
+  void Fill() {
+    const std::string user = fmt::format("('@m' || n || ':{}')::bytea", scene_.remote.name());
+    const std::string rows = fmt::format("from rooms o cross join generate_series(1, {}) as n where o.room_id = '{}'",
+                                         members_, room_.room_id);
+    const std::string cited =
+        fmt::format("'{}'::bytea, '{}', '{}'", room_.event_ids.at("m.room.create"),
+                    room_.event_ids.at("m.room.power_levels"), room_.event_ids.at("m.room.join_rules"));
+    scene_.database.Execute(fmt::format(
+        "insert into state_entries select o.room_id, 0, 'm.room.member', {0}, o.state_group + n, ('$' || n)::bytea "
+        "{1}; "
+        "insert into event_ids select ('$' || n)::bytea, o.room_id {1}; "
+        "insert into memberships (room_id, user_id, membership, event_id, updated_at) "
+        "select o.room_id, {0}, 'join', ('$' || n)::bytea, 0 {1}; "
+        "insert into events (room_id, event_id, stream_ordering, outcome, reason, depth, origin_server_ts, stored_at, "
+        "state_group_before, state_group_now, state_group_after, fixed_ordering, type, state_key, sender, origin, "
+        "prev_events, auth_events, pdu) "
+        "select o.room_id, ('$' || n)::bytea, o.stream_ordering + n, 1, 0, 10 + n, 0, 0, o.state_group + n - 1, 0, "
+        "o.state_group + n, 0, 'm.room.member', {0}, {0}, '', array[('$' || n - 1)::bytea], array[{2}], "
+        "convert_to('{{\"content\":{{\"membership\":\"join\",\"displayname\":\"' || repeat('x', 600) || '\"}}}}', "
+        "'UTF8') {1}; "
+        "insert into room_servers values ('{3}', '{4}', {5}); "
+        "update rooms set stream_ordering = stream_ordering + {5}, accepted_ordering = accepted_ordering + {5}, "
+        "fixed_ordering = fixed_ordering + {5}, state_group = state_group + {5}, extremities = array['${5}'::bytea] "
+        "where room_id = '{3}'",
+        user, rows, cited, room_.room_id, scene_.remote.name(), members_));
+    scene_.database.Execute("analyze");
+  }
+
   /// Over a connection of its own, which the server closes.
   Read Ask(const http::Request& request) {
     const std::string& url = scene_.stack.gateway().federation;
@@ -84,10 +113,11 @@ class LargeJoin : public testing::Test {
   Scene scene_;
   const matrix::RoomRules& rules_ = *matrix::FindRoomRules("10");
   const int members_ = Members();
-  const SeededRoom room_ = scene_.room_operator.Seed("10", scene_.remote.name(), "join", members_);
+  const NewRoom room_ = scene_.room_operator.CreateRoom("10");
 };
 
 TEST_F(LargeJoin, IsAnsweredWithoutAnyProcessHoldingTheAnswer) {
+  Fill();
   static_cast<void>(Ask(SendJoin(scene_.remote.User("warm"), "?omit_members=true")));
   const ServiceProcess& gateway = scene_.stack.gateway();
   const ServiceProcess& store = scene_.stack.store();

@@ -89,7 +89,10 @@ TEST_P(Knocks, AreForWhomTheJoinRuleAndTheMembershipLetKnock) {
                                          {"knock_restricted", "", restricted},
                                          {"public", "", 403},
                                          {"invite", "", 403}}) {
-    const CreatedRoom room = MakeRoom(c.rule);
+    const CreatedRoom room = MakeRoom("invite");
+    JsonObject join_rules;
+    join_rules.Set("join_rule", c.rule);
+    ASSERT_TRUE(author_.AddState(call_, room.room_id, {"m.room.join_rules", "", "", std::move(join_rules)}).ok());
     if (!c.membership.empty()) {
       ASSERT_EQ(SetMember(room.room_id, kAnn, c.membership), Reason::kNone);
     }
@@ -124,7 +127,10 @@ INSTANTIATE_TEST_SUITE_P(Versions, Knocks, testing::Values("7", "8", "9", "10", 
 /// Versions that know no knocks.
 class BeforeKnocks : public Knocks {};
 TEST_P(BeforeKnocks, AreForbidden) {
-  const CreatedRoom room = MakeRoom("knock");
+  const CreatedRoom room = MakeRoom("invite");
+  ASSERT_TRUE(
+      author_.AddState(call_, room.room_id, {"m.room.join_rules", "", "", ObjectOrDie(R"({"join_rule":"knock"})")})
+          .ok());
   const auto response = MakeKnock(room.room_id);
   EXPECT_EQ(response.status, 403);
   EXPECT_EQ(ErrcodeOf(response), "M_FORBIDDEN");
