@@ -41,7 +41,7 @@ QUIET = {
     'postern_gateway_refusals_total{reason="internal"}': "a fault of ours",
     'postern_gateway_refusals_total{reason="state_unresolved"}': "a room beyond the bounds of state resolution",
     'postern_gateway_refusals_total{reason="room_busy"}': "32 conflicts of one event",
-    'postern_gateway_refusals_total{reason="overloaded"}': "2048 requests that wait",
+    'postern_gateway_refusals_total{reason="overloaded"}': "a request that waits for a second",
     'postern_gateway_refusals_total{reason=~"unauthenticated|origin_key_unavailable|signing_key_unavailable"}': "a wrong signature",
     'postern_gateway_dummy_events_total{outcome="nobody_may"}': "a room where no user of ours may send",
     'postern_gateway_dummy_events_total{outcome=~"failed|room_busy|state_unresolved"}': "trouble with a room",
@@ -60,6 +60,10 @@ QUIET = {
     'postern_gateway_well_known_fetches_total': "a server whose name has no port",
     'postern_gateway_gap_fetches_total': "a leave that cites an event that is not known",
     'postern_gateway_policy_server_rooms_total': "a room with a policy server",
+    'postern_gateway_received_transactions_total': "a server that sends transactions",
+    'postern_gateway_received_pdus_total': "a server that sends events",
+    'postern_gateway_received_edus_total': "a server that sends EDUs",
+    'postern_gateway_streamed_answers_total': "a join of a large room",
 }
 SELECTOR = re.compile(r"\b(postern(?:_gateway_|_validator_|_store_|_rpc_|:)[a-z0-9_:]+|up|ALERTS|container_[a-z_]+|kube_[a-z_]+)(\{[^}]*\})?")
 SERIES_ENDINGS = re.compile(r"_(bucket|count|sum)$")
