@@ -90,7 +90,7 @@ class Joins : public OnFakes {
     return *store_.GetStateIds(call_, request);
   }
   void SetJoinRules(const std::string& room_id, std::string_view content) {
-    EXPECT_TRUE(author_.AddState(call_, room_id, {"m.room.join_rules", "", "", ObjectOrDie(content)}).ok());
+    EXPECT_TRUE(author_.AddAsOurs(call_, room_id, {"m.room.join_rules", "", "", ObjectOrDie(content)}).ok());
   }
   /// A room whose members may be vouched for are those of the others.
   CreatedRoom MakeRestricted(const std::vector<std::string>& others, std::string_view rule = "restricted") {
@@ -193,7 +193,7 @@ TEST_P(Joins, OfLargeRoomsAreAnsweredInPieces) {
     JsonObject content;
     content.Set("x", large);
     const EventIntent intent{"org.example.large", std::to_string(i), "", std::move(content)};
-    ASSERT_TRUE(author_.AddState(call_, room.room_id, intent).ok());
+    ASSERT_TRUE(author_.AddAsOurs(call_, room.room_id, intent).ok());
   }
   rig_.clock_.Advance(absl::Seconds(5));
   const JsonObject join = Join(room.room_id);
@@ -396,7 +396,7 @@ TEST_P(RestrictedRooms, WhomNobodyHereMayInviteIsSentToAnotherServer) {
   JsonObject levels = ObjectOrDie(R"({"invite":60,"users":{}})");
   if (!rig_.rules().room_id_is_create_hash) levels.Find("users")->AsObject()->Set(kCreator, 50);
   const bool creators_count = rig_.rules().room_id_is_create_hash;
-  ASSERT_TRUE(author_.AddState(call_, room.room_id, {"m.room.power_levels", "", "", std::move(levels)}).ok());
+  ASSERT_TRUE(author_.AddAsOurs(call_, room.room_id, {"m.room.power_levels", "", "", std::move(levels)}).ok());
   const auto response = MakeJoin(room.room_id);
   EXPECT_EQ(response.status, creators_count ? 200 : 400) << response.body;
   EXPECT_EQ(ErrcodeOf(response), creators_count ? "" : "M_UNABLE_TO_GRANT_JOIN");

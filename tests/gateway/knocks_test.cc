@@ -92,7 +92,7 @@ TEST_P(Knocks, AreForWhomTheJoinRuleAndTheMembershipLetKnock) {
     const CreatedRoom room = MakeRoom("invite");
     JsonObject join_rules;
     join_rules.Set("join_rule", c.rule);
-    ASSERT_TRUE(author_.AddState(call_, room.room_id, {"m.room.join_rules", "", "", std::move(join_rules)}).ok());
+    ASSERT_TRUE(author_.AddAsOurs(call_, room.room_id, {"m.room.join_rules", "", "", std::move(join_rules)}).ok());
     if (!c.membership.empty()) {
       ASSERT_EQ(SetMember(room.room_id, kAnn, c.membership), Reason::kNone);
     }
@@ -129,7 +129,7 @@ class BeforeKnocks : public Knocks {};
 TEST_P(BeforeKnocks, AreForbidden) {
   const CreatedRoom room = MakeRoom("invite");
   ASSERT_TRUE(
-      author_.AddState(call_, room.room_id, {"m.room.join_rules", "", "", ObjectOrDie(R"({"join_rule":"knock"})")})
+      author_.AddAsOurs(call_, room.room_id, {"m.room.join_rules", "", "", ObjectOrDie(R"({"join_rule":"knock"})")})
           .ok());
   const auto response = MakeKnock(room.room_id);
   EXPECT_EQ(response.status, 403);

@@ -37,7 +37,7 @@ class MoreReads : public OnFakes {
     rig_.clock_.Advance(absl::Seconds(1));
     EventIntent intent{"m.room.topic", "", "", {}};
     intent.content.Set("topic", text);
-    const auto event = author_.AddState(call_, room_.room_id, std::move(intent));
+    const auto event = author_.AddAsOurs(call_, room_.room_id, std::move(intent));
     EXPECT_TRUE(event.ok()) << event.status();
     return event->event_id;
   }
@@ -213,7 +213,7 @@ TEST_F(MoreReads, AProfileHasWhatIsSetOrTheFieldThatIsAskedFor) {
   EventIntent intent{"m.room.member", std::string(kCreator), std::string(kCreator), {}};
   intent.content.Set("membership", "join");
   intent.content.Set("displayname", "The Boss");
-  ASSERT_TRUE(author_.AddState(call_, room_.room_id, std::move(intent)).ok());
+  ASSERT_TRUE(author_.AddAsOurs(call_, room_.room_id, std::move(intent)).ok());
   EXPECT_EQ(profile("%40boss:here.example").body, R"({"displayname":"The Boss"})");
   EXPECT_EQ(profile("%40boss:here.example&field=displayname").body, R"({"displayname":"The Boss"})");
   EXPECT_EQ(profile("%40boss:here.example&field=avatar_url").body, "{}");

@@ -31,5 +31,14 @@ TEST(PercentEncode, LeavesUnreservedCharactersAlone) {
   EXPECT_EQ(PercentDecode(PercentEncode("$\x01@é")), "$\x01@é");
 }
 
+TEST(Query, AParameterMayComeSeveralTimes) {
+  const std::string_view target = "/a?ver=1&x=ver&v%65r=org%2Eexample&ver=%zz&ver&verb=2&ver=%2B+";
+  EXPECT_EQ(QueryParameters(target, "ver"), (std::vector<std::string>{"1", "org.example", "", "++"}));
+  EXPECT_EQ(QueryParameter(target, "ver"), "1");
+  EXPECT_EQ(QueryParameters(target, "y"), std::vector<std::string>());
+  EXPECT_EQ(QueryParameter("/a", "ver"), std::nullopt);
+  EXPECT_EQ(QueryParameter("/a?ver=%zz&ver=1", "ver"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace postern::http
