@@ -19,8 +19,6 @@ constexpr int kLastReconnectMs = 2000;
 // What gRPC calls the least back-off is how long one attempt to connect may take, the server's first words included.
 constexpr int kConnectMs = 5000;
 constexpr int kResolveAgainMs = 1000;
-/// Calls go to replicas that say that they serve; one that is about to end has said so before it takes no more.
-constexpr const char* kServiceConfig = R"({"healthCheckConfig":{"serviceName":""}})";
 
 // A list of addresses is one target to gRPC's ipv4 resolver.
 std::string ToTarget(const std::string& target) {
@@ -39,7 +37,6 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& ta
   if (!credentials.ok()) return credentials.status();
   grpc::ChannelArguments arguments;
   arguments.SetLoadBalancingPolicyName("round_robin");
-  arguments.SetServiceConfigJSON(kServiceConfig);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);

@@ -80,6 +80,15 @@ TEST_F(SeveralGateways, R03_ARoomThatDoesNotFederateIsShutOnBoth) {
   EXPECT_EQ(attempt.remote.Send(elsewhere, Other()).status, 200) << "the server itself is welcome";
 }
 
+/// The leave of a request's body, as another member event: what comes before the room is looked at finds nothing amiss.
+matrix::Json WithMembership(const std::string& leave, std::string_view membership) {
+  matrix::JsonObject event = ObjectOf(leave);
+  matrix::JsonObject content = *event.Find("content")->AsObject();
+  content.Set("membership", membership);
+  event.Set("content", std::move(content));
+  return matrix::Json(std::move(event));
+}
+
 /// What the specification has guarded by the ACL (server-server API, "Server Access Control Lists"), and `event`.
 std::vector<http::Request> GuardedRequests(LeaveAttempt& attempt) {
   const std::string v1 = "/_matrix/federation/v1/", v2 = "/_matrix/federation/v2/";
@@ -97,10 +106,13 @@ std::vector<http::Request> GuardedRequests(LeaveAttempt& attempt) {
   };
   for (const char* membership : {"join", "leave", "knock"})
     add("GET", v1 + "make_" + membership + "/" + room + user, nullptr);
+  const matrix::Json join = WithMembership(requests.front().body, "join");
+  const matrix::Json knock = WithMembership(requests.front().body, "knock");
   for (const std::string& api : {v1, v2}) {
-    for (const char* path : {"send_join/", "invite/"}) add("PUT", api + path + room + "/" + id, &nothing);
+    add("PUT", api + "send_join/" + room + "/" + id, &join);
+    add("PUT", api + "invite/" + room + "/" + id, &nothing);
   }
-  add("PUT", v1 + "send_knock/" + room + "/" + id, &nothing);
+  add("PUT", v1 + "send_knock/" + room + "/" + id, &knock);
   for (const char* path : {"state/", "state_ids/"}) add("GET", v1 + path + room + "?event_id=" + id, nullptr);
   add("GET", v1 + "backfill/" + room + "?limit=10&v=" + id, nullptr);
   add("GET", v1 + "event_auth/" + room + "/" + id, nullptr);

@@ -236,12 +236,15 @@ TEST_F(AuthorOfMembers, GivesAUserALevelAndLeavesTheOthersAsTheyAre) {
     EXPECT_TRUE(minted.ok()) << minted.status();
     const auto event = *matrix::Event::Parse(rig_->store_.persists().back().pdu(), rig_->rules());
     EXPECT_EQ(event.type(), "m.room.power_levels");
+    EXPECT_EQ(*event.content().Find("ban"), matrix::Json(50));
     EXPECT_EQ(event.sender(), kCreator);
     return *event.content().Find("users")->AsObject();
   };
-  EXPECT_EQ(*users_of(50).Find(kAnn), matrix::Json(50));
-  EXPECT_EQ(*users_of(50).Find(kCreator), matrix::Json(100));
-  EXPECT_FALSE(users_of(std::nullopt).Contains(kAnn));
+  const matrix::JsonObject without = users_of(std::nullopt);
+  EXPECT_FALSE(without.Contains(kAnn));
+  matrix::JsonObject with = without;
+  with.Set(kAnn, 50);
+  EXPECT_EQ(users_of(50), with);
 }
 
 TEST_F(AuthorOfMembers, AddsAnEventThatIsNoState) {
