@@ -59,6 +59,12 @@ void Fill(const MintedEvent& event, v1::Minted& minted) {
   minted.set_state_key(event.state_key);
 }
 
+absl::Status Tell(const absl::StatusOr<MintedEvent>& minted, v1::Minted& response) {
+  if (!minted.ok()) return minted.status();
+  Fill(*minted, response);
+  return absl::OkStatus();
+}
+
 /// A membership and the join rule that a room needs so that it could have come about.
 absl::StatusOr<std::string> JoinRuleFor(const std::string& membership) {
   if (membership == "invite") return std::string("invite");
@@ -196,9 +202,7 @@ absl::Status AdminService::SetMember(const rpc::CallContext& call, const std::st
   const auto user = matrix::UserId::Parse(user_id);
   if (!user.ok()) return user.status();
   const auto minted = means_.author.AddAsOurs(call, room_id, IntentFor(*user, sender, reason, membership));
-  if (!minted.ok()) return minted.status();
-  Fill(*minted, response);
-  return absl::OkStatus();
+  return Tell(minted, response);
 }
 
 absl::Status AdminService::SendInvite(const rpc::CallContext& call, const v1::InviteRequest& request,
@@ -212,9 +216,7 @@ absl::Status AdminService::SendInvite(const rpc::CallContext& call, const v1::In
       ours ? means_.author.AddAsOurs(call, request.room_id(), std::move(intent))
            : means_.author.Invite(call, request.room_id(), std::move(intent),
                                   [&](const OutboundInvite& invite) { return means_.sign_invite(call, invite); });
-  if (!minted.ok()) return minted.status();
-  Fill(*minted, response);
-  return absl::OkStatus();
+  return Tell(minted, response);
 }
 
 absl::Status AdminService::Withdraw(const rpc::CallContext& call, const v1::WithdrawInviteRequest& request,
@@ -222,9 +224,7 @@ absl::Status AdminService::Withdraw(const rpc::CallContext& call, const v1::With
   const auto user = matrix::UserId::Parse(request.user_id());
   if (!user.ok()) return user.status();
   const auto minted = means_.author.Withdraw(call, request.room_id(), *user, request.sender(), request.reason());
-  if (!minted.ok()) return minted.status();
-  Fill(*minted, response);
-  return absl::OkStatus();
+  return Tell(minted, response);
 }
 
 absl::Status AdminService::SetState(const rpc::CallContext& call, const v1::SendStateRequest& request,
@@ -233,9 +233,7 @@ absl::Status AdminService::SetState(const rpc::CallContext& call, const v1::Send
   if (!intent.ok()) return intent.status();
   intent->sender = request.sender();
   const auto minted = means_.author.AddAsOurs(call, request.room_id(), std::move(*intent));
-  if (!minted.ok()) return minted.status();
-  Fill(*minted, response);
-  return absl::OkStatus();
+  return Tell(minted, response);
 }
 
 absl::Status AdminService::ChangeMember(const rpc::CallContext& call, const v1::SetMembershipRequest& request,
@@ -248,9 +246,7 @@ absl::Status AdminService::ChangeMember(const rpc::CallContext& call, const v1::
   const auto minted = means_.author.SetMembership(
       call, request.room_id(), IntentFor(*user, request.sender(), request.reason(), request.membership()),
       {request.now().begin(), request.now().end()});
-  if (!minted.ok()) return minted.status();
-  Fill(*minted, response);
-  return absl::OkStatus();
+  return Tell(minted, response);
 }
 
 absl::Status AdminService::AddEvent(const rpc::CallContext& call, const v1::SendEventRequest& request,
@@ -259,9 +255,7 @@ absl::Status AdminService::AddEvent(const rpc::CallContext& call, const v1::Send
   if (!intent.ok()) return intent.status();
   intent->sender = request.sender();
   const auto minted = means_.author.AddAsOurs(call, request.room_id(), std::move(*intent));
-  if (!minted.ok()) return minted.status();
-  Fill(*minted, response);
-  return absl::OkStatus();
+  return Tell(minted, response);
 }
 
 absl::Status AdminService::SetPower(const rpc::CallContext& call, const v1::SetPowerLevelRequest& request,
@@ -270,9 +264,7 @@ absl::Status AdminService::SetPower(const rpc::CallContext& call, const v1::SetP
   if (!user.ok()) return user.status();
   const std::optional<std::int64_t> level = request.has_level() ? std::optional(request.level()) : std::nullopt;
   const auto minted = means_.author.SetPowerLevel(call, request.room_id(), *user, level, request.sender());
-  if (!minted.ok()) return minted.status();
-  Fill(*minted, response);
-  return absl::OkStatus();
+  return Tell(minted, response);
 }
 
 absl::Status AdminService::SeedRooms(const rpc::CallContext& call, const v1::SeedRequest& request,
