@@ -49,7 +49,7 @@ build_image() {
       # These two can share the compiler's cache of this machine.
       local cache
       cache=$(ccache --get-config cache_dir 2>/dev/null || true)
-      [ -z "$cache" ] || ! [ -d "$cache" ] || options+=(--volume "$cache:/root/.cache/ccache")
+      [ -z "$cache" ] || ! [ -d "$cache" ] || options+=(--volume "$cache:/ccache")
       "$engine" build --layers "${options[@]}" . >&2
       ;;
   esac
