@@ -2,7 +2,7 @@
 from answers_held import Held, disagreements
 from cpu_quota import CpuQuota
 from leave_load import Sender
-from overload import Overload, milliseconds
+from overload import Overload
 from room_size import topic_of_operator
 from stack_cost import SERVICES, Cost, Snapshot
 from write_ahead_log import WriteAheadLog
@@ -86,11 +86,11 @@ class BenchScenarios:
         running = self.stacks(1).running
         load, cost, memory, wrong = Overload(running, self.options.programs, self.directory, before["leaves_per_second"]).play()
         after = self.many_rooms("beyond-after")
-        taken, refused = ([answer for answer in load.answers if (answer.status == 200) == good] for good in (True, False))
+        taken, refused = load.part(lambda status: status == 200), load.part(lambda status: status != 200)
         return figures(load, cost, 0, 0) | {
-            "taken_per_second": round(len(taken) / load.seconds, 1), "memory_mb": memory.figures(), "held": not wrong, "wrong": wrong[:3],
-            "ms_of_200": {name: milliseconds(taken, share) for name, share in SHARES.items()},
-            "ms_of_refusals": {name: milliseconds(refused, share) for name, share in SHARES.items()},
+            "taken_per_second": round(len(taken.answers) / load.seconds, 1), "memory_mb": memory.figures(), "held": not wrong, "wrong": wrong[:3],
+            "ms_of_200": {name: taken.milliseconds(share) for name, share in SHARES.items()},
+            "ms_of_refusals": {name: refused.milliseconds(share) for name, share in SHARES.items()},
             "ms_before": before["ms"], "ms_after": after["ms"]}
 
     def held_validators(self, validators):

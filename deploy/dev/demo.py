@@ -4,11 +4,12 @@ import json
 import os
 import pathlib
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from free_port import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = pathlib.Path(__file__).with_name("stack.py")
@@ -65,9 +66,7 @@ class Demo:
 
     def start_remote(self):
         title("The other party: a remote homeserver with a key of its own, published over HTTPS")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.remote = f"localhost:{free.getsockname()[1]}"
+        self.remote = f"localhost:{free_port()}"
         self.run("key", "generate", "--output", self.key("remote"))
         command = self.posternctl() + ["key", "serve", "--server-name", self.remote, "--key", str(self.key("remote")), "--json"]
         show(coloured("quiet", "$ " + shlex.join(["posternctl"] + command[5:])))
@@ -192,9 +191,7 @@ class Demo:
             expect(f"{user} still has membership {membership}", now == membership)
 
     def play_thief(self, user, room, template):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            thief = f"localhost:{free.getsockname()[1]}"
+        thief = f"localhost:{free_port()}"
         self.run("key", "generate", "--output", self.key("thief"), quiet=True)
         arguments = ["leave", "--as", user, "--origin", thief, "--key", self.key("thief"), "--to",
                      self.stack["federation_url"], "--template", template, room]

@@ -34,9 +34,13 @@ class Load:
         return dict(sorted(counted.items()))
 
     def milliseconds(self, share):
-        """The latency that `share` of the leaves did not exceed."""
+        """The latency that `share` of the leaves did not exceed; None of no leaves."""
         times = sorted(answer.us for answer in self.answers)
-        return times[min(len(times) - 1, int(share * len(times)))] / 1000
+        return times[min(len(times) - 1, int(share * len(times)))] / 1000 if times else None
+
+    def part(self, of):
+        """The same with those answers alone of which `of(status)` holds."""
+        return dataclasses.replace(self, answers=[answer for answer in self.answers if of(answer.status)])
 
 
 def children_cpu():

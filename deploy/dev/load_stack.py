@@ -2,11 +2,11 @@
 import json
 import pathlib
 import shlex
-import socket
 import subprocess
 import sys
 
 from cluster import Trouble
+from free_port import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = pathlib.Path(__file__).with_name("stack.py")
@@ -70,9 +70,7 @@ class RemoteServer:
     def __init__(self, directory, programs):
         self.key = directory / "remote.key"
         client = programs / "posternctl"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.name = f"localhost:{free.getsockname()[1]}"
+        self.name = f"localhost:{free_port()}"
         if not self.key.exists():
             subprocess.run([client, "key", "generate", "--output", self.key], check=True, stdout=subprocess.DEVNULL)
         command = [client, "--json", "key", "serve", "--server-name", self.name, "--key", self.key]

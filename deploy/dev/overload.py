@@ -48,12 +48,6 @@ def resident_mb(pid):
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
 
 
-def milliseconds(answers, share):
-    """The latency that `share` of the answers did not exceed; nothing of no answers."""
-    times = sorted(answer.us for answer in answers)
-    return times[min(len(times) - 1, int(share * len(times)))] / 1000 if times else None
-
-
 class Overload:
     """`capacity` is how many leaves a second the stack can take."""
 

@@ -11,7 +11,7 @@ from operated_stack import ROOT, OperatedStack
 from standby import PairOfServers
 from leaves_under_way import LeavesUnderWay
 from load_stack import RemoteServer
-from places import free_port
+from free_port import free_port
 
 A_SECOND = 40
 WAITING_FOR_STANDBY = "from pg_stat_activity where wait_event = 'SyncRep'"

@@ -50,12 +50,11 @@ class LeavesUnderWay:
         self.thread.join()
         if self.trouble is not None:
             raise self.trouble
-        codes = collections.Counter(answer.status for answer in self.load.answers)
+        codes = collections.Counter(self.load.by_status())
         wrong = disagreements(self.before, Held(self.running, self.rooms), self.load.answers, self.running.reach["server_name"])
-        times = sorted(answer.us for answer in self.load.answers)
         print(f"{len(self.load.answers)} requests in {self.load.seconds:.1f} s; answers: "
               f"{', '.join(f'{count}×{code}' for code, count in sorted(codes.items()))}; "
-              f"ms 50 / 99 % / most: {times[len(times) // 2] / 1000:.0f} / {times[int(0.99 * len(times))] / 1000:.0f} / {times[-1] / 1000:.0f}; "
+              f"ms 50 / 99 % / most: {' / '.join(f'{self.load.milliseconds(share):.0f}' for share in (0.5, 0.99, 1))}; "
               f"lost = {len(wrong)}", flush=True)
         for answer in [one for one in self.load.answers if one.status != 200][:5]:
             print(f"  {answer.status} {answer.said}", flush=True)

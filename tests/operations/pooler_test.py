@@ -10,7 +10,7 @@ import unittest
 from operated_stack import PATIENCE_SECONDS, POLL_SECONDS, READY_SECONDS, ROOT, OperatedStack
 from leaves_under_way import LeavesUnderWay
 from load_stack import RemoteServer
-from places import free_port
+from free_port import free_port
 
 import processes
 from cluster import DATABASE, Cluster, Trouble

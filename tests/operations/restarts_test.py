@@ -8,7 +8,7 @@ import unittest
 from operated_stack import ROOT, OperatedStack
 from load_stack import RemoteServer
 from leaves_under_way import LeavesUnderWay
-from places import free_port
+from free_port import free_port
 
 A_SECOND = 40
 REPLICAS = 2

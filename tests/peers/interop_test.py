@@ -5,25 +5,20 @@ import argparse
 import json
 import os
 import pathlib
-import socket
 import sys
 import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "differential"))
+sys.path.insert(0, str(ROOT / "deploy" / "dev"))
 import reference_install  # noqa: E402
+from free_port import free_port  # noqa: E402
 
 VERSIONS = ("6", "9", "10", "11", "12")
 SOON_SECONDS = 15
 # The first retry of a delivery comes after some seconds, the second after half a minute.
 AFTER_AN_OUTAGE_SECONDS = 90
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Interop(unittest.TestCase):

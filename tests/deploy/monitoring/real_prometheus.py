@@ -2,13 +2,14 @@
 import http.server
 import json
 import pathlib
-import socket
 import subprocess
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+
+from free_port import free_port
 
 READY_SECONDS = 30
 
@@ -17,9 +18,7 @@ class Prometheus:
     """Reads `targets`, a list of ("host:port", labels), each second, and judges the rules as often."""
 
     def __init__(self, directory, rules, targets):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         jobs = [{"targets": [address], "labels": labels} for address, labels in targets]
         configuration = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},

@@ -1,4 +1,4 @@
-"""Places on this machine that nobody else has."""
+"""A port of this machine that nobody has just now."""
 import socket
 
 
