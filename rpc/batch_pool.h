@@ -50,18 +50,35 @@ class BatchPool {
 
   /// False, and `item` is not taken, if the queue is full or the pool is stopping.
   [[nodiscard]] bool Post(const std::string& lane_name, Item item) {
+    std::vector<Item> items;
+    items.push_back(std::move(item));
+    return PostAll(std::move(items), [&lane_name](const Item&) -> const std::string& { return lane_name; }).empty();
+  }
+
+  /// Posts what came together, so that it goes together. Returns those that are not taken.
+  template <typename LaneName>
+  [[nodiscard]] std::vector<Item> PostAll(std::vector<Item> items, const LaneName& lane_name) {
+    std::vector<Item> refused;
+    bool wake = false;
     {
       const std::lock_guard lock(mutex_);
-      if (stopping_ || queued_ >= limits_.queue) return false;
-      Lane& lane = lanes_[lane_name];
-      if (lane.name.empty()) lane.name = lane_name;
-      lane.items.push_back(std::move(item));
-      ++queued_;
-      if (lane.items.size() > 1 || lane.under_way) return true;
-      ready_.push_back(&lane);
+      for (Item& item : items) {
+        if (stopping_ || queued_ >= limits_.queue) {
+          refused.push_back(std::move(item));
+          continue;
+        }
+        const std::string& name = lane_name(item);
+        Lane& lane = lanes_[name];
+        if (lane.name.empty()) lane.name = name;
+        lane.items.push_back(std::move(item));
+        ++queued_;
+        if (lane.items.size() > 1 || lane.under_way) continue;
+        ready_.push_back(&lane);
+        wake = true;
+      }
     }
-    wake_.notify_one();
-    return true;
+    if (wake) wake_.notify_one();
+    return refused;
   }
 
   std::size_t queued() const {

@@ -116,7 +116,7 @@ COLUMNS = (
         ("CPU US GATEWAY", "gateway"), ("VALIDATOR", "validator"), ("STORE", "store"), ("POSTGRES", "postgres"), ("IN ALL", "in_all"),
         ("CLIENT", "client"))),
     *((heading, lambda name, of, part=part: spelled(of[part])) for heading, part in (
-        ("RPCS", "rpcs"), ("RPC BYTES", "rpc_bytes"), ("WAL", "wal_bytes"), ("SYNCS", "fsyncs"))),
+        ("RPCS", "rpcs"), ("MESSAGES", "messages"), ("RPC BYTES", "rpc_bytes"), ("WAL", "wal_bytes"), ("SYNCS", "fsyncs"))),
     ("HELD", lambda name, of: "yes" if of["held"] else "NO"),
 )
 WIDTHS = (12, 6, 16, 8, 7, 7, 7, 7, 14, 9, 7, 8, 7, 7, 6, 9, 7, 6, 4)

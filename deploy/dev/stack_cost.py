@@ -63,7 +63,7 @@ class Snapshot:
         pids = reach["pids"]
         self.ticks = {service: {pid: ticks_of(pid)[0] for pid in pids[service] if stat_fields(pid)} for service in SERVICES[:3]}
         self.ticks["postgres"] = {pids["postgres"]: postgres_ticks(pids["postgres"])}
-        self.rpcs, self.rpc_bytes, self.writes, self.refusals = {}, {}, {}, {}
+        self.rpcs, self.rpc_messages, self.rpc_bytes, self.writes, self.refusals = {}, {}, {}, {}, {}
         self.branches_asked = 0
         for url in reach["admin"]["gateway"]:
             for labels, value in samples(url, "postern_gateway_rpc_seconds_count"):
@@ -74,6 +74,9 @@ class Snapshot:
             for labels, value in samples(url, "postern_gateway_rpc_bytes_total"):
                 if labels["caller"] == "request":
                     self._add(self.rpc_bytes, labels["method"], value)
+            for labels, value in samples(url, "postern_gateway_rpc_messages_total"):
+                if labels["caller"] == "request":
+                    self._add(self.rpc_messages, labels["method"], value)
             self.branches_asked += sum(int(value) for _, value in samples(url, "postern_gateway_branches_asked_total"))
             for labels, value in samples(url, "postern_gateway_refusals_total"):
                 self._add(self.refusals, labels["reason"], value)
@@ -98,6 +101,7 @@ class Cost:
             was, now = before.ticks[service], after.ticks[service]
             self.cpu_seconds[service] = sum(now[pid] - was[pid] for pid in was.keys() & now.keys()) / TICKS
         self.rpcs = _difference(before.rpcs, after.rpcs)
+        self.rpc_messages = _difference(before.rpc_messages, after.rpc_messages)
         self.rpc_bytes = _difference(before.rpc_bytes, after.rpc_bytes)
         self.writes = _difference(before.writes, after.writes)
         self.refusals = _difference(before.refusals, after.refusals)

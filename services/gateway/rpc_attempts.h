@@ -28,26 +28,26 @@ struct RpcKind {
   bool try_again_if_full = false;
 };
 
-/// Calls `method` of `stub` until it succeeds, says something that another attempt would not change, or has had its
-/// attempts. This thread sleeps meanwhile: gRPC's own read and write for all calls.
-template <typename AsyncStub, typename Request, typename Response>
-absl::StatusOr<Response> CallWithAttempts(AsyncStub& stub,
-                                          void (AsyncStub::*method)(grpc::ClientContext*, const Request*, Response*,
-                                                                    std::function<void(grpc::Status)>),
-                                          const RpcKind& kind, const rpc::CallContext& call, const RpcCounts& counts,
-                                          const Request& request) {
+/// What one attempt has put on the wire, in bytes of messages.
+struct RpcSizes {
+  std::size_t sent = 0;
+  std::size_t received = 0;
+};
+
+/// Makes attempts until one succeeds, says something that another would not change, or there have been as many as may
+/// be. `attempt` takes RpcSizes& and returns the response or a status.
+template <typename Attempt>
+auto WithAttempts(const RpcKind& kind, const rpc::CallContext& call, const RpcCounts& counts, const Attempt& attempt)
+    -> decltype(attempt(std::declval<RpcSizes&>())) {
   absl::Status status;
   for (int left = kind.attempts; left > 0; --left) {
     const absl::Time begun = absl::Now();
     if (begun >= call.deadline) {
       return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "no time was left for the call");
     }
-    grpc::ClientContext context;
-    rpc::Prepare(call, context);
-    Response response;
-    const rpc::PendingAnswer answer;
-    (stub.*method)(&context, &request, &response, [answer](grpc::Status said) { answer.Take(std::move(said)); });
-    status = rpc::FromGrpc(answer.Wait(), kind.unreachable);
+    RpcSizes sizes;
+    auto response = attempt(sizes);
+    status = response.status();
     const matrix::Reason reason = matrix::ReasonOf(status);
     const std::string_view caller = NameOf(counts.caller);
     counts.metrics.Observe("postern_gateway_rpc_seconds", absl::Now() - begun,
@@ -57,15 +57,48 @@ absl::StatusOr<Response> CallWithAttempts(AsyncStub& stub,
                             {"caller", caller}});
     counts.metrics.Count("postern_gateway_rpc_bytes_total",
                          {{"method", kind.method}, {"direction", "sent"}, {"caller", caller}},
-                         static_cast<double>(request.GetCachedSize()));  // writing it has just counted it
+                         static_cast<double>(sizes.sent));
     counts.metrics.Count("postern_gateway_rpc_bytes_total",
                          {{"method", kind.method}, {"direction", "received"}, {"caller", caller}},
-                         static_cast<double>(response.ByteSizeLong()));
+                         static_cast<double>(sizes.received));
     if (status.ok()) return response;
     const bool full = reason == matrix::Reason::kOverloaded && kind.try_again_if_full;
     if (reason != kind.unreachable && !full) break;
   }
   return status;
+}
+
+template <typename AsyncStub, typename Request, typename Response>
+using UnaryMethod = void (AsyncStub::*)(grpc::ClientContext*, const Request*, Response*,
+                                        std::function<void(grpc::Status)>);
+
+/// One call in a message of its own. This thread sleeps meanwhile: gRPC's own read and write for all calls.
+template <typename AsyncStub, typename Request, typename Response>
+absl::StatusOr<Response> CallAlone(AsyncStub& stub, UnaryMethod<AsyncStub, Request, Response> method,
+                                   const RpcKind& kind, const rpc::CallContext& call, const Request& request,
+                                   RpcSizes& sizes) {
+  grpc::ClientContext context;
+  rpc::Prepare(call, context);
+  Response response;
+  const rpc::PendingAnswer answer;
+  (stub.*method)(&context, &request, &response, [answer](grpc::Status said) { answer.Take(std::move(said)); });
+  absl::Status status = rpc::FromGrpc(answer.Wait(), kind.unreachable);
+  sizes = {static_cast<std::size_t>(request.GetCachedSize()),  // writing it has just counted it
+           response.ByteSizeLong()};
+  if (!status.ok()) return status;
+  return response;
+}
+
+/// Calls `method` of `stub`, with as many attempts as it may have.
+template <typename AsyncStub, typename Request, typename Response>
+absl::StatusOr<Response> CallWithAttempts(AsyncStub& stub, UnaryMethod<AsyncStub, Request, Response> method,
+                                          const RpcKind& kind, const rpc::CallContext& call, const RpcCounts& counts,
+                                          const Request& request) {
+  return WithAttempts(kind, call, counts, [&](RpcSizes& sizes) {
+    counts.metrics.Count("postern_gateway_rpc_messages_total",
+                         {{"method", kind.method}, {"caller", NameOf(counts.caller)}});
+    return CallAlone(stub, method, kind, call, request, sizes);
+  });
 }
 
 }  // namespace postern::gateway

@@ -6,7 +6,8 @@
 #include <utility>
 
 #include "postern/store/v1/store.grpc.pb.h"
-#include "services/gateway/rpc_attempts.h"
+#include "postern/store/v1/store_together.grpc.pb.h"
+#include "services/gateway/rpc_together.h"
 
 namespace postern::gateway {
 namespace {
@@ -14,15 +15,28 @@ namespace {
 constexpr int kReadAttempts = 3;
 constexpr int kPersistAttempts = 3;  // by id: what was committed unseen is found again
 constexpr int kOnce = 1;
+constexpr std::string_view kGetEventContext = "GetEventContext";
+constexpr std::string_view kPersistEvent = "PersistEvent";
 
 class GrpcStoreClient : public StoreClient {
  public:
   GrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts)
-      : stub_(store::v1::Store::NewStub(std::move(channel))), counts_(counts) {}
+      : stub_(store::v1::Store::NewStub(channel)),
+        together_(store::v1::StoreTogether::NewStub(channel)),
+        counts_(counts),
+        contexts_([this](auto* context, auto* calls, auto* answers,
+                         auto end) { together_->async()->GetEventContext(context, calls, answers, std::move(end)); },
+                  CountMessages(counts, kGetEventContext)),
+        persists_([this](auto* context, auto* calls, auto* answers,
+                         auto end) { together_->async()->PersistEvent(context, calls, answers, std::move(end)); },
+                  CountMessages(counts, kPersistEvent)) {}
 
   absl::StatusOr<store::v1::EventContext> GetEventContext(const rpc::CallContext& call,
                                                           const store::v1::GetEventContextRequest& request) override {
-    return Call(&Stub::GetEventContext, "GetEventContext", kReadAttempts, call, request);
+    // Branches may take long: nobody waits beside them.
+    if (request.with_branches()) return Call(&Stub::GetEventContext, kGetEventContext, kReadAttempts, call, request);
+    return CallTogether(contexts_, *stub_->async(), &Stub::GetEventContext, Kind(kGetEventContext, kReadAttempts), call,
+                        counts_, request);
   }
 
   absl::StatusOr<store::v1::TemplateContext> GetTemplateContext(
@@ -32,7 +46,8 @@ class GrpcStoreClient : public StoreClient {
 
   absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
                                                                const store::v1::PersistEventRequest& request) override {
-    return Call(&Stub::PersistEvent, "PersistEvent", kPersistAttempts, call, request);
+    return CallTogether(persists_, *stub_->async(), &Stub::PersistEvent, Kind(kPersistEvent, kPersistAttempts), call,
+                        counts_, request);
   }
 
   absl::StatusOr<store::v1::LeaseExtremitiesResponse> LeaseExtremities(
@@ -150,16 +165,20 @@ class GrpcStoreClient : public StoreClient {
   using Stub = class store::v1::Store::Stub::async;
 
   template <typename Request, typename Response>
-  absl::StatusOr<Response> Call(void (Stub::*method)(grpc::ClientContext*, const Request*, Response*,
-                                                     std::function<void(grpc::Status)>),
-                                std::string_view name, int attempts, const rpc::CallContext& call,
-                                const Request& request) {
-    return CallWithAttempts(*stub_->async(), method, {"store", name, matrix::Reason::kStoreDown, attempts}, call,
-                            counts_, request);
+  absl::StatusOr<Response> Call(UnaryMethod<Stub, Request, Response> method, std::string_view name, int attempts,
+                                const rpc::CallContext& call, const Request& request) {
+    return CallWithAttempts(*stub_->async(), method, Kind(name, attempts), call, counts_, request);
+  }
+
+  static RpcKind Kind(std::string_view method, int attempts) {
+    return {"store", method, matrix::Reason::kStoreDown, attempts};
   }
 
   const std::unique_ptr<store::v1::Store::Stub> stub_;
+  const std::unique_ptr<store::v1::StoreTogether::Stub> together_;
   const RpcCounts counts_;
+  rpc::CallsTogether contexts_;
+  rpc::CallsTogether persists_;
 };
 
 }  // namespace

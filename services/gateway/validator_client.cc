@@ -5,21 +5,32 @@
 #include <utility>
 
 #include "postern/validator/v1/validator.grpc.pb.h"
-#include "services/gateway/rpc_attempts.h"
+#include "postern/validator/v1/validator_together.grpc.pb.h"
+#include "services/gateway/rpc_together.h"
 
 namespace postern::gateway {
 namespace {
 
+constexpr std::string_view kValidate = "Validate";
 constexpr int kAttempts = 3;  // round robin: each goes to another replica
 
 class GrpcValidatorClient : public ValidatorClient {
  public:
   GrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts)
-      : stub_(validator::v1::Validator::NewStub(std::move(channel))), counts_(counts) {}
+      : stub_(validator::v1::Validator::NewStub(channel)),
+        together_(validator::v1::ValidatorTogether::NewStub(channel)),
+        counts_(counts),
+        judging_([this](auto* context, auto* calls, auto* answers,
+                        auto end) { together_->async()->Validate(context, calls, answers, std::move(end)); },
+                 CountMessages(counts, kValidate)) {}
 
   absl::StatusOr<matrix::v1::Verdict> Validate(const rpc::CallContext& call,
                                                const validator::v1::ValidateRequest& request) override {
-    auto response = CallWithAttempts(*stub_->async(), &Stub::Validate, Kind("Validate"), call, counts_, request);
+    // Resolving branches may take long: nobody waits beside it.
+    auto response =
+        request.context().has_branches()
+            ? CallWithAttempts(*stub_->async(), &Stub::Validate, Kind(kValidate), call, counts_, request)
+            : CallTogether(judging_, *stub_->async(), &Stub::Validate, Kind(kValidate), call, counts_, request);
     if (!response.ok()) return response.status();
     return std::move(*response->mutable_verdict());
   }
@@ -37,7 +48,9 @@ class GrpcValidatorClient : public ValidatorClient {
   }
 
   const std::unique_ptr<validator::v1::Validator::Stub> stub_;
+  const std::unique_ptr<validator::v1::ValidatorTogether::Stub> together_;
   const RpcCounts counts_;
+  rpc::CallsTogether judging_;
 };
 
 }  // namespace

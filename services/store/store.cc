@@ -15,6 +15,7 @@
 #include "services/store/database_watch.h"
 #include "services/store/postgres_event_store.h"
 #include "services/store/store_service.h"
+#include "services/store/store_together_service.h"
 #include "telemetry/metrics.h"
 
 namespace postern::store {
@@ -85,6 +86,7 @@ struct Store::Parts {
   PostgresEventStore events;
   rpc::WorkerPool workers;
   StoreService service;
+  StoreTogetherService together{service};
   std::unique_ptr<rpc::ServerHost> host;
   std::unique_ptr<http::AdminServer> admin;
 };
@@ -98,7 +100,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Start(const StoreConfig& config) {
   Parts& parts = *store->parts_;
   auto host = rpc::ServerHost::Start(
       {.listen = config.listen, .security = config.between_services, .max_connection_age = config.max_connection_age},
-      {&parts.service});
+      {&parts.service, &parts.together});
   if (!host.ok()) return host.status();
   parts.host = *std::move(host);
   auto admin = http::AdminServer::Start(config.admin_listen, parts.metrics, [&parts] { return parts.Missing(); });

@@ -24,8 +24,8 @@ constexpr std::string_view kGetEventContext = "GetEventContext";
 absl::Status QueueIsFull() { return Refuse(Reason::kOverloaded, "the store's queue is full"); }
 
 /// What there is against beginning a call whose turn has come.
-absl::Status WhyNotBegun(const grpc::CallbackServerContext& call, const rpc::CallContext& context) {
-  if (call.IsCancelled()) return Refuse(Reason::kCancelled, "the caller gave up before the call was begun");
+absl::Status WhyNotBegun(bool given_up, const rpc::CallContext& context) {
+  if (given_up) return Refuse(Reason::kCancelled, "the caller gave up before the call was begun");
   if (context.deadline <= absl::Now()) {
     return Refuse(Reason::kDeadlineExceeded, "the deadline passed before the call was begun");
   }
@@ -49,7 +49,7 @@ StoreService::Reactor* StoreService::Run(Call* call, std::string_view method,
   const absl::Time received = absl::Now();
   const bool taken = workers_.Post([this, call, reactor, method, received, work = std::move(work)] {
     const rpc::CallContext context = rpc::FromServerContext(*call);
-    absl::Status status = WhyNotBegun(*call, context);
+    absl::Status status = WhyNotBegun(call->IsCancelled(), context);
     if (status.ok()) status = work(context);
     Finish(reactor, method, status, received);
   });
@@ -60,6 +60,18 @@ StoreService::Reactor* StoreService::Run(Call* call, std::string_view method,
 void StoreService::Finish(Reactor* reactor, std::string_view method, const absl::Status& status, absl::Time received) {
   Count(method, status, absl::Now() - received);
   reactor->Finish(rpc::ToGrpc(status));
+}
+
+template <typename Request, typename Response>
+void StoreService::Finish(const rpc::TypedCall<Request, Response>& pending, std::string_view method,
+                          const absl::Status& status) {
+  Count(method, status, absl::Now() - pending.received);
+  pending.call->Finish(status);
+}
+
+template <typename Request, typename Response>
+void StoreService::RefuseAll(const std::vector<rpc::TypedCall<Request, Response>>& refused, std::string_view method) {
+  for (const auto& one : refused) Finish(one, method, QueueIsFull());
 }
 
 void StoreService::Count(std::string_view method, const absl::Status& status, absl::Duration duration) {
@@ -86,26 +98,29 @@ StoreService::Reactor* StoreService::GetEventContext(Call* call, const v1::GetEv
                                                      v1::EventContext* response) {
   // Branches may take long, and are rare: they hold nobody up.
   if (request->with_branches()) return Read(call, kGetEventContext, request, response, &EventStore::GetEventContext);
-  const PendingContext pending{call, request, response, call->DefaultReactor(), absl::Now()};
-  if (!contexts_.Post(request->room_id(), pending)) {
-    Finish(pending.reactor, kGetEventContext, QueueIsFull(), pending.received);
-  }
-  return pending.reactor;
+  Reactor* reactor = call->DefaultReactor();
+  Take(std::vector{PendingContext{rpc::MakeUnaryCall(*call, *reactor), request, response, absl::Now()}});
+  return reactor;
+}
+
+void StoreService::Take(std::vector<PendingContext> pending) {
+  RefuseAll(contexts_.PostAll(std::move(pending), [](const PendingContext& one) { return one.request->room_id(); }),
+            kGetEventContext);
 }
 
 template <typename Request, typename Response>
-std::vector<StoreService::Pending<Request, Response>> StoreService::Begin(
-    std::string_view method, const std::vector<Pending<Request, Response>>& pending, rpc::CallContext& together,
+std::vector<rpc::TypedCall<Request, Response>> StoreService::Begin(
+    std::string_view method, const std::vector<rpc::TypedCall<Request, Response>>& pending, rpc::CallContext& together,
     std::vector<const Request*>& requests) {
-  std::vector<Pending<Request, Response>> begun;
+  std::vector<rpc::TypedCall<Request, Response>> begun;
   together.deadline = absl::InfinitePast();
-  for (const Pending<Request, Response>& one : pending) {
-    rpc::CallContext context = rpc::FromServerContext(*one.call);
-    if (absl::Status status = WhyNotBegun(*one.call, context); !status.ok()) {
-      Finish(one.reactor, method, status, one.received);
+  for (const rpc::TypedCall<Request, Response>& one : pending) {
+    const rpc::CallContext& context = one.call->context();
+    if (absl::Status status = WhyNotBegun(one.call->given_up(), context); !status.ok()) {
+      Finish(one, method, status);
       continue;
     }
-    if (context.deadline > together.deadline) together = std::move(context);
+    if (context.deadline > together.deadline) together = context;
     begun.push_back(one);
     requests.push_back(one.request);
   }
@@ -121,7 +136,7 @@ void StoreService::AnswerContexts(const std::vector<PendingContext>& pending) {
   for (std::size_t i = 0; i < begun.size(); ++i) {
     const absl::Status status = answers[i].status();
     if (answers[i].ok()) *begun[i].response = *std::move(answers[i]);
-    Finish(begun[i].reactor, kGetEventContext, status, begun[i].received);
+    Finish(begun[i], kGetEventContext, status);
   }
 }
 
@@ -132,11 +147,17 @@ StoreService::Reactor* StoreService::GetTemplateContext(Call* call, const v1::Ge
 
 StoreService::Reactor* StoreService::PersistEvent(Call* call, const v1::PersistEventRequest* request,
                                                   v1::PersistEventResponse* response) {
-  const PendingPersist pending{call, request, response, call->DefaultReactor(), absl::Now()};
-  if (!persists_.Post(request->context_request().room_id(), pending)) {
-    Finish(pending.reactor, kPersistEvent, QueueIsFull(), pending.received);
-  }
-  return pending.reactor;
+  Reactor* reactor = call->DefaultReactor();
+  Take(std::vector{PendingPersist{rpc::MakeUnaryCall(*call, *reactor), request, response, absl::Now()}});
+  return reactor;
+}
+
+void StoreService::Take(std::vector<PendingPersist> pending) {
+  RefuseAll(persists_.PostAll(std::move(pending),
+                              [](const PendingPersist& one) -> const std::string& {
+                                return one.request->context_request().room_id();
+                              }),
+            kPersistEvent);
 }
 
 void StoreService::Persist(const std::vector<PendingPersist>& pending) {
@@ -149,6 +170,7 @@ void StoreService::Persist(const std::vector<PendingPersist>& pending) {
   store_.PersistEvents(together, requests, LockedRooms::kLeave,
                        [&](std::size_t place, absl::StatusOr<v1::PersistEventResponse> answer) {
                          if (matrix::ReasonOf(answer.status()) == Reason::kRoomBusy) {
+                           if (begun[place].call->SendBack()) return;  // its company does not wait for it
                            locked[requests[place]->context_request().room_id()].push_back(begun[place]);
                          } else {
                            AnswerPersist(begun[place], began, std::move(answer));
@@ -172,9 +194,11 @@ void StoreService::PersistLater(std::vector<PendingPersist> pending, absl::Time 
 }
 
 void StoreService::AnswerConflict(const PendingPersist& pending, absl::Time began) {
+  // Its branches are read anew, which may take long.
+  if (pending.request->context_request().with_branches() && pending.call->SendBack()) return;
   const bool taken = workers_.Post([this, pending, began] {
     absl::StatusOr<v1::EventContext> fresh =
-        store_.GetEventContext(rpc::FromServerContext(*pending.call), pending.request->context_request());
+        store_.GetEventContext(pending.call->context(), pending.request->context_request());
     v1::PersistEventResponse response;
     if (fresh.ok()) *response.mutable_fresh_context() = *std::move(fresh);
     AnswerPersist(pending, began, fresh.ok() ? absl::StatusOr<v1::PersistEventResponse>(response) : fresh.status());
@@ -204,7 +228,7 @@ void StoreService::AnswerPersist(const PendingPersist& pending, absl::Time began
   }
   metrics_.Count("postern_store_persists_total", {{"result", result}, {"verdict", rpc::OutcomeName(outcome)}});
   telemetry::Log(answer.ok() ? telemetry::Level::kInfo : telemetry::Level::kWarning, "persist",
-                 {{"trace_id", rpc::FromServerContext(*pending.call).trace.trace_id},
+                 {{"trace_id", pending.call->context().trace.trace_id},
                   {"room_id", request.context_request().room_id()},
                   {"event_id", request.context_request().event_id()},
                   {"origin", request.origin()},
@@ -214,7 +238,7 @@ void StoreService::AnswerPersist(const PendingPersist& pending, absl::Time began
                   {"duration_ms", absl::Now() - began}});
   const absl::Status status = answer.status();
   if (answer.ok()) *pending.response = *std::move(answer);
-  Finish(pending.reactor, kPersistEvent, status, pending.received);
+  Finish(pending, kPersistEvent, status);
 }
 
 StoreService::Reactor* StoreService::LeaseExtremities(Call* call, const v1::LeaseExtremitiesRequest* request,

@@ -8,6 +8,7 @@
 
 #include "postern/store/v1/store.grpc.pb.h"
 #include "rpc/batch_pool.h"
+#include "rpc/pending_call.h"
 #include "rpc/worker_pool.h"
 #include "services/store/event_store.h"
 #include "telemetry/metrics.h"
@@ -26,6 +27,12 @@ class StoreService final : public v1::Store::CallbackService {
   /// has passed, or that was cancelled, by the time its turn comes is not begun.
   StoreService(EventStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics,
                const StoreServiceOptions& options);
+
+  /// Calls that are answered together with others, whether they came alone or in one message.
+  using PendingPersist = rpc::TypedCall<v1::PersistEventRequest, v1::PersistEventResponse>;
+  using PendingContext = rpc::TypedCall<v1::GetEventContextRequest, v1::EventContext>;
+  void Take(std::vector<PendingPersist> pending);
+  void Take(std::vector<PendingContext> pending);
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -77,23 +84,13 @@ class StoreService final : public v1::Store::CallbackService {
   Reactor* Read(Call* call, std::string_view method, const Request* request, Response* response,
                 absl::StatusOr<Response> (EventStore::*ask)(const rpc::CallContext&, const Request&));
 
-  /// A call that waits to be answered together with others.
-  template <typename Request, typename Response>
-  struct Pending {
-    Call* call;
-    const Request* request;
-    Response* response;
-    Reactor* reactor;
-    absl::Time received;
-  };
-  using PendingPersist = Pending<v1::PersistEventRequest, v1::PersistEventResponse>;
-  using PendingContext = Pending<v1::GetEventContextRequest, v1::EventContext>;
   /// Those whose turn has not come too late: the others are finished. `requests` are theirs; `together` has as much
   /// time as the one of them that has most, for whoever has less gives up by himself.
   template <typename Request, typename Response>
-  std::vector<Pending<Request, Response>> Begin(std::string_view method,
-                                                const std::vector<Pending<Request, Response>>& pending,
-                                                rpc::CallContext& together, std::vector<const Request*>& requests);
+  std::vector<rpc::TypedCall<Request, Response>> Begin(std::string_view method,
+                                                       const std::vector<rpc::TypedCall<Request, Response>>& pending,
+                                                       rpc::CallContext& together,
+                                                       std::vector<const Request*>& requests);
   void AnswerContexts(const std::vector<PendingContext>& pending);
   void Persist(const std::vector<PendingPersist>& pending);
   /// By a worker, for they may take long: those of one room that is locked, which are persisted once it is not; and the
@@ -102,6 +99,10 @@ class StoreService final : public v1::Store::CallbackService {
   void AnswerConflict(const PendingPersist& pending, absl::Time began);
   void AnswerPersist(const PendingPersist& pending, absl::Time began, absl::StatusOr<v1::PersistEventResponse> answer);
   void Finish(Reactor* reactor, std::string_view method, const absl::Status& status, absl::Time received);
+  template <typename Request, typename Response>
+  void Finish(const rpc::TypedCall<Request, Response>& pending, std::string_view method, const absl::Status& status);
+  template <typename Request, typename Response>
+  void RefuseAll(const std::vector<rpc::TypedCall<Request, Response>>& refused, std::string_view method);
   void Count(std::string_view method, const absl::Status& status, absl::Duration duration);
 
   EventStore& store_;

@@ -12,6 +12,7 @@
 #include "rpc/server_host.h"
 #include "rpc/worker_pool.h"
 #include "services/validator/validator_service.h"
+#include "services/validator/validator_together_service.h"
 #include "telemetry/metrics.h"
 
 namespace postern::validator {
@@ -28,7 +29,8 @@ class RunningValidator : public Validator {
   explicit RunningValidator(const ValidatorConfig& config)
       : config_(config),
         workers_(Workers(config), static_cast<std::size_t>(config.queue_limit)),
-        service_(workers_, metrics_, absl::Now) {}
+        service_(workers_, metrics_, absl::Now),
+        together_(workers_, metrics_, absl::Now) {}
 
   ~RunningValidator() override { Shutdown(); }
 
@@ -39,7 +41,7 @@ class RunningValidator : public Validator {
     auto host = rpc::ServerHost::Start({.listen = config_.listen,
                                         .security = config_.between_services,
                                         .max_connection_age = config_.max_connection_age},
-                                       {&service_});
+                                       {&service_, &together_});
     if (!host.ok()) return host.status();
     host_ = *std::move(host);
     host_->SetServing(true);
@@ -67,6 +69,7 @@ class RunningValidator : public Validator {
   telemetry::Metrics metrics_;
   rpc::WorkerPool workers_;
   ValidatorService service_;
+  ValidatorTogetherService together_;
   std::atomic<bool> ending_ = false;
   std::unique_ptr<http::AdminServer> admin_;
   std::unique_ptr<rpc::ServerHost> host_;

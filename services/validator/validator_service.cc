@@ -13,14 +13,13 @@ namespace {
 using matrix::Reason;
 using matrix::Refuse;
 
-/// Whether anybody still waits for the answer.
-absl::Status StillWanted(const grpc::CallbackServerContext& call, absl::Time deadline, absl::Time now) {
-  if (call.IsCancelled()) return Refuse(Reason::kCancelled, "the caller gave up");
+}  // namespace
+
+absl::Status StillWanted(bool given_up, absl::Time deadline, absl::Time now) {
+  if (given_up) return Refuse(Reason::kCancelled, "the caller gave up");
   if (now >= deadline) return Refuse(Reason::kDeadlineExceeded, "the deadline passed while the call was waiting");
   return absl::OkStatus();
 }
-
-}  // namespace
 
 grpc::ServerUnaryReactor* ValidatorService::Validate(grpc::CallbackServerContext* call,
                                                      const v1::ValidateRequest* request,
@@ -58,7 +57,7 @@ grpc::ServerUnaryReactor* ValidatorService::Serve(
   const absl::Time begun = clock_();
   const bool taken = workers_.Post([this, call, reactor, begun, judge = std::move(judge), report] {
     const rpc::CallContext context = rpc::FromServerContext(*call);
-    absl::Status status = StillWanted(*call, context.deadline, clock_());
+    absl::Status status = StillWanted(call->IsCancelled(), context.deadline, clock_());
     if (status.ok()) status = judge();
     report(context, status, clock_() - begun);
     reactor->Finish(rpc::ToGrpc(status));

@@ -3,12 +3,16 @@
 
 #include <functional>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "postern/validator/v1/validator.grpc.pb.h"
 #include "rpc/worker_pool.h"
 #include "services/validator/verdict_report.h"
 
 namespace postern::validator {
+
+/// Whether anybody still waits for the answer to a call whose turn has come.
+absl::Status StillWanted(bool given_up, absl::Time deadline, absl::Time now);
 
 /// Thread-safe. A call for which no worker is free in time is refused (kOverloaded) when the queue is full, and not
 /// judged when its caller has given up meanwhile.

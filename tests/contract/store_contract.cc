@@ -88,7 +88,9 @@ v1::GetEventContextRequest BranchesRequestFor(const Event& event) {
 void StoreContract::SetUp() {
   served_ = GetParam().start();
   ASSERT_NE(served_, nullptr);
-  stub_ = Store::NewStub(grpc::CreateChannel(served_->address(), grpc::InsecureChannelCredentials()));
+  const auto channel = grpc::CreateChannel(served_->address(), grpc::InsecureChannelCredentials());
+  stub_ = Store::NewStub(channel);
+  together_ = v1::StoreTogether::NewStub(channel);
 }
 
 TestRoom StoreContract::MakeRoom(std::string_view version) {

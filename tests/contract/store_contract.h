@@ -10,12 +10,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "matrix/refusal.h"
 #include "postern/store/v1/store.grpc.pb.h"
+#include "postern/store/v1/store_together.grpc.pb.h"
 #include "rpc/status_codec.h"
+#include "tests/contract/in_company.h"
 #include "tests/support/room_builder.h"
 
 namespace postern::contract {
@@ -30,6 +33,8 @@ class ServedStore {
 struct StoreMaker {
   std::string name;
   std::unique_ptr<ServedStore> (*start)();
+  /// Contexts are asked for, and events persisted, in messages with other calls.
+  bool in_company = false;
 };
 
 class StoreContract : public testing::TestWithParam<StoreMaker> {
@@ -59,6 +64,7 @@ class StoreContract : public testing::TestWithParam<StoreMaker> {
 
   std::unique_ptr<ServedStore> served_;
   std::unique_ptr<store::v1::Store::Stub> stub_;
+  std::unique_ptr<store::v1::StoreTogether::Stub> together_;
 };
 
 /// What it has to keep to about decisions, and about the graph.
@@ -145,6 +151,16 @@ template <typename Request, typename Response>
 grpc::Status StoreContract::Call(grpc::Status (store::v1::Store::Stub::*method)(grpc::ClientContext*, const Request&,
                                                                                 Response*),
                                  const Request& request, Response& response) {
+  using Together = store::v1::StoreTogether::Stub;
+  grpc::Status together(grpc::StatusCode::UNIMPLEMENTED, "alone");
+  if (GetParam().in_company) {
+    if constexpr (std::is_same_v<Request, store::v1::GetEventContextRequest>) {
+      together = CallInCompany(*together_, &Together::GetEventContext, request, response);
+    } else if constexpr (std::is_same_v<Request, store::v1::PersistEventRequest>) {
+      together = CallInCompany(*together_, &Together::PersistEvent, request, response);
+    }
+  }
+  if (together.error_code() != grpc::StatusCode::UNIMPLEMENTED) return together;
   grpc::ClientContext context;
   context.set_wait_for_ready(true);
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));

@@ -58,6 +58,9 @@ const auto kStores = testing::Values(StoreMaker{"Real", &StartReal}, StoreMaker{
 std::string NameOf(const testing::TestParamInfo<StoreMaker>& tested) { return tested.param.name; }
 
 INSTANTIATE_TEST_SUITE_P(Stores, StoreContract, kStores, NameOf);
+INSTANTIATE_TEST_SUITE_P(InCompany, StoreContract,
+                         testing::Values(StoreMaker{"Real", &StartReal, true}, StoreMaker{"Fake", &StartFake, true}),
+                         NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, DeliveriesContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, RatesContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, PeerReadsContract, kStores, NameOf);

@@ -13,6 +13,7 @@
 #include "matrix/refusal.h"
 #include "postern/matrix/v1/refusal.pb.h"
 #include "rpc/status_codec.h"
+#include "tests/contract/in_company.h"
 #include "tests/support/judging_request.h"
 #include "tests/support/room_builder.h"
 #include "tests/support/told_branches.h"
@@ -52,14 +53,18 @@ validator::v1::AuthorizeRequest AuthorizeRequestFor(const TestRoom& room, const 
 void ValidatorContract::SetUp() {
   served_ = GetParam().start();
   ASSERT_NE(served_, nullptr);
-  stub_ =
-      validator::v1::Validator::NewStub(grpc::CreateChannel(served_->address(), grpc::InsecureChannelCredentials()));
+  const auto channel = grpc::CreateChannel(served_->address(), grpc::InsecureChannelCredentials());
+  stub_ = validator::v1::Validator::NewStub(channel);
+  together_ = validator::v1::ValidatorTogether::NewStub(channel);
 }
 
 grpc::Status ValidatorContract::Validate(const validator::v1::ValidateRequest& request) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
   response_.Clear();
+  if (GetParam().in_company) {
+    return CallInCompany(*together_, &validator::v1::ValidatorTogether::Stub::Validate, request, response_);
+  }
   return stub_->Validate(&context, request, &response_);
 }
 

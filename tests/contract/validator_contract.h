@@ -10,6 +10,7 @@
 #include <string>
 
 #include "postern/validator/v1/validator.grpc.pb.h"
+#include "postern/validator/v1/validator_together.grpc.pb.h"
 
 namespace postern::contract {
 
@@ -23,6 +24,8 @@ class ServedValidator {
 struct ValidatorMaker {
   std::string name;
   std::unique_ptr<ServedValidator> (*start)();
+  /// Events are judged in messages with other calls.
+  bool in_company = false;
 };
 
 class ValidatorContract : public testing::TestWithParam<ValidatorMaker> {
@@ -37,6 +40,7 @@ class ValidatorContract : public testing::TestWithParam<ValidatorMaker> {
 
   std::unique_ptr<ServedValidator> served_;
   std::unique_ptr<validator::v1::Validator::Stub> stub_;
+  std::unique_ptr<validator::v1::ValidatorTogether::Stub> together_;
   validator::v1::ValidateResponse response_;
   validator::v1::ExplainResponse explained_;
   validator::v1::AuthorizeResponse authorized_;

@@ -41,7 +41,8 @@ class Fake : public ServedValidator {
 std::unique_ptr<ServedValidator> StartFake() { return std::make_unique<Fake>(); }
 
 INSTANTIATE_TEST_SUITE_P(Validators, ValidatorContract,
-                         testing::Values(ValidatorMaker{"Real", &StartReal}, ValidatorMaker{"Fake", &StartFake}),
+                         testing::Values(ValidatorMaker{"Real", &StartReal}, ValidatorMaker{"Fake", &StartFake},
+                                         ValidatorMaker{"RealInCompany", &StartReal, true}),
                          [](const auto& tested) { return tested.param.name; });
 
 }  // namespace

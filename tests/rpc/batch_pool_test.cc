@@ -34,6 +34,9 @@ class HeldPool {
     begun_.get_future().wait();
   }
   bool Post(const std::string& lane, int number) { return pool_->Post(lane, {lane, number}); }
+  std::vector<Item> PostAll(std::vector<Item> items) {
+    return pool_->PostAll(std::move(items), [](const Item& item) -> const std::string& { return item.first; });
+  }
   std::size_t queued() const { return pool_->queued(); }
   /// What came after the first, once all is done.
   Batches Release() {
@@ -48,6 +51,15 @@ class HeldPool {
   std::promise<void> begun_, released_;
   std::optional<BatchPool<Item>> pool_;
 };
+
+TEST(BatchPool, TakesTogetherWhatIsPostedTogetherAndGivesBackWhatDoesNotFit) {
+  HeldPool pool(64, /*queue=*/3);
+  const std::vector<Item> refused = pool.PostAll({{"a", 0}, {"b", 0}, {"a", 1}, {"c", 0}});
+  EXPECT_EQ(refused, (std::vector<Item>{{"c", 0}}));
+  const Batches batches = pool.Release();
+  ASSERT_EQ(batches.size(), 1u);
+  EXPECT_EQ(batches[0], (std::vector<Item>{{"a", 0}, {"b", 0}, {"a", 1}}));
+}
 
 TEST(BatchPool, TakesTogetherWhatCameMeanwhile) {
   HeldPool pool(64);

@@ -1,0 +1,224 @@
+#include "rpc/calls_together.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "rpc/status_codec.h"
+#include "telemetry/trace.h"
+
+namespace postern::rpc {
+namespace {
+
+/// For how long a server that knew no such method is not asked for it again: it may be replaced by a newer one.
+constexpr absl::Duration kAloneFor = absl::Seconds(10);
+
+std::uint32_t MillisecondsUntil(absl::Time deadline, absl::Time now) {
+  const std::int64_t left = absl::ToInt64Milliseconds(absl::Ceil(deadline - now, absl::Milliseconds(1)));
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(left, 0, std::numeric_limits<std::uint32_t>::max()));
+}
+
+}  // namespace
+
+/// A call, and whoever sleeps until it is answered.
+struct CallsTogether::Slot {
+  v1::Call call;
+  absl::Time deadline;
+
+  void Take(grpc::Status said, std::string&& bytes) {
+    {
+      const std::lock_guard lock(mutex);
+      if (status) return;
+      status = std::move(said);
+      response = std::move(bytes);
+    }
+    answered.notify_one();
+  }
+  bool WaitUntil(absl::Time until) {
+    std::unique_lock lock(mutex);
+    return answered.wait_until(lock, absl::ToChronoTime(until), [this] { return status.has_value(); });
+  }
+
+  std::mutex mutex;
+  std::condition_variable answered;
+  std::optional<grpc::Status> status;
+  std::string response;
+};
+
+class CallsTogether::Queue : public std::enable_shared_from_this<Queue> {
+ public:
+  Queue(Start start, std::function<void()> sent, const TogetherLimits& limits)
+      : start_(std::move(start)), sent_(std::move(sent)), limits_(limits) {}
+
+  void Add(std::shared_ptr<Slot> slot) {
+    {
+      const std::lock_guard lock(mutex_);
+      waiting_.push_back(std::move(slot));
+    }
+    Send(/*all=*/false);
+  }
+  /// Sends it, with all that wait, unless it is on its way.
+  void Hurry(const Slot& slot) {
+    const auto waits = [this, &slot] {
+      const std::lock_guard lock(mutex_);
+      return std::ranges::any_of(waiting_, [&slot](const auto& waiting) { return waiting.get() == &slot; });
+    };
+    if (waits()) Send(/*all=*/true);
+  }
+  /// A message of ours has been answered, or never will be.
+  void Answered() {
+    {
+      const std::lock_guard lock(mutex_);
+      --under_way_;
+    }
+    Send(/*all=*/false);
+  }
+
+  const TogetherLimits& limits() const { return limits_; }
+  std::size_t waiting() const {
+    const std::lock_guard lock(mutex_);
+    return waiting_.size();
+  }
+  bool alone() const {
+    const std::lock_guard lock(mutex_);
+    return absl::Now() < alone_until_;
+  }
+  void StayAlone() {
+    const std::lock_guard lock(mutex_);
+    alone_until_ = absl::Now() + kAloneFor;
+  }
+
+ private:
+  bool IsDue(bool all, absl::Time now) const {
+    if (waiting_.empty()) return false;
+    return all || under_way_ == 0 || waiting_.size() >= limits_.enough || now - last_sent_ >= limits_.longest_wait;
+  }
+  /// Sends what is due; with `all`, whatever waits.
+  void Send(bool all);
+  std::vector<std::shared_ptr<Slot>> Take();
+
+  const Start start_;
+  const std::function<void()> sent_;
+  const TogetherLimits limits_;
+  mutable std::mutex mutex_;
+  std::deque<std::shared_ptr<Slot>> waiting_;
+  std::size_t under_way_ = 0;
+  absl::Time last_sent_ = absl::InfinitePast();
+  absl::Time alone_until_ = absl::InfinitePast();
+};
+
+/// One message and its answers; gRPC holds it until they are there.
+class CallsTogether::Message : public std::enable_shared_from_this<Message> {
+ public:
+  Message(std::shared_ptr<Queue> queue, std::vector<std::shared_ptr<Slot>> slots)
+      : queue_(std::move(queue)), slots_(std::move(slots)) {}
+
+  void Begin(const Start& start) {
+    absl::Time deadline = absl::InfinitePast();
+    const absl::Time now = absl::Now();
+    for (const auto& slot : slots_) {
+      deadline = std::max(deadline, slot->deadline);
+      slot->call.set_timeout_ms(MillisecondsUntil(slot->deadline, now));
+      calls_.mutable_calls()->Add(std::move(slot->call));
+    }
+    if (deadline != absl::InfiniteFuture()) context_.set_deadline(absl::ToChronoTime(deadline));
+    start(&context_, &calls_, &answers_,
+          [message = shared_from_this()](const grpc::Status& status) { message->End(status); });
+  }
+
+ private:
+  void End(const grpc::Status& status) {
+    if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) queue_->StayAlone();
+    for (v1::Answer& answer : *answers_.mutable_answers()) {
+      if (answer.place() < slots_.size()) Give(answer, *slots_[answer.place()]);
+    }
+    const grpc::Status said =
+        status.ok() ? grpc::Status(grpc::StatusCode::INTERNAL, "a call was not answered") : status;
+    for (const auto& slot : slots_) slot->Take(said, {});  // those that have no answer
+    queue_->Answered();
+  }
+
+  static void Give(v1::Answer& answer, Slot& slot) {
+    if (answer.alone()) {
+      slot.Take({grpc::StatusCode::UNIMPLEMENTED, "sent back"}, {});
+    } else if (answer.has_refusal()) {
+      slot.Take({grpc::StatusCode::UNKNOWN, "", answer.refusal()}, {});
+    } else {
+      slot.Take(grpc::Status::OK, std::move(*answer.mutable_response()));
+    }
+  }
+
+  const std::shared_ptr<Queue> queue_;
+  const std::vector<std::shared_ptr<Slot>> slots_;
+  grpc::ClientContext context_;
+  v1::Calls calls_;
+  v1::Answers answers_;
+};
+
+std::vector<std::shared_ptr<CallsTogether::Slot>> CallsTogether::Queue::Take() {
+  std::vector<std::shared_ptr<Slot>> taken;
+  std::size_t bytes = 0;
+  while (!waiting_.empty() && taken.size() < limits_.most) {
+    bytes += waiting_.front()->call.request().size();
+    if (!taken.empty() && bytes > limits_.most_bytes) break;
+    taken.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  return taken;
+}
+
+void CallsTogether::Queue::Send(bool all) {
+  while (true) {
+    std::vector<std::shared_ptr<Slot>> slots;
+    {
+      const std::lock_guard lock(mutex_);
+      const absl::Time now = absl::Now();
+      if (!IsDue(all, now)) return;
+      slots = Take();
+      ++under_way_;
+      last_sent_ = now;
+    }
+    sent_();
+    std::make_shared<Message>(shared_from_this(), std::move(slots))->Begin(start_);
+  }
+}
+
+CallsTogether::CallsTogether(Start start, std::function<void()> sent, TogetherLimits limits)
+    : queue_(std::make_shared<Queue>(std::move(start), std::move(sent), limits)) {}
+
+CallsTogether::~CallsTogether() = default;
+
+std::size_t CallsTogether::waiting() const { return queue_->waiting(); }
+
+bool CallsTogether::MustCallAlone(const absl::Status& status) {
+  return absl::IsUnimplemented(status) && matrix::ReasonOf(status) != matrix::Reason::kUnknownMethod;
+}
+
+absl::StatusOr<std::string> CallsTogether::Call(const CallContext& call, std::string request,
+                                                matrix::Reason unreachable) {
+  if (queue_->alone()) return absl::UnimplementedError("not together");
+  const auto slot = std::make_shared<Slot>();
+  slot->deadline = call.deadline;
+  slot->call.set_request(std::move(request));
+  slot->call.set_traceparent(telemetry::FormatTraceparent(telemetry::ChildOf(call.trace)));
+  queue_->Add(slot);
+  const absl::Time patience = absl::Now() + queue_->limits().longest_wait;
+  if (!slot->WaitUntil(std::min(patience, call.deadline))) {
+    queue_->Hurry(*slot);
+    if (!slot->WaitUntil(call.deadline)) {
+      return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "there was no answer in time");
+    }
+  }
+  if (slot->status->ok()) return std::move(slot->response);
+  if (slot->status->error_code() == grpc::StatusCode::UNIMPLEMENTED) return absl::UnimplementedError("not together");
+  return FromGrpc(*slot->status, unreachable);
+}
+
+}  // namespace postern::rpc

@@ -1,0 +1,45 @@
+// One rpc to another tier that shares its message with others that are made at about the same time.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "rpc/calls_together.h"
+#include "services/gateway/rpc_attempts.h"
+
+namespace postern::gateway {
+
+/// Tells of the messages that CallsTogether sends.
+inline std::function<void()> CountMessages(const RpcCounts& counts, std::string_view method) {
+  return [&metrics = counts.metrics, caller = counts.caller, method] {
+    metrics.Count("postern_gateway_rpc_messages_total", {{"method", method}, {"caller", NameOf(caller)}});
+  };
+}
+
+/// As CallWithAttempts, in messages of `together`. A peer that knows none of those (an older one, while tiers are
+/// upgraded) is called alone.
+template <typename AsyncStub, typename Request, typename Response>
+absl::StatusOr<Response> CallTogether(rpc::CallsTogether& together, AsyncStub& stub,
+                                      UnaryMethod<AsyncStub, Request, Response> method, const RpcKind& kind,
+                                      const rpc::CallContext& call, const RpcCounts& counts, const Request& request) {
+  const auto attempt = [&](RpcSizes& sizes) -> absl::StatusOr<Response> {
+    std::string bytes = request.SerializeAsString();
+    sizes.sent = bytes.size();
+    const absl::StatusOr<std::string> answer = together.Call(call, std::move(bytes), kind.unreachable);
+    if (rpc::CallsTogether::MustCallAlone(answer.status())) {
+      return CallAlone(stub, method, kind, call, request, sizes);
+    }
+    if (!answer.ok()) return answer.status();
+    sizes.received = answer->size();
+    Response response;
+    if (!response.ParseFromString(*answer)) {
+      return matrix::Refuse(matrix::Reason::kInternal, "an answer that cannot be read");
+    }
+    return response;
+  };
+  return WithAttempts(kind, call, counts, attempt);
+}
+
+}  // namespace postern::gateway
