@@ -105,8 +105,16 @@ matrix::Json PlayedHomeserver::LastAskedForMissing() const {
   return last_asked_for_missing_;
 }
 
+void PlayedHomeserver::AnswerBy(AnswerOf answer) {
+  const std::lock_guard lock(mutex_);
+  answer_of_ = std::move(answer);
+}
+
 std::optional<http::Response> PlayedHomeserver::Answer(const http::Request& request) {
   const std::lock_guard lock(mutex_);
+  if (answer_of_ != nullptr) {
+    if (auto answer = answer_of_(request)) return answer;
+  }
   if (!missing_events_ || !request.target.starts_with("/_matrix/federation/v1/get_missing_events/")) {
     return std::nullopt;
   }

@@ -2,6 +2,7 @@
 // events.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,6 +60,11 @@ class PlayedHomeserver {
   /// What it was asked for so, last; null where it was not.
   matrix::Json LastAskedForMissing() const;
 
+  /// From here on `answer` says what is answered to requests that are not about keys; nullopt: as before. Called on a
+  /// thread of its own, one at a time.
+  using AnswerOf = std::function<std::optional<http::Response>(const http::Request&)>;
+  void AnswerBy(AnswerOf answer);
+
   /// From here on nobody can ask for its keys.
   void TakeOffline() { endpoint_.reset(); }
 
@@ -67,6 +73,7 @@ class PlayedHomeserver {
 
   mutable std::mutex mutex_;
   std::optional<std::string> missing_events_;
+  AnswerOf answer_of_;
   matrix::Json last_asked_for_missing_;
   const peer::Destination to_;
   const absl::Duration validity_;

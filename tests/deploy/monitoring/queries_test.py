@@ -60,6 +60,8 @@ QUIET = {
     'postern_gateway_well_known_fetches_total': "a server whose name has no port",
     'postern_gateway_gap_fetches_total': "a leave that cites an event that is not known",
     'postern_gateway_policy_server_rooms_total': "a room with a policy server",
+    'postern_gateway_received_invites_total': "a server that invites users of ours",
+    'postern_gateway_invite_leaves_total': "an invite that is rejected",
     'postern_gateway_received_transactions_total': "a server that sends transactions",
     'postern_gateway_received_pdus_total': "a server that sends events",
     'postern_gateway_received_edus_total': "a server that sends EDUs",
