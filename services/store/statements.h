@@ -104,6 +104,10 @@ inline constexpr Statement kReceivedTransaction{
 inline constexpr Statement kKeepReceivedTransaction{"keep_received_transaction",
                                                     "select fn.keep_received_transaction($1, $2, $3, $4, $5, $6, $7)"};
 
+inline constexpr Statement kUnknownEvents{"unknown_events", "select unknown, refused from fn.unknown_events($1, $2)"};
+inline constexpr Statement kKeepFetchedState{
+    "keep_fetched_state", "select fn.keep_fetched_state(" POSTERN_P8 ", $9, $10, $11, $12, $13, $14, $15)"};
+
 inline constexpr Statement kPutServerKeys{"put_server_keys", "select fn.put_server_keys(" POSTERN_P8 ", $9)"};
 inline constexpr Statement kGetServerKeys{
     "get_server_keys",
@@ -186,11 +190,13 @@ inline constexpr Statement kDecisionContext{
     "decision_context",
     "select 'r'::\"char\", null::bytea, o.room_version::bytea, null::bytea, 0::bigint, $6::bigint, $7::bigint, "
     "$8::boolean, null::boolean, $9::boolean from rooms o where o.room_id = $1 union all "
+    "select 'm', null, null, null, null, null, null, false, true, null from given_states g "
+    "where g.room_id = $1 and g.event_id = $10 and g.state_group = $6 union all "
     "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.context_rows($1, $2, $3, $4, $5, $6, null, $7)"};
 /// The same where branches were resolved.
 inline constexpr Statement kDecisionBranches{"decision_branches",
                                              "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from "
-                                             "fn.decision_branches(" POSTERN_P8 ", $9, $10)"};
+                                             "fn.decision_branches(" POSTERN_P8 ", $9, $10, $11)"};
 inline constexpr Statement kRoomTips{"room_tips", "select extremities from rooms where room_id = $1"};
 inline constexpr Statement kNeighbours{
     "neighbours",

@@ -100,6 +100,11 @@ void PlayedHomeserver::SetMissingEvents(matrix::JsonArray events) {
   missing_events_ = matrix::CanonicalJson(answer);
 }
 
+void PlayedHomeserver::AnswerBy(std::function<std::optional<http::Response>(const http::Request&)> answer) {
+  const std::lock_guard lock(mutex_);
+  answer_by_ = std::move(answer);
+}
+
 matrix::Json PlayedHomeserver::LastAskedForMissing() const {
   const std::lock_guard lock(mutex_);
   return last_asked_for_missing_;
@@ -107,6 +112,9 @@ matrix::Json PlayedHomeserver::LastAskedForMissing() const {
 
 std::optional<http::Response> PlayedHomeserver::Answer(const http::Request& request) {
   const std::lock_guard lock(mutex_);
+  if (answer_by_) {
+    if (auto answer = answer_by_(request)) return answer;
+  }
   if (!missing_events_ || !request.target.starts_with("/_matrix/federation/v1/get_missing_events/")) {
     return std::nullopt;
   }

@@ -2,6 +2,7 @@
 // events.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -56,6 +57,8 @@ class PlayedHomeserver {
   int key_requests() const { return endpoint_->requests(); }
   /// From here on it answers get_missing_events with these, whatever it is asked for; before, 404.
   void SetMissingEvents(matrix::JsonArray events);
+  /// From here on it answers what `answer` has an answer to, before all else; nullptr: nothing more.
+  void AnswerBy(std::function<std::optional<http::Response>(const http::Request&)> answer);
   /// What it was asked for so, last; null where it was not.
   matrix::Json LastAskedForMissing() const;
 
@@ -66,6 +69,7 @@ class PlayedHomeserver {
   std::optional<http::Response> Answer(const http::Request& request);
 
   mutable std::mutex mutex_;
+  std::function<std::optional<http::Response>(const http::Request&)> answer_by_;
   std::optional<std::string> missing_events_;
   matrix::Json last_asked_for_missing_;
   const peer::Destination to_;

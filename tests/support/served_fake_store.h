@@ -7,6 +7,7 @@
 
 #include "rpc/server_host.h"
 #include "rpc/worker_pool.h"
+#include "services/store/fetched_state_service.h"
 #include "services/store/store_service.h"
 #include "telemetry/metrics.h"
 #include "tests/support/fake_store.h"
@@ -30,6 +31,7 @@ class ServedFakeStore {
   telemetry::Metrics metrics_;
   rpc::WorkerPool workers_{4, 256};
   store::StoreService service_{store_, workers_, metrics_, {.allow_seeding = true}};
+  store::FetchedStateService fetched_states_{store_, workers_, metrics_};
   std::unique_ptr<rpc::ServerHost> host_;
 };
 

@@ -244,7 +244,8 @@ begin
   into v_outcomes, v_reasons, v_differ, v_refused, v_soft
   from unnest(p_rooms, p_events, p_pdus, p_prevs) with ordinality as i(room_id, event_id, pdu, prevs, place)
   left join lateral (
-    select x.outcome, x.reason, x.pdu from events x where x.room_id = i.room_id and x.event_id = i.event_id limit 1) as e on true
+    select x.outcome, x.reason, x.pdu from events x
+    where x.room_id = i.room_id and x.event_id = i.event_id and not x.outlier limit 1) as e on true
   left join lateral (
     select true as refused from refusals x where x.room_id = i.room_id and x.event_id = i.event_id limit 1) as f on true
   left join lateral (
@@ -420,9 +421,16 @@ begin
               p_types, p_state_keys, p_senders, p_origins, p_prevs, p_auths, p_pdus, p_verdicts)
     as i(room_id, event_id, ordering, outcome, reason, depth, origin_server_ts, judged_at, before, now, after, fixed,
          type, state_key, sender, origin, prevs, auths, pdu, verdict)
-  where i.ordering is not null;
+  where i.ordering is not null
+  -- An outlier that has come by itself. Its ordering stays: what follows from it may be stored already.
+  on conflict (room_id, event_id) do update set
+    outcome = excluded.outcome, reason = excluded.reason, stored_at = excluded.stored_at, judged_at = excluded.judged_at,
+    state_group_before = excluded.state_group_before, state_group_now = excluded.state_group_now,
+    state_group_after = excluded.state_group_after, fixed_ordering = excluded.fixed_ordering, origin = excluded.origin,
+    pdu = excluded.pdu, verdict = excluded.verdict, outlier = false;
   insert into event_ids (event_id, room_id)
-  select i.event_id, i.room_id from unnest(p_rooms, p_events, v_orderings) as i(room_id, event_id, ordering) where i.ordering is not null;
+  select i.event_id, i.room_id from unnest(p_rooms, p_events, v_orderings) as i(room_id, event_id, ordering) where i.ordering is not null
+  on conflict do nothing;
   insert into auth_edges (room_id, auth_event_id, event_id)
   select i.room_id, a.id, i.event_id
   from unnest(p_rooms, p_events, p_auths, v_orderings) as i(room_id, event_id, auths, ordering)
