@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "matrix/state_resolution.h"
 #include "tests/flow/leave_attempt.h"
 #include "tests/flow/must.h"
+#include "tests/posternctl/program.h"
 
 namespace postern::flow {
 namespace {
@@ -60,18 +62,25 @@ class LongGaps : public testing::Test {
     if (!tip_.empty()) {
       event.Set("prev_events", JsonArray{IdOf(tip_)});
       event.Set("depth", *tip_.Find("depth")->AsInteger() + 1);
-      event.Set("auth_events", JsonArray{state_.at({"m.room.create", ""}), state_.at({"m.room.power_levels", ""}),
-                                         state_.at({"m.room.member", sender})});
+      const std::string levels = levels_.empty() ? state_.at({"m.room.power_levels", ""}) : levels_;
+      event.Set("auth_events",
+                JsonArray{state_.at({"m.room.create", ""}), levels, state_.at({"m.room.member", sender})});
     }
     return event;
   }
   /// The peer's room goes on with it.
   void Add(const JsonObject& event) {
+    const std::lock_guard lock(mutex_);
     before_.emplace(IdOf(event), state_);
     has_.emplace(IdOf(event), event);
     tip_ = event;
     const Json* key = event.Find("state_key");
     if (key != nullptr) state_.insert_or_assign({*event.Find("type")->AsString(), *key->AsString()}, IdOf(event));
+  }
+  /// From here on it gives another copy.
+  void Replace(const std::string& id, const JsonObject& copy) {
+    const std::lock_guard lock(mutex_);
+    has_[id] = copy;
   }
   void AddMessages(int count) {
     for (int i = 0; i < count; ++i) Add(Complete(Draft("m.room.message", seeded_.users[0])));
@@ -88,6 +97,7 @@ class LongGaps : public testing::Test {
 
   /// What the other server answers: get_missing_events, state_ids and event, from what it has.
   std::optional<http::Response> Answer(const http::Request& request) {
+    const std::lock_guard lock(mutex_);
     const auto ok = [](JsonObject body) {
       return http::Response{.status = 200, .headers = {}, .body = matrix::CanonicalJson(body)};
     };
@@ -199,14 +209,17 @@ class LongGaps : public testing::Test {
   }
 
   static std::unique_ptr<Scene> scene_;
+  static int transactions_;
   const matrix::RoomRules& rules_ = *matrix::FindRoomRules("10");
   const SeededRoom seeded_;
   JsonObject template_;
   int messages_ = 0;
-  int transactions_ = 0;
-  /// The other server's room.
+  /// The other server's room. It answers in threads of its own.
+  std::mutex mutex_;
   JsonObject tip_;
   matrix::StateMap state_;
+  /// What its events cite in the place of its own state's power levels, if it is given.
+  std::string levels_;
   std::map<std::string, matrix::StateMap> before_;
   std::map<std::string, JsonObject> has_;
   int rounds_ = 0;
@@ -215,6 +228,7 @@ class LongGaps : public testing::Test {
   std::map<std::string, Event> events_;
 };
 std::unique_ptr<Scene> LongGaps::scene_;
+int LongGaps::transactions_ = 0;
 
 TEST_F(LongGaps, Of150EventsIsFilledAndTheStateIsThatOfTheWholeResolution) {
   AddMessages(70);
@@ -251,6 +265,16 @@ TEST_F(LongGaps, BeyondTheRoundsIsBridgedByTheToldState) {
   EXPECT_EQ(ErrorOf(left), "");
   EXPECT_EQ(scene_->database.RowsOfLeave(seeded_.room_id, IdOf(left), seeded_.users[1]).membership, "leave");
   EXPECT_EQ(Current(), WholeResolution());
+
+  // Judged again, every decision is the one that was recorded.
+  const posternctl::Ended replay = posternctl::RunPosternctl(
+      {"--json", "replay", "--since", "0", "--room", seeded_.room_id},
+      {"POSTERN_STORE=" + scene_->stack.store().grpc, "POSTERN_VALIDATOR=" + scene_->stack.validator().grpc,
+       "POSTERN_GATEWAY=" + scene_->stack.gateway().grpc});
+  EXPECT_EQ(replay.status, 0) << replay.errors << replay.output;
+  EXPECT_GE(posternctl::Number(replay.json(), "judged"), 205);
+  EXPECT_EQ(posternctl::Number(replay.json(), "differing"), 0) << replay.output;
+  EXPECT_EQ(posternctl::Number(replay.json(), "not_recorded"), 0);
 }
 
 TEST_F(LongGaps, APeerThatSaysItIsAdminGetsWhatItsEventsProve) {
@@ -259,8 +283,10 @@ TEST_F(LongGaps, APeerThatSaysItIsAdminGetsWhatItsEventsProve) {
   AddState("m.room.power_levels", "", claimant, fmt::format(R"({{"users":{{"{}":100}}}})", claimant));
   AddState("m.room.topic", "", claimant, R"({"topic":"mine"})");
   AddState("m.room.member", seeded_.users[2], claimant, R"({"membership":"ban"})");
+  levels_ = before.at({"m.room.power_levels", ""});
   AddMessages(220);
-  SendTip();
+  EXPECT_EQ(SendTip(), "");
+  EXPECT_EQ(Stored(), 201) << "none of what it claims";
   EXPECT_EQ(Current(), before);
   EXPECT_EQ(Current(), WholeResolution());
   EXPECT_EQ(scene_->database.RowsOfLeave(seeded_.room_id, "", seeded_.users[2]).membership, "join");
@@ -273,7 +299,7 @@ TEST_F(LongGaps, ACorruptedAuthChainKeepsNothing) {
   AddState("m.room.member", seeded_.users[3], seeded_.users[3], R"({"membership":"leave"})");
   AddMessages(205);
   left.Set("signatures", JsonObject());
-  has_[id] = left;
+  Replace(id, left);
   EXPECT_THAT(SendTip(), Not(testing::IsEmpty()));
   EXPECT_EQ(scene_->database.EventsOfRoom(seeded_.room_id), events);
 }
