@@ -275,6 +275,54 @@ TEST_P(FetchedStatesContract, AnEventJudgedOnAToldStateIsStoredWithItAndTellsItA
   EXPECT_THAT(state.state(), Contains(levels.event_id()));
 }
 
+/// Or who tells the state before an event on our own tip would have it become the current one.
+TEST_P(FetchedStatesContract, AToldStateTakesThePlaceOfNoExtremity) {
+  const TestRoom room = MakeRoom();
+  const Event levels = Levels(room), lost = Message(room);
+  const Event leave = room.Mint({.type = "m.room.member",
+                                 .state_key = "@bob:c.example",
+                                 .sender = "@bob:c.example",
+                                 .content = support::Object(R"({"membership":"leave"})"),
+                                 .prev_events = {&room.tip(), &lost}});
+  ASSERT_EQ(Keep(StateWith(room, leave, levels)), Kept::RESULT_KEPT);
+  v1::GetEventContextRequest asked = support::ContextRequestFor(leave);
+  asked.set_with_branches(true);
+  v1::EventContext context;
+  ASSERT_TRUE(Call(&Store::Stub::GetEventContext, asked, context).ok());
+  EXPECT_FALSE(context.judging().extends_all_extremities());
+  const auto& branches = context.judging().branches();
+  EXPECT_TRUE(std::ranges::any_of(branches.states(), [](const auto& state) { return state.beside(); }));
+  v1::PersistEventRequest persist = support::PersistRequestFor(leave, context);
+  *persist.mutable_context_request() = asked;
+  persist.mutable_verdict()->set_commutes(false);
+  ASSERT_TRUE(Persist(persist).has_stored());
+  EXPECT_THAT(Room(room).forward_extremities(), UnorderedElementsAre(room.tip().event_id(), leave.event_id()));
+  EXPECT_NE(EntryOf(Room(room).state(), kLevels, ""), levels.event_id());
+
+  v1::GetDecisionContextRequest decision;
+  decision.set_room_id(room.room_id());
+  decision.set_event_id(leave.event_id());
+  *decision.mutable_state_keys() = asked.state_keys();
+  v1::DecisionContext again;
+  ASSERT_TRUE(Call(&Store::Stub::GetDecisionContext, decision, again).ok());
+  EXPECT_EQ(again.judging().branches().states_size(), branches.states_size());
+  const auto next = ContextOf(LeaveAfter(room, "@cat:d.example", leave)).judging();
+  EXPECT_EQ(EntryOf(next.state_before(), kLevels, ""), levels.event_id());
+  EXPECT_TRUE(next.states_diverge());
+}
+
+TEST_P(FetchedStatesContract, WhatASoftFailedEventOnAToldStateCitesStaysAnExtremity) {
+  const TestRoom room = MakeRoom();
+  const Event levels = Levels(room), lost = Message(room);
+  const Event soft = Message(room, {&room.tip(), &lost});
+  ASSERT_EQ(Keep(StateWith(room, soft, levels)), Kept::RESULT_KEPT);
+  ASSERT_TRUE(Judge(soft, matrix::v1::OUTCOME_SOFT_FAILED).has_stored());
+  const Event next = LeaveAfter(room, "@cat:d.example", soft);
+  EXPECT_EQ(EntryOf(ContextOf(next).judging().state_before(), kLevels, ""), levels.event_id());
+  ASSERT_TRUE(JudgeAlone(next).has_stored());
+  EXPECT_THAT(Room(room).forward_extremities(), UnorderedElementsAre(room.tip().event_id(), next.event_id()));
+}
+
 TEST_P(FetchedStatesContract, AStateThatIsNoneOfTheRoomIsNotKept) {
   const TestRoom room = MakeRoom();
   const Event levels = Levels(room), lost = Message(room);

@@ -396,6 +396,42 @@ TEST_F(StateBehindAGap, ThatNamesPowerLevelsOfFormerTimesGivesNobodyPower) {
   EXPECT_EQ(Entry("m.room.topic"), "");
 }
 
+/// What follows from all our tips and from something lost besides would else leave the told state alone.
+TEST_F(StateBehindAGap, ThatIsToldForAnEventOnOurOwnTipDoesNotBecomeTheCurrentState) {
+  ASSERT_EQ(SetMember(room_.room_id, users_[2], "ban"), Reason::kNone);
+  const std::vector<std::string> state = State();
+  std::erase(told_.state, Entry("m.room.member", users_[1]));  // and it does not know of the ban
+  const std::string tip = Described().forward_extremities(0);
+  for (int i = 0; i < 2; ++i) {
+    JsonObject event = MessageAfter(nullptr);
+    event.Set("prev_events", JsonArray{tip, "$nobody-tells"});
+    EXPECT_EQ(Send(rig_.remote_.Complete(std::move(event), rig_.rules())), "");
+    EXPECT_EQ(State(), state);
+  }
+  EXPECT_EQ(MembershipOf(room_.room_id, users_[2]), "ban");
+  EXPECT_EQ(MembershipOf(room_.room_id, users_[1]), "join");
+  EXPECT_THAT(Described().forward_extremities(), testing::Contains(tip));
+}
+
+TEST_F(StateBehindAGap, DoesNotBecomeTheCurrentStateByWayOfASoftFailedEvent) {
+  const std::string levels = Entry("m.room.power_levels"), create = Entry("m.room.create");
+  ASSERT_EQ(SetMember(room_.room_id, users_[0], "ban"), Reason::kNone);
+  const std::vector<std::string> state = State();
+  const std::string our_tip = Described().forward_extremities(0);
+  // By the told state he is no less than he was; he speaks, is soft-failed, and another goes on from there.
+  JsonObject banned = MessageAfter(nullptr);
+  banned.Set("prev_events", JsonArray{our_tip, "$nobody-tells"});
+  banned = rig_.remote_.Complete(std::move(banned), rig_.rules());
+  EXPECT_EQ(Send(banned), "") << "soft-failed";
+  JsonObject next = MessageAfter(&banned);
+  next.Set("sender", users_[1]);
+  next.Set("auth_events", JsonArray{create, levels, Entry("m.room.member", users_[1])});
+  EXPECT_EQ(Send(rig_.remote_.Complete(std::move(next), rig_.rules())), "");
+  EXPECT_EQ(State(), state);
+  EXPECT_EQ(MembershipOf(room_.room_id, users_[0]), "ban");
+  EXPECT_THAT(Described().forward_extremities(), testing::Contains(our_tip));
+}
+
 TEST_F(StateBehindAGap, OfManyUnknownEventsIsAskedForAsAWhole) {
   for (int i = 0; i < 31; ++i) Tell(Joined("@n" + std::to_string(i) + ":" + std::string(kRemoteName)));
   EXPECT_EQ(Send(MessageAfterGap()), "");

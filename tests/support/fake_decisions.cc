@@ -105,7 +105,8 @@ void FakeStore::FillBranchesOf(Room then, const matrix::v1::RecordedInputs& inpu
   then.extremities = {inputs.forward_extremities().begin(), inputs.forward_extremities().end()};
   then.now.state = static_cast<std::size_t>(inputs.state_group_now());
   v1::GetEventContextRequest request;
-  for (const std::string& id : columns.prev_events) request.add_prev_events(id);
+  // A told state takes no extremity's place.
+  if (!given) request.mutable_prev_events()->Add(columns.prev_events.begin(), columns.prev_events.end());
   for (const std::string& id : columns.auth_events) request.add_auth_events(id);
   request.mutable_state_keys()->Add(keys.begin(), keys.end());
   if (columns.state_key) {

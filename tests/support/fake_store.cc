@@ -374,7 +374,10 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   if (room.states[own.state] == room.states[room.now.state]) own.state = room.now.state;
   room.accepted.emplace_back(std::move(changed), verdict.commutes());
   room.refusals.erase(verdict.event_id());
-  Extend(room, verdict.event_id(), prev);
+  const auto told = room.given.find(verdict.event_id());
+  const bool given = told != room.given.end() && !checked.token.fixed &&
+                     checked.token.before == static_cast<std::int64_t>(told->second);
+  Extend(room, verdict.event_id(), given ? std::vector<std::string>{} : prev);
   // Beside other branches two states that hold the same may still have nothing in common: those have values that
   // neither shows.
   if (verdict.commutes() || room.extremities.size() == 1) own.fixed = room.now.fixed;

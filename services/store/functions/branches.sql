@@ -243,6 +243,6 @@ begin
   return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, v_given is not null,
                null)::fn.context_row;
   return query select * from fn.context_rows(p_room, p_prev, p_auth, p_types, p_keys, v_before.state_group, v_before.merged, p_now);
-  return query select * from fn.branch_rows(p_room, p_prev, p_extremities, p_auth, p_own_type, p_own_key, p_types, p_keys,
-                                            v_before.state_group, v_before.merged, p_now);
+  return query select * from fn.branch_rows(p_room, case when v_given is null then p_prev else '{}' end, p_extremities, p_auth,
+                                            p_own_type, p_own_key, p_types, p_keys, v_before.state_group, v_before.merged, p_now);
 end $$;

@@ -207,6 +207,7 @@ language plpgsql stable as $$
 declare
   r record;
   v_before record;
+  v_given bigint;
 begin
   return query
   select c.kind, c.id, c.a, c.b, c.n1, c.n2, c.n3, c.f1, c.f2, c.f3
@@ -223,10 +224,12 @@ begin
   end if;
   select * into v_before from fn.group_before(p_room, p_prev);
   if v_before.state_group is null and v_before.merged is null then
-    v_before.state_group := fn.given_before(p_room, p_event, p_prev);
+    v_given := fn.given_before(p_room, p_event, p_prev);
   end if;
-  return query select * from fn.branch_rows(p_room, p_prev, r.extremities, p_auth, p_own_type, p_own_key, p_types, p_keys,
-                                         v_before.state_group, v_before.merged, r.state_group);
+  -- A told state takes no extremity's place, not even that of one which the event cites: it is resolved with all of them.
+  return query select * from fn.branch_rows(p_room, case when v_given is null then p_prev else '{}' end, r.extremities, p_auth,
+                                         p_own_type, p_own_key, p_types, p_keys, coalesce(v_given, v_before.state_group),
+                                         v_before.merged, r.state_group);
 end $$;
 
 -- p_server: this server. A room with more than 20 extremities is extended at its 20 oldest.

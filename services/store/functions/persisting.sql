@@ -65,7 +65,8 @@ begin
 end $$;
 
 -- What an accepted event takes out of the forward extremities: its prev events, and what the soft-failed ones among those cite in
--- their turn (they are no extremities themselves, so nothing else would).
+-- their turn (they are no extremities themselves, so nothing else would); but not what was cited by one that was judged on a state which
+-- another server told: of what it cites that state need not tell.
 create function fn.superseded(p_room bytea, p_prev bytea[], p_extremities bytea[]) returns bytea[]
 language plpgsql stable as $$
 begin
@@ -80,7 +81,9 @@ begin
       select unnest(e.prev_events)
       from gone
       cross join lateral (select * from events x where x.room_id = p_room and x.event_id = gone.id limit 1) as e
-      where e.soft_failed)
+      where e.soft_failed
+        and not exists (select from given_states g
+                        where g.room_id = p_room and g.event_id = e.event_id and g.state_group = e.state_group_before))
     select array_agg(gone.id) from gone);
 end $$;
 
@@ -314,7 +317,12 @@ begin
                              then r.fixed_ordering else v_ordering end;
     if p_outcomes[i] = 1 then
       v_gone := p_prevs[i]::bytea[];
-      if v_soft[i] then
+      if t_fixed[i] is null and not t_merged[i] and exists (
+           select from given_states g
+           where g.room_id = r.room_id and g.event_id = p_events[i] and g.state_group = t_befores[i]) then
+        -- Judged on a state that another server told: that takes no extremity's place, not even of one which the event cites.
+        v_gone := '{}';
+      elsif v_soft[i] then
         v_gone := fn.superseded(r.room_id, v_gone, r.extremities);
       end if;
       if r.extremities <@ v_gone then
