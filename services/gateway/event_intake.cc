@@ -228,7 +228,7 @@ class EventIntake::Passage {
   /// Takes what is to be judged out of the context, and leaves its token.
   absl::StatusOr<Verdict> Judge(const RoomRules& rules) {
     validator::v1::ValidateRequest judge;
-    if (absl::Status status = AddKeys(rules, judge); !status.ok()) return status;
+    if (absl::Status status = intake_.AddKeys(event_, rules, judge); !status.ok()) return status;
     judge.set_pdu(event_.pdu);
     judge.set_now_ms(absl::ToUnixMillis(event_.received_at));
     judge.mutable_context()->Swap(context_.mutable_judging());
@@ -239,38 +239,6 @@ class EventIntake::Passage {
       services_.metrics.Count("postern_gateway_policy_server_rooms_total");
     }
     return verdict;
-  }
-
-  /// The keys of all servers that must have signed the event.
-  absl::Status AddKeys(const RoomRules& rules, validator::v1::ValidateRequest& judge) {
-    for (const std::string& server : matrix::RequiredSigners(event_.json, rules)) {
-      if (server == services_.signer.server_name().text()) {
-        AddVerifyKeys(services_.signer.PublicKeys(event_.received_at + kOwnKeysValidity), judge);
-        continue;
-      }
-      const auto keys = KeysOf(server);
-      if (!keys.ok()) return keys.status();
-      if (*keys != nullptr) AddVerifyKeys((*keys)->keys, judge);
-    }
-    return absl::OkStatus();
-  }
-
-  /// The keys of the server that gave the event are here already, for it has signed the request; but the event may be
-  /// signed by another of its keys than those known, and then it is asked once. nullptr: step 3 will say so.
-  absl::StatusOr<KnownKeysPtr> KeysOf(const std::string& server) {
-    const KnownKeysPtr here = server == event_.origin.text() ? event_.origin_keys : nullptr;
-    std::vector<std::string> key_ids = KeyIdsOf(event_.json, server);
-    if (key_ids.empty() || (here != nullptr && HasOneOf(here->keys, key_ids))) return here;
-    auto name = matrix::ServerName::Parse(server);
-    if (!name.ok()) return nullptr;
-    const auto place = intake_.key_waits_.Take();
-    if (!place.had()) return Refuse(Reason::kOverloaded, "too many requests wait for keys");
-    auto keys = services_.key_ring.Wait({std::move(*name), std::move(key_ids), KeyUse::kEvent, event_.client_address},
-                                        event_.keys_until);
-    if (keys.ok()) return keys;
-    return Refuse(
-        Reason::kSigningKeyUnavailable,
-        fmt::format("the key that signed the event could not be had just now: {}", matrix::DetailOf(keys.status())));
   }
 
   Attempted Persist(Verdict verdict, const RoomRules& rules) {
@@ -315,6 +283,47 @@ class EventIntake::Passage {
 
 EventIntake::EventIntake(IntakeServices services)
     : services_(std::move(services)), key_waits_(services_.max_key_waits) {}
+
+void EventIntake::AskForKeys(const JsonObject& event, const RoomRules& rules, const std::string& client_address) {
+  for (const std::string& server : matrix::RequiredSigners(event, rules)) {
+    auto name = matrix::ServerName::Parse(server);
+    std::vector<std::string> key_ids = KeyIdsOf(event, server);
+    if (!name.ok() || key_ids.empty() || server == services_.signer.server_name().text()) continue;
+    services_.key_ring.Find({*std::move(name), std::move(key_ids), KeyUse::kEvent, client_address}, [](const auto&) {});
+  }
+}
+
+absl::Status EventIntake::AddKeys(const IncomingEvent& event, const RoomRules& rules,
+                                  validator::v1::ValidateRequest& judge) {
+  for (const std::string& server : matrix::RequiredSigners(event.json, rules)) {
+    if (server == services_.signer.server_name().text()) {
+      AddVerifyKeys(services_.signer.PublicKeys(event.received_at + kOwnKeysValidity), judge);
+      continue;
+    }
+    const auto keys = KeysOf(event, server);
+    if (!keys.ok()) return keys.status();
+    if (*keys != nullptr) AddVerifyKeys((*keys)->keys, judge);
+  }
+  return absl::OkStatus();
+}
+
+/// The keys of the server that gave the event are here already, for it has signed the request; but the event may be
+/// signed by another of its keys than those known, and then it is asked once. nullptr: step 3 will say so.
+absl::StatusOr<KnownKeysPtr> EventIntake::KeysOf(const IncomingEvent& event, const std::string& server) {
+  const KnownKeysPtr here = server == event.origin.text() ? event.origin_keys : nullptr;
+  std::vector<std::string> key_ids = KeyIdsOf(event.json, server);
+  if (key_ids.empty() || (here != nullptr && HasOneOf(here->keys, key_ids))) return here;
+  auto name = matrix::ServerName::Parse(server);
+  if (!name.ok()) return nullptr;
+  const auto place = key_waits_.Take();
+  if (!place.had()) return Refuse(Reason::kOverloaded, "too many requests wait for keys");
+  auto keys = services_.key_ring.Wait({std::move(*name), std::move(key_ids), KeyUse::kEvent, event.client_address},
+                                      event.keys_until);
+  if (keys.ok()) return keys;
+  return Refuse(
+      Reason::kSigningKeyUnavailable,
+      fmt::format("the key that signed the event could not be had just now: {}", matrix::DetailOf(keys.status())));
+}
 
 absl::StatusOr<Outcome> EventIntake::Take(const rpc::CallContext& call, const IncomingEvent& event,
                                           std::string& verdict) {

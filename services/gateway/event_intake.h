@@ -108,8 +108,17 @@ class EventIntake {
   absl::StatusOr<matrix::v1::Outcome> Take(const rpc::CallContext& call, const IncomingEvent& event,
                                            std::string& verdict);
 
+  /// Asks for the keys of all servers that have signed an event, and waits for none of them: so one that is away does
+  /// not use up the time of the others.
+  void AskForKeys(const matrix::JsonObject& event, const matrix::RoomRules& rules, const std::string& client_address);
+  /// Adds the keys of all servers that must have signed the event, and waits for them. Refuses:
+  /// kSigningKeyUnavailable, kOverloaded.
+  absl::Status AddKeys(const IncomingEvent& event, const matrix::RoomRules& rules,
+                       validator::v1::ValidateRequest& judge);
+
  private:
   class Passage;
+  absl::StatusOr<KnownKeysPtr> KeysOf(const IncomingEvent& event, const std::string& server);
 
   const IntakeServices services_;
   Places key_waits_;

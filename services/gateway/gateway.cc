@@ -195,6 +195,10 @@ class RunningGateway : public Gateway {
         turns_(static_cast<std::size_t>(MostThreads(config))),
         peer_events_(signer_, federation_),
         missing_events_(peer_events_, Leaves(), {.at_once = AFew()}),
+        peer_states_(signer_, federation_),
+        fetched_states_(MakeGrpcFetchedStateClient(peers.store, {metrics_})),
+        states_before_gaps_(peer_states_, *fetched_states_, Leaves()),
+        missing_before_sent_(peer_events_, Leaves(), LongGaps(AFew()), &states_before_gaps_),
         leave_v1_(LeaveApi::kV1, Leaves(), &missing_events_),
         leave_v2_(LeaveApi::kV2, Leaves(), &missing_events_),
         make_leave_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
@@ -209,7 +213,7 @@ class RunningGateway : public Gateway {
         state_ids_route_(*store_, key_ring_, large_answers_),
         event_auth_route_(*store_, key_ring_, large_answers_),
         missing_events_route_(*store_, key_ring_),
-        send_route_(Leaves(), &missing_events_, {}, &withdrawn_invites_),
+        send_route_(Leaves(), &missing_before_sent_, {}, &withdrawn_invites_),
         state_route_(*store_, key_ring_, large_answers_),
         backfill_route_(name, *store_, key_ring_, backfills_, absl::Now),
         directory_route_(*store_),
@@ -407,6 +411,10 @@ class RunningGateway : public Gateway {
   RoomTurns turns_;
   FederatedEvents peer_events_;
   MissingEvents missing_events_;
+  FederatedStates peer_states_;
+  const std::unique_ptr<FetchedStateClient> fetched_states_;
+  StateBeforeGap states_before_gaps_;
+  MissingEvents missing_before_sent_;
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;

@@ -3,28 +3,30 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <set>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "matrix/canonical_json.h"
 #include "matrix/identifiers.h"
 #include "matrix/refusal.h"
+#include "services/gateway/fetched_graph.h"
 #include "telemetry/log.h"
 
 namespace postern::gateway {
 namespace {
 
 using matrix::Event;
-using matrix::Json;
+using matrix::JsonArray;
 using matrix::Reason;
 using matrix::Refuse;
 using matrix::v1::Outcome;
 using store::v1::EventContext;
 
-/// Of what a peer is asked to stop at; it need not look at more.
+/// Of what a peer is asked to stop at, and of what it is asked to go on from; it need not look at more.
 constexpr std::size_t kMostEarliest = 20;
+constexpr std::size_t kMostLatest = 20;
+/// Of events whose states are asked for, to bridge one gap.
+constexpr std::size_t kMostEdges = 3;
 
 /// Trouble of this server: the events may be as good as any.
 bool IsTrouble(const absl::Status& status) {
@@ -41,87 +43,6 @@ bool IsTrouble(const absl::Status& status) {
   }
 }
 
-/// The events of an answer that read as events of the room, each once; never the one that they are to lie before.
-std::vector<Event> ReadEvents(matrix::JsonArray answer, const IncomingEvent& before, const matrix::RoomRules& rules) {
-  std::vector<Event> events;
-  std::set<std::string> ids{before.event_id};
-  for (Json& json : answer) {
-    if (json.AsObject() == nullptr) continue;
-    json.AsObject()->Erase("unsigned");
-    auto event = Event::FromJson(std::move(json), rules);
-    if (!event.ok() || event->room_id() != before.room_id || !ids.insert(event->event_id()).second) continue;
-    events.push_back(*std::move(event));
-  }
-  return events;
-}
-
-/// Every event that is named by these, and they themselves.
-std::set<std::string> NamedBy(const std::vector<Event>& events, const IncomingEvent& before) {
-  std::set<std::string> named(before.prev_events.begin(), before.prev_events.end());
-  for (const Event& event : events) {
-    named.insert(event.event_id());
-    named.insert(event.prev_events().begin(), event.prev_events().end());
-  }
-  return named;
-}
-
-/// The fetched events as a graph that hangs on what is known.
-class FetchedGraph {
- public:
-  FetchedGraph(const std::vector<Event>& fetched, const std::set<std::string>& known) : known_(known) {
-    for (const Event& event : fetched) by_id_.emplace(event.event_id(), &event);
-  }
-
-  /// What of it lies before `tips`, each event after its own prev events. Empty: some of those is nowhere to be had, an
-  /// event has none, or there is a cycle, which versions 1 and 2 let a server write. Iterative.
-  std::vector<const Event*> Before(const std::vector<std::string>& tips) {
-    std::vector<std::string> open;
-    if (!Want(tips, open)) return {};
-    while (!open.empty()) {
-      const std::vector<std::string>& prev = by_id_.at(std::exchange(open.back(), {}))->prev_events();
-      open.pop_back();
-      if (prev.empty() || !Want(prev, open)) return {};
-    }
-    return InOrder();
-  }
-
- private:
-  /// False if one of them can be had nowhere.
-  bool Want(const std::vector<std::string>& ids, std::vector<std::string>& open) {
-    for (const std::string& id : ids) {
-      if (known_.contains(id)) continue;
-      if (!by_id_.contains(id)) return false;
-      if (wanted_.insert(id).second) open.push_back(id);
-    }
-    return true;
-  }
-
-  std::vector<const Event*> InOrder() {
-    std::vector<const Event*> ordered;
-    for (bool placed = true; placed;) {  // at most 20 events: at most 20 rounds
-      placed = false;
-      for (auto id = wanted_.begin(); id != wanted_.end();) {
-        const Event* event = by_id_.at(*id);
-        const bool ready =
-            std::ranges::none_of(event->prev_events(), [&](const std::string& prev) { return wanted_.contains(prev); });
-        if (ready) {
-          ordered.push_back(event);
-          id = wanted_.erase(id);
-          placed = true;
-        } else {
-          ++id;
-        }
-      }
-    }
-    if (!wanted_.empty()) return {};
-    return ordered;
-  }
-
-  const std::set<std::string>& known_;
-  std::map<std::string, const Event*> by_id_;
-  std::set<std::string> wanted_;
-};
-
 }  // namespace
 
 struct MissingEvents::Gap {
@@ -129,75 +50,129 @@ struct MissingEvents::Gap {
   const IncomingEvent& event;
   const matrix::RoomRules& rules;
   absl::Time until;
+  /// For the states, where the gap stays.
+  absl::Time states_until;
+  FetchedGraph graph;
+  int rounds = 0;
 };
 
-MissingEvents::MissingEvents(PeerEvents& peers, IntakeServices services, MissingEventsLimits limits)
-    : peers_(peers), services_(services), limits_(limits), intake_(std::move(services)), places_(limits.at_once) {}
+MissingEvents::MissingEvents(PeerEvents& peers, IntakeServices services, MissingEventsLimits limits,
+                             StateBeforeGap* states)
+    : peers_(peers),
+      services_(services),
+      limits_(limits),
+      states_(states),
+      intake_(std::move(services)),
+      places_(limits.at_once) {}
 
 absl::StatusOr<bool> MissingEvents::Fetch(const rpc::CallContext& call, const IncomingEvent& event,
-                                          const EventContext& context, const matrix::RoomRules& rules) {
+                                          const EventContext& context, const matrix::RoomRules& rules,
+                                          absl::Time until) {
   // More than an event may cite, or none: step 1 will say so.
   if (context.judging().prev_events().empty() || event.prev_events.size() > matrix::kMaxPrevEvents) return false;
   const auto place = places_.Take();
   if (!place.had()) return Refuse(Reason::kOverloaded, "too many requests wait for missing events");
-  Gap gap{call, event, rules, std::min(absl::Now() + limits_.longest, call.deadline)};
-  const auto fetched = Ask(gap, context);
-  if (!fetched.ok()) {
-    if (IsTrouble(fetched.status())) return fetched.status();
-    Note(gap, "not_had", matrix::DetailOf(fetched.status()));
+  const absl::Time latest = std::min(until, call.deadline);
+  Gap gap{call, event, rules, std::min(absl::Now() + limits_.longest, latest), latest, {event, rules}};
+  const absl::Status gathered = Gather(gap, context);
+  if (IsTrouble(gathered)) return gathered;
+  const FetchedGraph::Reach reach = gap.graph.Look();
+  const std::vector<const Event*> events = gap.graph.InOrder();
+  const bool hangs_on_nothing = reach.dead_end || events.size() != reach.events;
+  bool bridged = false;
+  std::string why_not(matrix::DetailOf(gathered));
+  if (!reach.edges.empty() && !hangs_on_nothing && states_ != nullptr) {
+    const absl::Status states = FetchStates(gap, reach.edges);
+    if (IsTrouble(states)) return states;
+    bridged = states.ok();
+    why_not += fmt::format("; the state: {}", matrix::DetailOf(states));
+  }
+  if (hangs_on_nothing || (!reach.edges.empty() && !bridged)) {
+    Note(gap, gap.rounds == 0 ? "not_had" : "not_connected",
+         fmt::format("{} events in {} rounds, of which {} lead back from it; {}", gap.graph.size(), gap.rounds,
+                     reach.events, why_not));
     return false;
   }
-  const auto connected = Connected(gap, *fetched);
-  if (!connected.ok()) return connected.status();
-  if (connected->empty()) {
-    Note(gap, "not_connected", fmt::format("{} events that do not connect to known ones", fetched->size()));
-    return false;
-  }
-  if (absl::Status status = TakeAll(gap, *connected); !status.ok()) return status;
+  if (absl::Status status = TakeAll(gap, events, bridged); !status.ok()) return status;
   return true;
 }
 
-absl::StatusOr<std::vector<Event>> MissingEvents::Ask(Gap& gap, const EventContext& context) {
+absl::Status MissingEvents::FetchStates(const Gap& gap, const std::vector<std::string>& edges) {
+  if (edges.size() > kMostEdges) return Refuse(Reason::kPeerUnavailable, "the gap has too many sides");
+  for (const std::string& edge : edges) {
+    const absl::Status status = states_->Fetch(gap.call, gap.event, edge, gap.rules, gap.states_until);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MissingEvents::Gather(Gap& gap, const EventContext& context) {
+  const auto earliest = EarliestOf(gap, context);
+  if (!earliest.ok()) return earliest.status();
+  std::vector<std::string> latest{gap.event.event_id};
+  std::size_t reached = 0;
+  while (gap.rounds < limits_.rounds) {
+    auto answer = Ask(gap, latest, *earliest);
+    if (!answer.ok()) return answer.status();
+    ++gap.rounds;
+    gap.graph.Add(*std::move(answer));
+    if (gap.graph.cited() > limits_.most_cited) return Refuse(Reason::kPeerUnavailable, "they cite too many events");
+    if (gap.graph.bytes() > limits_.most_bytes) return Refuse(Reason::kPeerUnavailable, "they are too large");
+    if (absl::Status status = LookUp(gap); !status.ok()) return status;
+    FetchedGraph::Reach reach = gap.graph.Look();
+    if (reach.edges.empty() || reach.dead_end || reach.events == reached) return absl::OkStatus();
+    reached = reach.events;
+    latest = std::move(reach.edges);
+    latest.resize(std::min(latest.size(), kMostLatest));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> MissingEvents::EarliestOf(const Gap& gap, const EventContext& context) {
   store::v1::GetTemplateContextRequest room;
   room.set_room_id(gap.event.room_id);
   room.set_user_id(gap.event.sender);
   const auto tips = services_.store.GetTemplateContext(gap.call, room);
   if (!tips.ok()) return tips.status();
-  MissingEventsQuery query{.room_id = gap.event.room_id, .latest = {gap.event.event_id}, .earliest = {}};
-  query.limit = static_cast<int>(limits_.most_events);
+  std::vector<std::string> earliest;
   for (const auto* known : {&context.judging().prev_events(), &tips->judging().prev_events()}) {
     for (const matrix::v1::Reference& event : *known) {
-      const bool is_there = std::ranges::find(query.earliest, event.event_id()) != query.earliest.end();
-      if (event.known() && !is_there && query.earliest.size() < kMostEarliest) {
-        query.earliest.push_back(event.event_id());
-      }
+      const bool is_there = std::ranges::find(earliest, event.event_id()) != earliest.end();
+      if (event.known() && !is_there && earliest.size() < kMostEarliest) earliest.push_back(event.event_id());
     }
   }
+  return earliest;
+}
+
+absl::StatusOr<JsonArray> MissingEvents::Ask(const Gap& gap, const std::vector<std::string>& latest,
+                                             const std::vector<std::string>& earliest) {
+  MissingEventsQuery query{.room_id = gap.event.room_id, .latest = latest, .earliest = earliest};
+  query.limit = static_cast<int>(limits_.most_events);
+  if (absl::Now() >= gap.until) return Refuse(Reason::kPeerUnavailable, "the time is up");
   auto answer = peers_.MissingEvents(gap.event.origin, query, gap.until);
   if (!answer.ok()) return answer.status();
   if (answer->size() > limits_.most_events) {
     return Refuse(Reason::kPeerUnavailable, fmt::format("answered {} events", answer->size()));
   }
-  return ReadEvents(*std::move(answer), gap.event, gap.rules);
+  return answer;
 }
 
-absl::StatusOr<std::vector<const Event*>> MissingEvents::Connected(Gap& gap, const std::vector<Event>& fetched) {
-  const std::set<std::string> named = NamedBy(fetched, gap.event);
-  if (named.size() > limits_.most_cited + limits_.most_events) return std::vector<const Event*>{};
+absl::Status MissingEvents::LookUp(Gap& gap) {
+  const std::vector<std::string> named = gap.graph.TakeNamed();
+  if (named.empty()) return absl::OkStatus();
   store::v1::GetEventContextRequest question;  // about no event: which of these are known
   question.set_room_id(gap.event.room_id);
   question.set_event_id(gap.event.event_id);
   question.mutable_prev_events()->Add(named.begin(), named.end());
   const auto context = services_.store.GetEventContext(gap.call, question);
   if (!context.ok()) return context.status();
-  std::set<std::string> known;
   for (const auto& event : context->judging().prev_events()) {
-    if (event.known()) known.insert(event.event_id());
+    if (event.known()) gap.graph.SetKnown(event.event_id());
   }
-  return FetchedGraph(fetched, known).Before(gap.event.prev_events);
+  return absl::OkStatus();
 }
 
-absl::Status MissingEvents::TakeAll(Gap& gap, const std::vector<const Event*>& events) {
+absl::Status MissingEvents::TakeAll(Gap& gap, const std::vector<const Event*>& events, bool bridged) {
   std::size_t taken = 0;
   std::string why_not;
   for (const Event* event : events) {
@@ -206,8 +181,9 @@ absl::Status MissingEvents::TakeAll(Gap& gap, const std::vector<const Event*>& e
     taken += status.ok() ? 1 : 0;
     if (!status.ok()) why_not = fmt::format("; {}: {}", event->event_id(), matrix::DetailOf(status));
   }
-  Note(gap, taken == events.size() ? "filled" : "filled_in_part",
-       fmt::format("{} of {} events{}", taken, events.size(), why_not));
+  const std::string_view whole = bridged ? "bridged" : "filled",
+                         in_part = bridged ? "bridged_in_part" : "filled_in_part";
+  Note(gap, taken == events.size() ? whole : in_part, fmt::format("{} of {} events{}", taken, events.size(), why_not));
   return absl::OkStatus();
 }
 

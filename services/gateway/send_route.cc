@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "matrix/canonical_json.h"
 #include "matrix/event_id.h"
 #include "matrix/identifiers.h"
@@ -95,6 +96,7 @@ class SendRoute::Passage {
         request_(request),
         exchange_(request.exchange()),
         keys_until_(std::min(exchange_.received_at() + route.limits_.for_keys, exchange_.call().deadline)),
+        gaps_until_(absl::Now() + route.limits_.for_gaps),
         gaps_left_(route.limits_.gaps) {}
 
   /// The answer. Refuses: what ends a transaction.
@@ -102,7 +104,9 @@ class SendRoute::Passage {
     for (Json& json : pdus) {
       if (absl::Status status = Read(std::move(json)); !status.ok()) return status;
     }
-    for (const Pdu& pdu : pdus_) AskForKeys(pdu.event);
+    for (const Pdu& pdu : pdus_) {
+      route_.intake_.AskForKeys(pdu.event.json(), pdu.event.rules(), exchange_.request().remote_address);
+    }
     for (const Pdu& pdu : pdus_) {
       const auto outcome = Take(pdu.event, *pdu.room);
       if (EndsTransaction(outcome.status())) return outcome.status();
@@ -200,26 +204,6 @@ class SendRoute::Passage {
     return absl::OkStatus();
   }
 
-  /// All servers are asked at once, so that one that is away does not use up the time of the others.
-  void AskForKeys(const Event& event) {
-    for (const std::string& server : matrix::RequiredSigners(event.json(), event.rules())) {
-      const JsonObject* signatures = SignaturesOf(event.json(), server);
-      auto name = matrix::ServerName::Parse(server);
-      if (signatures == nullptr || !name.ok() || server == request_.origin().text() ||
-          server == services_.signer.server_name().text()) {
-        continue;
-      }
-      std::vector<std::string> key_ids;
-      for (const auto& [key_id, signature] : *signatures) {
-        if (key_id.starts_with("ed25519:")) key_ids.push_back(key_id);
-      }
-      if (key_ids.empty()) continue;
-      services_.key_ring.Find(
-          {*std::move(name), std::move(key_ids), KeyUse::kEvent, exchange_.request().remote_address},
-          [](const auto&) {});
-    }
-  }
-
   absl::StatusOr<Outcome> Take(const Event& event, Room& room) {
     const std::string pdu = matrix::CanonicalJson(event.json());
     IncomingEvent incoming = IncomingOf(event, pdu, request_.origin());
@@ -261,7 +245,7 @@ class SendRoute::Passage {
                              const RoomRules& rules) {
     if (route_.missing_events_ == nullptr || room.gap_stays || gaps_left_ == 0) return false;
     --gaps_left_;
-    const auto fetched = route_.missing_events_->Fetch(exchange_.call(), incoming, context, rules);
+    const auto fetched = route_.missing_events_->Fetch(exchange_.call(), incoming, context, rules, gaps_until_);
     room.gap_stays = fetched.ok() && !*fetched;
     return fetched;
   }
@@ -296,6 +280,7 @@ class SendRoute::Passage {
   const AuthenticRequest& request_;
   Exchange& exchange_;
   const absl::Time keys_until_;
+  const absl::Time gaps_until_;
   int gaps_left_;
   bool has_withdrawn_ = false;
   std::map<std::string, Room> rooms_;

@@ -23,6 +23,9 @@ struct SendLimits {
   absl::Duration for_keys = absl::Seconds(6);
   /// How often a transaction may have missing events fetched, each within MissingEventsLimits; in a room once in vain.
   int gaps = 4;
+  /// For asking for missing events, all gaps together, from when the transaction came: some of a request's time is left
+  /// for judging.
+  absl::Duration for_gaps = absl::Seconds(12);
 };
 
 /// Takes each PDU the way of any event, one after the other, each for itself: what is wrong with one is answered to

@@ -39,6 +39,7 @@ void ContextDecoder::AddEvent(const Rows& rows, std::size_t row) {
   event.set_rejected(rows.Boolean(row, kF1));
   event.set_soft_failed(rows.Boolean(row, kF2));
   held_.insert(event.event_id());
+  if (rows.Boolean(row, kF3)) outliers_.insert(event.event_id());
 }
 
 void ContextDecoder::Add(const Rows& rows, std::size_t row) {
@@ -67,6 +68,7 @@ void ContextDecoder::Add(const Rows& rows, std::size_t row) {
     case 'm':
       if (!rows.IsNull(row, kN1)) context_.token.fixed = rows.Integer(row, kN1);
       context_.token.merged = rows.Boolean(row, kF1);
+      given_before_ = rows.Boolean(row, kF2);
       break;
     case 'x':
       context_.existing.emplace();
@@ -80,11 +82,20 @@ void ContextDecoder::Add(const Rows& rows, std::size_t row) {
   }
 }
 
-void ContextDecoder::Find(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const {
+/// An outlier has no place in the graph: as a prev event it is not known, unless the state behind it was told.
+void ContextDecoder::FindPrev(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const {
   for (matrix::v1::Reference& reference : references) {
-    const bool held = held_.contains(reference.event_id());
+    const bool held = held_.contains(reference.event_id()) && !outliers_.contains(reference.event_id());
     const bool refused = !held && refused_.contains(reference.event_id());
-    reference.set_known(held || refused);
+    reference.set_known(held || refused || given_before_);
+    reference.set_rejected(refused);
+  }
+}
+
+void ContextDecoder::FindAuth(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const {
+  for (matrix::v1::Reference& reference : references) {
+    const bool refused = refused_.contains(reference.event_id());
+    reference.set_known(held_.contains(reference.event_id()) || refused);
     reference.set_rejected(refused);
   }
 }
@@ -92,8 +103,8 @@ void ContextDecoder::Find(google::protobuf::RepeatedPtrField<matrix::v1::Referen
 ContextRows ContextDecoder::Take() {
   matrix::v1::JudgingContext& judging = context_.judging;
   ContextToken& token = context_.token;
-  Find(*judging.mutable_prev_events());
-  Find(*judging.mutable_auth_events());
+  FindPrev(*judging.mutable_prev_events());
+  FindAuth(*judging.mutable_auth_events());
   branches_.MoveTo(judging);
   if (!token.merged && !token.before) {
     judging.set_state_before_unresolved(true);

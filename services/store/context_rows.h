@@ -48,14 +48,19 @@ class ContextDecoder {
  private:
   void AddRoom(const Rows& rows, std::size_t row);
   void AddEvent(const Rows& rows, std::size_t row);
-  void Find(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const;
+  void FindPrev(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const;
+  void FindAuth(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const;
 
   bool known_ = false;
   ContextRows context_;
   BranchRows branches_;
   /// Ids of judging.events, in its own memory.
   std::unordered_set<std::string_view> held_;
+  /// Of these.
+  std::unordered_set<std::string_view> outliers_;
   std::unordered_set<std::string> refused_;
+  /// The state before the event is one that another server told.
+  bool given_before_ = false;
 };
 
 }  // namespace postern::store

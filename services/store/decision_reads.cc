@@ -139,12 +139,11 @@ absl::StatusOr<v1::DecisionContext> PostgresEventStore::GetDecisionContext(
     state_keys.push_back(key.state_key());
   }
   Parameters parameters;
-  parameters.Bytes(request.room_id())
-      .BytesArray(cited->prev_events)
-      .BytesArray(cited->auth_events)
-      .BytesArray(types)
-      .BytesArray(state_keys);
-  if (inputs.forward_extremities_size() > 0) {
+  const bool branched = inputs.forward_extremities_size() > 0;
+  parameters.Bytes(request.room_id());
+  if (branched) parameters.Bytes(request.event_id());
+  parameters.BytesArray(cited->prev_events).BytesArray(cited->auth_events).BytesArray(types).BytesArray(state_keys);
+  if (branched) {
     const std::vector<std::string> extremities(inputs.forward_extremities().begin(),
                                                inputs.forward_extremities().end());
     const auto own_type = cited->state_key ? std::optional(cited->type) : std::nullopt;
@@ -164,7 +163,8 @@ absl::StatusOr<v1::DecisionContext> PostgresEventStore::GetDecisionContext(
   parameters.Integer(before)
       .Integer(inputs.state_group_now())
       .Boolean(inputs.extends_all_extremities())
-      .Boolean(inputs.states_diverge());
+      .Boolean(inputs.states_diverge())
+      .Bytes(request.event_id());
   return ContextOfDecision(call, kDecisionContext, parameters, std::move(decoder));
 }
 

@@ -12,6 +12,7 @@
 #include "services/store/context_token.h"
 #include "services/store/database_watch.h"
 #include "services/store/event_store.h"
+#include "services/store/fetched_state_store.h"
 #include "services/store/persist_batch.h"
 #include "services/store/store_request.h"
 #include "telemetry/metrics.h"
@@ -25,7 +26,7 @@ struct PostgresEventStoreOptions {
   int remote_servers_limit = 100'000;
 };
 
-class PostgresEventStore final : public EventStore {
+class PostgresEventStore final : public EventStore, public FetchedStateStore {
  public:
   /// All outlive the store.
   PostgresEventStore(ConnectionPool& pool, DatabaseWatch& watch, telemetry::Metrics& metrics,
@@ -107,6 +108,10 @@ class PostgresEventStore final : public EventStore {
   absl::Status RemoveAlias(const rpc::CallContext& call, const v1::RemoveAliasRequest& request) override;
   absl::StatusOr<v1::ListAliasesResponse> ListAliases(const rpc::CallContext& call,
                                                       const v1::ListAliasesRequest& request) override;
+  absl::StatusOr<v1::FindUnknownEventsResponse> FindUnknownEvents(const rpc::CallContext& call,
+                                                                  const v1::FindUnknownEventsRequest& request) override;
+  absl::StatusOr<v1::KeepFetchedStateResponse> KeepFetchedState(const rpc::CallContext& call,
+                                                                const v1::KeepFetchedStateRequest& request) override;
 
  private:
   /// ListDecisions from where the rooms have been gone through.

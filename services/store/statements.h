@@ -128,6 +128,9 @@ inline constexpr Statement kLeaseInviteLeaves{"lease_invite_leaves",
 inline constexpr int kInvitePduColumn = 17;
 inline constexpr Statement kReportInviteLeave{"report_invite_leave", "select fn.report_invite_leave(" POSTERN_P8 ")"};
 #undef POSTERN_INVITE_COLUMNS
+inline constexpr Statement kUnknownEvents{"unknown_events", "select unknown, refused from fn.unknown_events($1, $2)"};
+inline constexpr Statement kKeepFetchedState{
+    "keep_fetched_state", "select fn.keep_fetched_state(" POSTERN_P8 ", $9, $10, $11, $12, $13, $14, $15)"};
 
 inline constexpr Statement kPutServerKeys{"put_server_keys", "select fn.put_server_keys(" POSTERN_P8 ", $9)"};
 inline constexpr Statement kGetServerKeys{
@@ -211,11 +214,13 @@ inline constexpr Statement kDecisionContext{
     "decision_context",
     "select 'r'::\"char\", null::bytea, o.room_version::bytea, null::bytea, 0::bigint, $6::bigint, $7::bigint, "
     "$8::boolean, null::boolean, $9::boolean from rooms o where o.room_id = $1 union all "
+    "select 'm', null, null, null, null, null, null, false, true, null from given_states g "
+    "where g.room_id = $1 and g.event_id = $10 and g.state_group = $6 union all "
     "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.context_rows($1, $2, $3, $4, $5, $6, null, $7)"};
 /// The same where branches were resolved.
 inline constexpr Statement kDecisionBranches{"decision_branches",
                                              "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from "
-                                             "fn.decision_branches(" POSTERN_P8 ", $9, $10)"};
+                                             "fn.decision_branches(" POSTERN_P8 ", $9, $10, $11)"};
 inline constexpr Statement kRoomTips{"room_tips", "select extremities from rooms where room_id = $1"};
 inline constexpr Statement kNeighbours{
     "neighbours",

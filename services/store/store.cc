@@ -13,6 +13,7 @@
 #include "rpc/worker_pool.h"
 #include "services/store/connection_pool.h"
 #include "services/store/database_watch.h"
+#include "services/store/fetched_state_service.h"
 #include "services/store/postgres_event_store.h"
 #include "services/store/postgres_invite_store.h"
 #include "services/store/received_invites_service.h"
@@ -74,7 +75,8 @@ struct Store::Parts {
         workers(static_cast<std::size_t>(config.connections), static_cast<std::size_t>(config.queue_limit)),
         service(events, workers, metrics, ServiceOptionsOf(config)),
         invites(pool, watch, metrics),
-        invites_service(invites, workers, metrics) {}
+        invites_service(invites, workers, metrics),
+        fetched_states(events, workers, metrics) {}
 
   std::vector<std::string> Missing() const {
     if (stopping) return {"shutdown"};
@@ -93,6 +95,7 @@ struct Store::Parts {
   StoreTogetherService together{service};
   PostgresInviteStore invites;
   ReceivedInvitesService invites_service;
+  FetchedStateService fetched_states;
   std::unique_ptr<rpc::ServerHost> host;
   std::unique_ptr<http::AdminServer> admin;
 };
@@ -106,7 +109,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Start(const StoreConfig& config) {
   Parts& parts = *store->parts_;
   auto host = rpc::ServerHost::Start(
       {.listen = config.listen, .security = config.between_services, .max_connection_age = config.max_connection_age},
-      {&parts.service, &parts.together, &parts.invites_service});
+      {&parts.service, &parts.together, &parts.invites_service, &parts.fetched_states});
   if (!host.ok()) return host.status();
   parts.host = *std::move(host);
   auto admin = http::AdminServer::Start(config.admin_listen, parts.metrics, [&parts] { return parts.Missing(); });

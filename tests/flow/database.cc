@@ -22,6 +22,12 @@ constexpr Statement kRoom{"flow_room", R"(
     (select string_agg(o::text, E'\n' order by stream_ordering) from outbox o where room_id = $1)),
     (select count(*) from refusals where room_id = $1))"};
 
+constexpr Statement kState{"flow_state", R"(
+  select type, state_key, event_id from current_state where room_id = $1
+  union all select 'm.room.member', user_id, event_id from memberships where room_id = $1)"};
+
+constexpr Statement kExtremities{"flow_extremities", "select unnest(extremities) from rooms where room_id = $1"};
+
 constexpr Statement kEvents{"flow_events", "select count(*) from events where room_id = $1"};
 
 constexpr Statement kLeave{"flow_leave", R"(
@@ -86,6 +92,22 @@ RoomRows Database::RowsOfRoom(const std::string& room_id) {
 
 std::int64_t Database::EventsOfRoom(const std::string& room_id) {
   return Call(kEvents, Parameters().Bytes(room_id)).Integer(0, 0);
+}
+
+matrix::StateMap Database::CurrentState(const std::string& room_id) {
+  const Rows rows = Call(kState, Parameters().Bytes(room_id));
+  matrix::StateMap state;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    state.insert_or_assign({rows.Bytes(row, 0), rows.Bytes(row, 1)}, rows.Bytes(row, 2));
+  }
+  return state;
+}
+
+std::vector<std::string> Database::Extremities(const std::string& room_id) {
+  const Rows rows = Call(kExtremities, Parameters().Bytes(room_id));
+  std::vector<std::string> ids;
+  for (std::size_t row = 0; row < rows.size(); ++row) ids.push_back(rows.Bytes(row, 0));
+  return ids;
 }
 
 LeaveRows Database::RowsOfLeave(const std::string& room_id, const std::string& event_id, const std::string& user_id) {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "matrix/state_resolution.h"
 #include "services/store/database_connection.h"
 
 namespace postern::flow {
@@ -37,6 +38,10 @@ class Database {
   RoomRows RowsOfRoom(const std::string& room_id);
   /// How many are stored, accepted or soft-failed.
   std::int64_t EventsOfRoom(const std::string& room_id);
+  /// The current state, by event ids.
+  matrix::StateMap CurrentState(const std::string& room_id);
+  /// The forward extremities.
+  std::vector<std::string> Extremities(const std::string& room_id);
   LeaveRows RowsOfLeave(const std::string& room_id, const std::string& event_id, const std::string& user_id);
   /// One line for each event, membership, outbox row or extremity that lacks its counterpart.
   std::vector<std::string> HalfWritten();

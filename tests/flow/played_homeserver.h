@@ -61,7 +61,7 @@ class PlayedHomeserver {
   matrix::Json LastAskedForMissing() const;
 
   /// From here on `answer` says what is answered to requests that are not about keys; nullopt: as before. Called on a
-  /// thread of its own, one at a time.
+  /// thread of its own, one at a time. nullptr: nobody does.
   using AnswerOf = std::function<std::optional<http::Response>(const http::Request&)>;
   void AnswerBy(AnswerOf answer);
 

@@ -34,6 +34,7 @@
 #include "services/gateway/version_route.h"
 #include "tests/gateway/remote_server.h"
 #include "tests/gateway/scripted_peers.h"
+#include "tests/gateway/scripted_states.h"
 #include "tests/gateway/test_signer.h"
 
 namespace postern::gateway {
@@ -114,6 +115,10 @@ class LeaveRig {
   OriginLimiter origins_;
   RoomTurns turns_{8};
   MissingEvents missing_events_;
+  ScriptedPeerStates peer_states_;
+  ScriptedFetchedStates fetched_states_;
+  StateBeforeGap states_before_gaps_;
+  MissingEvents missing_before_sent_;
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   InvitesUnderWay invites_under_way_;

@@ -44,6 +44,8 @@ class OnFakes : public testing::TestWithParam<std::string> {
     rig_.store_.on_backfill = [this](const auto& request) { return client_.GetBackfill(call_, request); };
     rig_.store_.on_profile = [this](const auto& request) { return client_.GetProfile(call_, request); };
     rig_.store_.on_alias = [this](const auto& request) { return client_.GetAlias(call_, request); };
+    rig_.fetched_states_.on_unknown = [this](const auto& request) { return store_.FindUnknownEvents(call_, request); };
+    rig_.fetched_states_.on_keep = [this](const auto& request) { return store_.KeepFetchedState(call_, request); };
     rig_.validator_.on_validate = [this](const auto& request) { return judge_.Validate(call_, request); };
     rig_.validator_.on_authorize = [this](const auto& request) { return judge_.Authorize(call_, request); };
   }

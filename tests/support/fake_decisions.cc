@@ -82,10 +82,15 @@ absl::StatusOr<v1::DecisionContext> FakeStore::GetDecisionContext(const rpc::Cal
   judging.set_extends_all_extremities(inputs.extends_all_extremities());
   judging.set_states_diverge(inputs.states_diverge());
   std::set<std::string> cited;
-  Refer(*room, columns->prev_events, *judging.mutable_prev_events(), cited);
-  Refer(*room, columns->auth_events, *judging.mutable_auth_events(), cited);
+  // A state that another server told counts as it did then.
+  const auto told = room->given.find(request.event_id());
+  const std::optional<std::size_t> given = told != room->given.end() && event->second.state_before == told->second
+                                               ? std::optional(told->second)
+                                               : std::nullopt;
+  ReferToPrev(*room, columns->prev_events, given.has_value(), *judging.mutable_prev_events(), cited);
+  ReferToAuth(*room, columns->auth_events, *judging.mutable_auth_events(), cited);
   if (inputs.forward_extremities_size() > 0) {
-    FillBranchesOf(*room, inputs, *columns, *keys, cited, judging);
+    FillBranchesOf(*room, inputs, *columns, *keys, cited, given, judging);
     return context;
   }
   std::optional<std::size_t> before;
@@ -96,18 +101,20 @@ absl::StatusOr<v1::DecisionContext> FakeStore::GetDecisionContext(const rpc::Cal
 
 void FakeStore::FillBranchesOf(Room then, const matrix::v1::RecordedInputs& inputs, const store::EventColumns& columns,
                                const std::vector<matrix::v1::StateKey>& keys, std::set<std::string> cited,
-                               matrix::v1::JudgingContext& judging) const {
+                               std::optional<std::size_t> given, matrix::v1::JudgingContext& judging) const {
   then.extremities = {inputs.forward_extremities().begin(), inputs.forward_extremities().end()};
   then.now.state = static_cast<std::size_t>(inputs.state_group_now());
   v1::GetEventContextRequest request;
-  for (const std::string& id : columns.prev_events) request.add_prev_events(id);
+  // A told state takes no extremity's place.
+  if (!given) request.mutable_prev_events()->Add(columns.prev_events.begin(), columns.prev_events.end());
   for (const std::string& id : columns.auth_events) request.add_auth_events(id);
   request.mutable_state_keys()->Add(keys.begin(), keys.end());
   if (columns.state_key) {
     request.mutable_own_key()->set_type(columns.type);
     request.mutable_own_key()->set_state_key(*columns.state_key);
   }
-  const auto before = StateBefore(then, columns.prev_events, /*extends=*/false);
+  auto before = StateBefore(then, columns.prev_events, /*extends=*/false);
+  if (given) before = StatePlace{*given, kNothingInCommon};
   AddBranches(then, request, before, judging, cited);
   FillStates(then, keys, cited, before ? std::optional(before->state) : std::nullopt, then.now.state, judging);
 }

@@ -96,7 +96,7 @@ absl::StatusOr<v1::GetBackfillResponse> FakeStore::GetBackfill(const rpc::CallCo
     std::vector<std::string> next;
     for (const std::string& id : front) {
       const auto event = room->events.find(id);
-      if (event == room->events.end() || !looked_at.insert(id).second) continue;
+      if (!InGraph(*room, id) || !looked_at.insert(id).second) continue;
       if (Accepted(*room, id) != nullptr && found.size() < request.limit()) found.push_back(id);
       next.insert(next.end(), event->second.columns.prev_events.begin(), event->second.columns.prev_events.end());
     }

@@ -93,7 +93,12 @@ absl::StatusOr<v1::GetRoomEventsResponse> FakeStore::GetRoomEvents(const rpc::Ca
   v1::GetRoomEventsResponse answer;
   std::size_t bytes = 0;
   for (const std::string& id : request.event_ids()) {
-    const StoredEvent* event = room == nullptr ? nullptr : Accepted(*room, id);
+    const StoredEvent* event = nullptr;  // an outlier too
+    if (room != nullptr) {
+      const auto stored = room->events.find(id);
+      const bool accepted = stored != room->events.end() && stored->second.outcome == matrix::v1::OUTCOME_ACCEPTED;
+      if (accepted) event = &stored->second;
+    }
     if (event != nullptr) {
       bytes += event->pdu.size();
       if (answer.looked_at() > 0 && bytes > kMostBytes) break;

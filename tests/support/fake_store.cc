@@ -123,20 +123,22 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
   matrix::v1::JudgingContext& judging = *context.mutable_judging();
   judging.set_room_id(request.room_id());
   std::set<std::string> cited;
-  Refer(*room, request.prev_events(), *judging.mutable_prev_events(), cited);
-  Refer(*room, request.auth_events(), *judging.mutable_auth_events(), cited);
   const std::vector<std::string> prev = Strings(request.prev_events());
+  const std::optional<std::size_t> given = GivenBefore(*room, request.event_id(), prev);
+  ReferToPrev(*room, prev, given.has_value(), *judging.mutable_prev_events(), cited);
+  ReferToAuth(*room, request.auth_events(), *judging.mutable_auth_events(), cited);
   const bool extends = std::set<std::string>(prev.begin(), prev.end()) ==
                        std::set<std::string>(room->extremities.begin(), room->extremities.end());
   judging.set_extends_all_extremities(extends);
-  const std::optional<StatePlace> before = StateBefore(*room, prev, extends);
+  std::optional<StatePlace> before = StateBefore(*room, prev, extends);
+  if (given) before = StatePlace{*given, kNothingInCommon};
   std::optional<std::size_t> base;
   if (request.with_branches() && !extends) base = AddBranches(*room, request, before, judging, cited);
   FillJudging(*room, *keys, cited, before, judging);
 
   const auto member = room->members.find(request.sender());
   if (member != room->members.end()) context.set_sender_membership(member->second.membership());
-  if (const auto existing = room->events.find(request.event_id()); existing != room->events.end()) {
+  if (const auto existing = room->events.find(request.event_id()); InGraph(*room, request.event_id())) {
     context.mutable_existing()->set_pdu(existing->second.pdu);
     context.mutable_existing()->set_outcome(existing->second.outcome);
     context.mutable_existing()->set_reason(existing->second.reason);
@@ -147,7 +149,7 @@ absl::StatusOr<v1::EventContext> FakeStore::Context(const v1::GetEventContextReq
   token.now = static_cast<std::int64_t>(room->now.state);
   if (before) {
     token.before = static_cast<std::int64_t>(before->state);
-    token.fixed = static_cast<std::int64_t>(before->fixed);
+    if (!given) token.fixed = static_cast<std::int64_t>(before->fixed);
   } else if (base) {
     token.before = static_cast<std::int64_t>(*base);
   }
@@ -237,7 +239,7 @@ absl::StatusOr<v1::PersistEventResponse> FakeStore::PersistEvent(const rpc::Call
     *response.mutable_fresh_context() = *std::move(fresh);
     return response;
   };
-  if (const auto known = room->events.find(verdict.event_id()); known != room->events.end()) {
+  if (const auto known = room->events.find(verdict.event_id()); known != room->events.end() && !known->second.outlier) {
     if (room->ids_are_carried && known->second.pdu != request.pdu()) return conflict();
     stored.set_outcome(known->second.outcome);
     stored.set_reason(known->second.reason);
@@ -349,7 +351,10 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
     }
   }
   const std::vector<std::string> prev = event.columns.prev_events;
-  room.events.emplace(verdict.event_id(), std::move(event));
+  if (const auto outlier = room.events.find(verdict.event_id()); outlier != room.events.end()) {
+    event.ordering = outlier->second.ordering;
+  }
+  room.events.insert_or_assign(verdict.event_id(), std::move(event));
   if (!accepted) return;
 
   if (!request.told_by_origin()) AddToOutbox(room_id, verdict.event_id(), DestinationsOf(room, request));
@@ -369,7 +374,10 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   if (room.states[own.state] == room.states[room.now.state]) own.state = room.now.state;
   room.accepted.emplace_back(std::move(changed), verdict.commutes());
   room.refusals.erase(verdict.event_id());
-  Extend(room, verdict.event_id(), prev);
+  const auto told = room.given.find(verdict.event_id());
+  const bool given = told != room.given.end() && !checked.token.fixed &&
+                     checked.token.before == static_cast<std::int64_t>(told->second);
+  Extend(room, verdict.event_id(), given ? std::vector<std::string>{} : prev);
   // Beside other branches two states that hold the same may still have nothing in common: those have values that
   // neither shows.
   if (verdict.commutes() || room.extremities.size() == 1) own.fixed = room.now.fixed;

@@ -16,12 +16,13 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "services/store/event_store.h"
+#include "services/store/fetched_state_store.h"
 #include "services/store/store_request.h"
 #include "tests/support/told_branches.h"
 
 namespace postern::support {
 
-class FakeStore final : public store::EventStore {
+class FakeStore final : public store::EventStore, public store::FetchedStateStore {
  public:
   /// `server_name`: this server, left out of every row's destinations. `clock`: by which rates are forgotten.
   explicit FakeStore(std::string server_name, std::function<absl::Time()> clock = absl::Now)
@@ -99,6 +100,10 @@ class FakeStore final : public store::EventStore {
   absl::Status RemoveAlias(const rpc::CallContext& call, const store::v1::RemoveAliasRequest& request) override;
   absl::StatusOr<store::v1::ListAliasesResponse> ListAliases(const rpc::CallContext& call,
                                                              const store::v1::ListAliasesRequest& request) override;
+  absl::StatusOr<store::v1::FindUnknownEventsResponse> FindUnknownEvents(
+      const rpc::CallContext& call, const store::v1::FindUnknownEventsRequest& request) override;
+  absl::StatusOr<store::v1::KeepFetchedStateResponse> KeepFetchedState(
+      const rpc::CallContext& call, const store::v1::KeepFetchedStateRequest& request) override;
 
   /// As if the destinations that fail had done so for that much longer.
   void LetFailFor(absl::Duration time);
@@ -124,6 +129,8 @@ class FakeStore final : public store::EventStore {
     std::string origin;
     std::int64_t stored_at_ms = 0;
     std::size_t ordering = 0;
+    /// Known, but with no place in the graph.
+    bool outlier = false;
     /// One of Room::states; nullopt where it is not known.
     std::optional<std::size_t> state_before;
     /// The same.
@@ -134,6 +141,8 @@ class FakeStore final : public store::EventStore {
     bool ids_are_carried = false;
     std::map<std::string, StoredEvent> events;
     std::map<std::string, StoredEvent> refusals;
+    /// States that other servers told to lie before events; places in `states`.
+    std::map<std::string, std::size_t> given;
     /// Every state that the room has had, whole.
     std::vector<State> states;
     std::map<std::set<std::string>, StatePlace> states_of_extremities;
@@ -187,14 +196,32 @@ class FakeStore final : public store::EventStore {
   std::optional<MeetingStates> StatesThatMeet(const Room& room, const std::vector<std::string>& prev,
                                               const std::optional<StatePlace>& before) const;
   static std::set<std::string> Superseded(const Room& room, const std::vector<std::string>& prev);
-  /// Says which of the events cited are known.
+  /// Stored, with a place in the graph.
+  static bool InGraph(const Room& room, const std::string& event_id);
+  /// The state that was told to lie before an event, while some of its prev events are not known.
+  static std::optional<std::size_t> GivenBefore(const Room& room, const std::string& event_id,
+                                                const std::vector<std::string>& prev);
+  /// Says which of the prev events are known: `given`, all of them, for the state behind them was told.
   template <typename Ids>
-  void Refer(const Room& room, const Ids& ids, google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references,
-             std::set<std::string>& cited) const {
+  void ReferToPrev(const Room& room, const Ids& ids, bool given,
+                   google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references,
+                   std::set<std::string>& cited) const {
     for (const std::string& id : ids) {
       matrix::v1::Reference& reference = *references.Add();
       reference.set_event_id(id);
-      reference.set_rejected(!room.events.contains(id) && room.refusals.contains(id));
+      reference.set_rejected(!InGraph(room, id) && room.refusals.contains(id));
+      reference.set_known(InGraph(room, id) || reference.rejected() || given);
+      cited.insert(id);
+    }
+  }
+  template <typename Ids>
+  void ReferToAuth(const Room& room, const Ids& ids,
+                   google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references,
+                   std::set<std::string>& cited) const {
+    for (const std::string& id : ids) {
+      matrix::v1::Reference& reference = *references.Add();
+      reference.set_event_id(id);
+      reference.set_rejected(!InGraph(room, id) && room.refusals.contains(id));
       reference.set_known(room.events.contains(id) || reference.rejected());
       cited.insert(id);
     }
@@ -202,7 +229,7 @@ class FakeStore final : public store::EventStore {
   /// The context of a decision that took branches: `then` is the room, and is put back to what it was then.
   void FillBranchesOf(Room then, const matrix::v1::RecordedInputs& inputs, const store::EventColumns& columns,
                       const std::vector<matrix::v1::StateKey>& keys, std::set<std::string> cited,
-                      matrix::v1::JudgingContext& judging) const;
+                      std::optional<std::size_t> given, matrix::v1::JudgingContext& judging) const;
   /// The two states, indices of Room::states, and the events named by them and by `cited`.
   void FillStates(const Room& room, const std::vector<matrix::v1::StateKey>& keys, const std::set<std::string>& cited,
                   std::optional<std::size_t> before, std::size_t now, matrix::v1::JudgingContext& judging) const;

@@ -67,7 +67,9 @@ std::optional<std::size_t> FakeStore::AddBranches(const Room& room, const v1::Ge
                                                   matrix::v1::JudgingContext& judging,
                                                   std::set<std::string>& named) const {
   const std::vector<std::string> prev{request.prev_events().begin(), request.prev_events().end()};
-  const auto states = StatesThatMeet(room, prev, before);
+  // A told state takes no extremity's place, not even that of one which the event cites.
+  const bool given = GivenBefore(room, request.event_id(), prev).has_value();
+  const auto states = StatesThatMeet(room, given ? std::vector<std::string>{} : prev, before);
   if (!states) return std::nullopt;
   const matrix::RoomRules& rules = *matrix::FindRoomRules(room.version);
   std::map<std::string, matrix::Event> parsed;
@@ -84,7 +86,7 @@ std::optional<std::size_t> FakeStore::AddBranches(const Room& room, const v1::Ge
   return room.events.at(prev.front()).state_after->state;
 }
 
-/// Prev events, and what the soft-failed ones among those cite in their turn.
+/// Prev events, and what the soft-failed ones among those cite in their turn, but for those judged on a told state.
 std::set<std::string> FakeStore::Superseded(const Room& room, const std::vector<std::string>& prev) {
   std::set<std::string> gone;
   std::vector<std::string> visit = prev;
@@ -94,6 +96,8 @@ std::set<std::string> FakeStore::Superseded(const Room& room, const std::vector<
     if (!gone.insert(id).second) continue;
     const auto event = room.events.find(id);
     if (event == room.events.end() || event->second.outcome != matrix::v1::OUTCOME_SOFT_FAILED) continue;
+    const auto told = room.given.find(id);
+    if (told != room.given.end() && event->second.state_before == told->second) continue;
     visit.insert(visit.end(), event->second.columns.prev_events.begin(), event->second.columns.prev_events.end());
   }
   return gone;

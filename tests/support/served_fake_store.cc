@@ -13,6 +13,7 @@ ServedFakeStore::ServedFakeStore(std::string server_name, std::vector<grpc::Serv
   beside.push_back(&service_);
   beside.push_back(&together_);
   beside.push_back(&invites_service_);
+  beside.push_back(&fetched_states_);
   host_ = *rpc::ServerHost::Start({.listen = "127.0.0.1:0", .security = {.plaintext = true}}, beside);
 }
 

@@ -8,6 +8,7 @@
 #include "rpc/server_host.h"
 #include "rpc/worker_pool.h"
 #include "services/store/received_invites_service.h"
+#include "services/store/fetched_state_service.h"
 #include "services/store/store_service.h"
 #include "services/store/store_together_service.h"
 #include "telemetry/metrics.h"
@@ -37,6 +38,7 @@ class ServedFakeStore {
   store::StoreService service_{store_, workers_, metrics_, {.allow_seeding = true}};
   store::StoreTogetherService together_{service_};
   store::ReceivedInvitesService invites_service_{invites_, workers_, metrics_};
+  store::FetchedStateService fetched_states_{store_, workers_, metrics_};
   std::unique_ptr<rpc::ServerHost> host_;
 };
 

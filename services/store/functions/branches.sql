@@ -221,19 +221,28 @@ begin
 end $$;
 
 -- What event_context answered with branches, once more: with the forward extremities and the current state as they were then.
-create function fn.decision_branches(p_room bytea, p_prev bytea[], p_auth bytea[], p_types bytea[], p_keys bytea[],
+create function fn.decision_branches(p_room bytea, p_event bytea, p_prev bytea[], p_auth bytea[], p_types bytea[], p_keys bytea[],
                                      p_now bigint, p_diverge boolean, p_extremities bytea[], p_own_type bytea, p_own_key bytea)
 returns setof fn.context_row
 language plpgsql stable as $$
 declare
   v_version text;
   v_before record;
+  v_given bigint;
 begin
   select o.room_version into v_version from rooms o where o.room_id = p_room;
   select * into v_before from fn.group_before(p_room, p_prev);
+  -- A state that another server told counts as it did then, whatever has become known since.
+  select g.state_group into v_given
+  from given_states g join events e on e.room_id = g.room_id and e.event_id = g.event_id
+  where g.room_id = p_room and g.event_id = p_event and e.state_group_before = g.state_group;
+  if v_given is not null then
+    select v_given as state_group, null::bigint as fixed_ordering, null::bigint[] as merged into v_before;
+  end if;
   return next ('r', null, v_version::bytea, null, 0, v_before.state_group, p_now, false, null, p_diverge)::fn.context_row;
-  return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, null, null)::fn.context_row;
+  return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, v_given is not null,
+               null)::fn.context_row;
   return query select * from fn.context_rows(p_room, p_prev, p_auth, p_types, p_keys, v_before.state_group, v_before.merged, p_now);
-  return query select * from fn.branch_rows(p_room, p_prev, p_extremities, p_auth, p_own_type, p_own_key, p_types, p_keys,
-                                            v_before.state_group, v_before.merged, p_now);
+  return query select * from fn.branch_rows(p_room, case when v_given is null then p_prev else '{}' end, p_extremities, p_auth,
+                                            p_own_type, p_own_key, p_types, p_keys, v_before.state_group, v_before.merged, p_now);
 end $$;

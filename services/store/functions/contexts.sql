@@ -4,12 +4,13 @@
 --   r  the room: a its version, b the membership of the sender; n1 the ordering of its newest accepted event, n2 the state group before
 --      the event (null: not known), n3 that of the current state; f1 the event extends all extremities, f2 this server is resident, f3 the
 --      state before and the current one differ by more than commuting changes
---   m  n1 the fixed_ordering of the state before, f1 it is put together from the states after the prev events
+--   m  n1 the fixed_ordering of the state before, f1 it is put together from the states after the prev events, f2 another server told it,
+--      and what it lies behind counts as known
 --   x  the event asked for, if it is stored: a pdu, n1 outcome, n2 reason
 --   p  a prev event that the caller does not know of: id, n1 its place
 --   b, n  an entry of the state before (left out where it is the same group as now) and now: id, a type, b state key
---   e  an event that is stored, of those that are cited or that an entry names: id, a pdu, f1 rejected, f2 soft-failed
---   f  an event that is cited and was refused: id. What is cited and neither e nor f is not known.
+--   e  an event that is stored, of those that are cited or that an entry names: id, a pdu, f1 rejected, f2 soft-failed, f3 an outlier
+--   f  an event that is cited and was refused (an outlier may be both): id. What is cited and neither e nor f is not known.
 -- No row at all: the room is not known.
 create type fn.context_row as (kind "char", id bytea, a bytea, b bytea, n1 bigint, n2 bigint, n3 bigint, f1 boolean, f2 boolean,
                                  f3 boolean);
@@ -97,8 +98,7 @@ begin
   union all
   select unnest(v_places), 'b', unnest(v_other_ids), unnest(v_other_types), unnest(v_other_keys), null, null, null, null, null, null
   union all
-  select n.place, case when e.pdu is null then 'f' else 'e' end::"char", n.id, e.pdu, null, null, null, null, e.rejected, e.soft_failed,
-         null
+  select n.place, k.kind, n.id, e.pdu, null, null, null, null, e.rejected, e.soft_failed, e.outlier
   from (
     select distinct u.place, u.id
     from (
@@ -106,9 +106,13 @@ begin
       union all
       select unnest(v_places || fn.owners(p_prev_ends) || fn.owners(p_auth_ends)), unnest(v_other_ids || p_prev || p_auth)) as u) as n
   left join lateral (
-    select e.pdu, e.rejected, e.soft_failed from events e where e.room_id = p_rooms[n.place] and e.event_id = n.id limit 1) as e on true
-  where e.pdu is not null
-     or (select true from refusals f where f.room_id = p_rooms[n.place] and f.event_id = n.id limit 1);
+    select e.pdu, e.rejected, e.soft_failed, e.outlier from events e
+    where e.room_id = p_rooms[n.place] and e.event_id = n.id limit 1) as e on true
+  cross join lateral (
+    select 'e'::"char" as kind where e.pdu is not null
+    union all
+    select 'f' where (e.pdu is null or e.outlier)
+      and (select true from refusals f where f.room_id = p_rooms[n.place] and f.event_id = n.id limit 1)) as k;
 end $$;
 
 -- The same for one request. Written so that it is inlined.
@@ -134,6 +138,7 @@ declare
   v_group bigint;
   v_fixed bigint;
   v_groups bigint[];
+  v_given bigint;
   v_rooms bytea[];
   v_before bigint[] := '{}';
   v_now bigint[] := '{}';
@@ -150,7 +155,8 @@ begin
     left join lateral (
       select m.membership from memberships m where m.room_id = o.room_id and m.user_id = i.sender limit 1) as m on true
     left join lateral (
-      select x.pdu, x.outcome, x.reason from events x where x.room_id = o.room_id and x.event_id = i.event_id limit 1) as x on true
+      select x.pdu, x.outcome, x.reason from events x
+      where x.room_id = o.room_id and x.event_id = i.event_id and not x.outlier limit 1) as x on true
     left join lateral (
       -- Its only prev event, unless that is the only extremity.
       select p.state_group_after, p.fixed_ordering from events p
@@ -175,10 +181,15 @@ begin
         v_mergers := v_mergers || array_fill(r.place, array[cardinality(v_groups)]);
       end if;
     end if;
+    v_given := null;
+    if v_group is null and v_groups is null then
+      v_given := fn.given_before(r.room_id, p_events[r.place], v_prev);
+      v_group := v_given;
+    end if;
     v_before[r.place] := v_group;
     return next (r.place, 'r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_group, r.state_group, v_extends,
                  null, v_fixed is distinct from r.fixed_ordering)::fn.placed_row;
-    return next (r.place, 'm', null, null, null, v_fixed, null, null, v_groups is not null, null, null)::fn.placed_row;
+    return next (r.place, 'm', null, null, null, v_fixed, null, null, v_groups is not null, v_given is not null, null)::fn.placed_row;
     if r.outcome is not null then
       return next (r.place, 'x', null, r.pdu, null, r.outcome, r.reason, null, null, null, null)::fn.placed_row;
     end if;
@@ -196,6 +207,7 @@ language plpgsql stable as $$
 declare
   r record;
   v_before record;
+  v_given bigint;
 begin
   return query
   select c.kind, c.id, c.a, c.b, c.n1, c.n2, c.n3, c.f1, c.f2, c.f3
@@ -211,8 +223,13 @@ begin
     from unnest(r.extremities) with ordinality as x(id, place) order by x.place;
   end if;
   select * into v_before from fn.group_before(p_room, p_prev);
-  return query select * from fn.branch_rows(p_room, p_prev, r.extremities, p_auth, p_own_type, p_own_key, p_types, p_keys,
-                                         v_before.state_group, v_before.merged, r.state_group);
+  if v_before.state_group is null and v_before.merged is null then
+    v_given := fn.given_before(p_room, p_event, p_prev);
+  end if;
+  -- A told state takes no extremity's place, not even that of one which the event cites: it is resolved with all of them.
+  return query select * from fn.branch_rows(p_room, case when v_given is null then p_prev else '{}' end, r.extremities, p_auth,
+                                         p_own_type, p_own_key, p_types, p_keys, coalesce(v_given, v_before.state_group),
+                                         v_before.merged, r.state_group);
 end $$;
 
 -- p_server: this server. A room with more than 20 extremities is extended at its 20 oldest.

@@ -61,7 +61,7 @@ declare
   v_told integer;
 begin
   select e.state_group_before, e.sender into v_group, v_sender
-  from events e where e.room_id = p_room and e.event_id = p_event and e.outcome = 1;
+  from events e where e.room_id = p_room and e.event_id = p_event and e.outcome = 1 and not e.outlier;
   if not found then
     return;
   end if;

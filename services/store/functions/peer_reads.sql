@@ -1,5 +1,6 @@
 -- Reads for other servers: with what is asked for comes what deciding about it takes. Only accepted events are told.
 --
+-- An outlier is told in a state and in an auth chain, and nowhere else.
 -- All answer in rows of one shape, by kind:
 --   r  the room: id, a its version, f1 a user of the asker is joined now
 --   n  an entry of the current state whose state key is '': id, a its type, b the PDU
@@ -17,9 +18,9 @@ create type fn.peer_row as (kind "char", id bytea, a bytea, b bytea, f1 boolean,
 -- the whole room instead, once for each round of a recursion. Inlined.
 create function fn.events_of(p_room bytea, p_ids bytea[])
 returns table (place bigint, event_id bytea, stream_ordering bigint, outcome smallint, depth bigint, prev_events bytea[],
-               auth_events bytea[], pdu bytea)
+               auth_events bytea[], pdu bytea, outlier boolean)
 language sql stable as $$
-  select i.place, e.event_id, e.stream_ordering, e.outcome, e.depth, e.prev_events, e.auth_events, e.pdu
+  select i.place, e.event_id, e.stream_ordering, e.outcome, e.depth, e.prev_events, e.auth_events, e.pdu, e.outlier
   from unnest(p_ids) with ordinality as i(id, place)
   cross join lateral (select * from events x where x.room_id = p_room and x.event_id = i.id limit 1) as e
 $$;
@@ -104,7 +105,7 @@ begin
   if p_room = '' then
     select i.room_id into v_room
     from event_ids i join events e on e.room_id = i.room_id and e.event_id = i.event_id
-    where i.event_id = p_event and e.outcome = 1
+    where i.event_id = p_event and e.outcome = 1 and not e.outlier
     order by exists (select from room_servers s
                      where s.room_id = i.room_id and s.server_name = p_asker and s.joined_members > 0) desc, i.room_id
     limit 1;
@@ -112,7 +113,7 @@ begin
   return query select * from fn.room_for_peer(v_room, p_asker);
   return query
   select 'e'::"char", e.event_id, e.pdu, null::bytea, null::boolean, null::boolean
-  from events e where e.room_id = v_room and e.event_id = p_event and e.outcome = 1;
+  from events e where e.room_id = v_room and e.event_id = p_event and e.outcome = 1 and not e.outlier;
   if found then
     return query select * from fn.seen_by_peer(v_room, p_event, p_asker, fn.users_of_server(v_room, p_asker));
   end if;
@@ -134,7 +135,7 @@ begin
       select o.event_id
       from fn.events_of(p_room, v_front) e
       cross join lateral fn.events_of(p_room, e.prev_events) o
-      where e.outcome = 1 and o.outcome = 1 and o.depth >= p_min_depth
+      where e.outcome = 1 and o.outcome = 1 and not o.outlier and o.depth >= p_min_depth
         and o.event_id <> all (p_earliest) and o.event_id <> all (v_found)
       group by o.event_id order by min(e.place * 1000 + o.place)
       limit p_limit - cardinality(v_found));
@@ -173,7 +174,7 @@ declare
   v_bytes bigint;
 begin
   return query select * from fn.room_for_peer(p_room, p_asker);
-  perform from events e where e.room_id = p_room and e.event_id = p_event and e.outcome = 1;
+  perform from events e where e.room_id = p_room and e.event_id = p_event and e.outcome = 1 and not e.outlier;
   if not found then
     return;
   end if;
@@ -201,7 +202,7 @@ declare
   v_chain bytea[];
 begin
   return query select * from fn.room_for_peer(p_room, p_asker);
-  select e.state_group_before into v_group from events e where e.room_id = p_room and e.event_id = p_event and e.outcome = 1;
+  select e.state_group_before into v_group from events e where e.room_id = p_room and e.event_id = p_event and e.outcome = 1 and not e.outlier;
   if not found then
     return;
   end if;
@@ -239,7 +240,7 @@ declare
   v_bytes bigint;
 begin
   return query select * from fn.room_for_peer(p_room, p_asker);
-  select e.state_group_before into v_group from events e where e.room_id = p_room and e.event_id = p_event and e.outcome = 1;
+  select e.state_group_before into v_group from events e where e.room_id = p_room and e.event_id = p_event and e.outcome = 1 and not e.outlier;
   if not found then
     return;
   end if;
@@ -284,7 +285,7 @@ begin
     into v_front, v_told
     from (
       select e.event_id, e.outcome, min(e.place) as place from fn.events_of(p_room, v_front) e
-      where e.event_id <> all (v_looked_at)
+      where e.event_id <> all (v_looked_at) and not e.outlier
       group by e.event_id, e.outcome order by min(e.place) limit c_looked_at) as o;
     exit when v_front is null;
     v_looked_at := v_looked_at || v_front;

@@ -65,7 +65,8 @@ begin
 end $$;
 
 -- What an accepted event takes out of the forward extremities: its prev events, and what the soft-failed ones among those cite in
--- their turn (they are no extremities themselves, so nothing else would).
+-- their turn (they are no extremities themselves, so nothing else would); but not what was cited by one that was judged on a state which
+-- another server told: of what it cites that state need not tell.
 create function fn.superseded(p_room bytea, p_prev bytea[], p_extremities bytea[]) returns bytea[]
 language plpgsql stable as $$
 begin
@@ -80,7 +81,9 @@ begin
       select unnest(e.prev_events)
       from gone
       cross join lateral (select * from events x where x.room_id = p_room and x.event_id = gone.id limit 1) as e
-      where e.soft_failed)
+      where e.soft_failed
+        and not exists (select from given_states g
+                        where g.room_id = p_room and g.event_id = e.event_id and g.state_group = e.state_group_before))
     select array_agg(gone.id) from gone);
 end $$;
 
@@ -244,7 +247,8 @@ begin
   into v_outcomes, v_reasons, v_differ, v_refused, v_soft
   from unnest(p_rooms, p_events, p_pdus, p_prevs) with ordinality as i(room_id, event_id, pdu, prevs, place)
   left join lateral (
-    select x.outcome, x.reason, x.pdu from events x where x.room_id = i.room_id and x.event_id = i.event_id limit 1) as e on true
+    select x.outcome, x.reason, x.pdu from events x
+    where x.room_id = i.room_id and x.event_id = i.event_id and not x.outlier limit 1) as e on true
   left join lateral (
     select true as refused from refusals x where x.room_id = i.room_id and x.event_id = i.event_id limit 1) as f on true
   left join lateral (
@@ -313,7 +317,12 @@ begin
                              then r.fixed_ordering else v_ordering end;
     if p_outcomes[i] = 1 then
       v_gone := p_prevs[i]::bytea[];
-      if v_soft[i] then
+      if t_fixed[i] is null and not t_merged[i] and exists (
+           select from given_states g
+           where g.room_id = r.room_id and g.event_id = p_events[i] and g.state_group = t_befores[i]) then
+        -- Judged on a state that another server told: that takes no extremity's place, not even of one which the event cites.
+        v_gone := '{}';
+      elsif v_soft[i] then
         v_gone := fn.superseded(r.room_id, v_gone, r.extremities);
       end if;
       if r.extremities <@ v_gone then
@@ -420,9 +429,16 @@ begin
               p_types, p_state_keys, p_senders, p_origins, p_prevs, p_auths, p_pdus, p_verdicts)
     as i(room_id, event_id, ordering, outcome, reason, depth, origin_server_ts, judged_at, before, now, after, fixed,
          type, state_key, sender, origin, prevs, auths, pdu, verdict)
-  where i.ordering is not null;
+  where i.ordering is not null
+  -- An outlier that has come by itself. Its ordering stays: what follows from it may be stored already.
+  on conflict (room_id, event_id) do update set
+    outcome = excluded.outcome, reason = excluded.reason, stored_at = excluded.stored_at, judged_at = excluded.judged_at,
+    state_group_before = excluded.state_group_before, state_group_now = excluded.state_group_now,
+    state_group_after = excluded.state_group_after, fixed_ordering = excluded.fixed_ordering, origin = excluded.origin,
+    pdu = excluded.pdu, verdict = excluded.verdict, outlier = false;
   insert into event_ids (event_id, room_id)
-  select i.event_id, i.room_id from unnest(p_rooms, p_events, v_orderings) as i(room_id, event_id, ordering) where i.ordering is not null;
+  select i.event_id, i.room_id from unnest(p_rooms, p_events, v_orderings) as i(room_id, event_id, ordering) where i.ordering is not null
+  on conflict do nothing;
   insert into auth_edges (room_id, auth_event_id, event_id)
   select i.room_id, a.id, i.event_id
   from unnest(p_rooms, p_events, p_auths, v_orderings) as i(room_id, event_id, auths, ordering)
