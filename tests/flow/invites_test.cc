@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
+#include <atomic>
 
 #include "absl/time/clock.h"
 #include "matrix/canonical_json.h"
@@ -23,8 +23,6 @@ using matrix::JsonObject;
 using posternctl::Ended;
 using posternctl::Number;
 using posternctl::Text;
-using testing::Contains;
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -39,7 +37,7 @@ sender:
 )";
 
 RunningStack& Stack() {
-  static RunningStack stack({.gateway_settings = kSettings});
+  static RunningStack stack({.gateways = 2, .gateway_settings = kSettings});
   return stack;
 }
 
@@ -224,6 +222,30 @@ TEST_F(InvitedUsers, L20_LeaveByAServerThatTheOperatorNames) {
   ASSERT_EQ(Posternctl({"invite", "reject", room_, bob, "--via", other.name()}).status, 0);
   AwaitState("left");
   EXPECT_EQ(asked, 1);
+}
+
+TEST_F(InvitedUsers, L19_LeaveByAnotherGatewayWhereTheOneThatTriesIsKilled) {
+  const std::string bob = User("killed");
+  Invite(bob);
+  std::atomic<bool> asked = false;
+  there_.AnswerBy([&](const http::Request& request) -> std::optional<http::Response> {
+    if (request.target.find("/make_leave/") == std::string::npos) return std::nullopt;
+    if (!asked.exchange(true)) absl::SleepFor(absl::Seconds(2));  // the gateway is killed meanwhile
+    return Said(500, "{}");
+  });
+  {
+    const Frozen other(Stack().gateway(1));
+    ASSERT_EQ(Posternctl({"invite", "reject", room_, bob}).status, 0);
+    const absl::Time deadline = absl::Now() + kPatience;
+    while (!asked && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(10));
+    ASSERT_TRUE(asked);
+    Stack().Kill(Stack().gateway(0));
+  }
+  TakeLeaves();
+  AwaitState("left");
+  EXPECT_EQ(left_.size(), 1U);
+  Stack().Restart(Stack().gateway(0));
+  Stack().WaitUntilReady();
 }
 
 TEST_F(InvitedUsers, P06_RejectManyAtOnce) {
