@@ -218,7 +218,7 @@ class EventIntake::Passage {
 
   Attempted AskForBranches() {
     services_.metrics.Count("postern_gateway_branches_asked_total");
-    TakeTurn();
+    if (!turn_.had()) TakeTurn();  // a second would wait for the first
     write_.mutable_context_request()->set_with_branches(true);
     return Again(ReadContext());
   }
