@@ -128,7 +128,7 @@ absl::StatusOr<SigningKeys> ReadSigningKeys(const GatewayConfig& config) {
   return keys;
 }
 
-/// How many threads one origin, or the leaves of one room, may have: not all, or nobody else is served meanwhile.
+/// How many threads one origin may have: not all, or nobody else is served meanwhile.
 std::int64_t MostThreads(const GatewayConfig& config) { return config.workers - config.workers / 8 - 1; }
 
 OriginLimiterOptions LimitsOfOrigins(const GatewayConfig& config) {
@@ -168,7 +168,8 @@ class RunningGateway : public Gateway {
         own_author_(signer_, *own_store_, *own_validator_, absl::Now),
         dummy_events_(name, own_author_, *own_store_, alarm_, absl::Now, metrics_),
         sender_(signer_, federation_, *own_store_, absl::Now, FairChance(), metrics_, config.sender),
-        turns_(static_cast<std::size_t>(MostThreads(config))),
+        // All may wait: who goes without holds its thread no shorter, and has whoever has the turn judged again.
+        turns_(static_cast<std::size_t>(config.workers)),
         peer_events_(signer_, federation_),
         missing_events_(peer_events_, Leaves(), {.at_once = AFew()}),
         leave_v1_(LeaveApi::kV1, Leaves(), &missing_events_),

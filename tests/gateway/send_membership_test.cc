@@ -339,6 +339,31 @@ TEST_P(SendMembershipInTurns, WaitsForNobodyWhereAConflictIsFollowedByBranches) 
   EXPECT_EQ(persists, 2);
 }
 
+TEST_P(SendMembershipInTurns, IsJudgedInATurnFromTheFirst) {
+  Attempt attempt(GetParam());
+  LeaveRig& rig = attempt.rig;
+  bool in_turn = false;
+  rig.validator_.on_validate = [&, judge = rig.validator_.on_validate](const validator::v1::ValidateRequest& request) {
+    in_turn = rig.turns_.IsTaken(rig.room_.room_id());
+    return judge(request);
+  };
+  EXPECT_EQ(rig.Send(attempt.Request()).status, 200);
+  EXPECT_TRUE(in_turn);
+  EXPECT_EQ(rig.validated_, 1);
+  EXPECT_FALSE(rig.turns_.IsTaken(rig.room_.room_id())) << "and gives it on";
+}
+
+TEST(SendLeaveInTurns, IsJudgedWithoutOneWhereNobodyHasOne) {
+  LeaveRig rig;
+  bool in_turn = true;
+  rig.validator_.on_validate = [&, judge = rig.validator_.on_validate](const validator::v1::ValidateRequest& request) {
+    in_turn = rig.turns_.IsTaken(rig.room_.room_id());
+    return judge(request);
+  };
+  EXPECT_EQ(rig.SendLeave(rig.remote_.Complete(rig.Leave(), rig.rules())).status, 200);
+  EXPECT_FALSE(in_turn);
+}
+
 INSTANTIATE_TEST_SUITE_P(Endpoints, SendMembershipInTurns, testing::Values(kSendJoin, kSendKnock),
                          [](const auto& test) { return test.param.name; });
 
