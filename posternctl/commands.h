@@ -42,6 +42,7 @@ void AddRoomCommands(CLI::App& app, CommandLine& line);
 void AddAliasCommands(CLI::App& room, CommandLine& line);
 void AddInviteCommands(CLI::App& room, CommandLine& line);
 void AddMembershipCommands(CLI::App& room, CommandLine& line);
+void AddReceivedInviteCommands(CLI::App& app, CommandLine& line);
 void AddMemberCommands(CLI::App& app, CommandLine& line);
 void AddEventCommands(CLI::App& app, CommandLine& line);
 void AddOutboxCommands(CLI::App& app, CommandLine& line);

@@ -44,6 +44,14 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Open(const GlobalOptions& global,
 
 }  // namespace
 
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenGatewayChannel(const GlobalOptions& global) {
+  return Open(global, global.gateway);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenStoreChannel(const GlobalOptions& global) {
+  return Open(global, global.store);
+}
+
 absl::StatusOr<std::unique_ptr<gateway::v1::Admin::Stub>> OpenGateway(const GlobalOptions& global) {
   const auto channel = Open(global, global.gateway);
   if (!channel.ok()) return channel.status();

@@ -20,6 +20,10 @@ absl::StatusOr<std::unique_ptr<gateway::v1::Admin::Stub>> OpenGateway(const Glob
 absl::StatusOr<std::unique_ptr<store::v1::Store::Stub>> OpenStore(const GlobalOptions& global);
 absl::StatusOr<std::unique_ptr<validator::v1::Validator::Stub>> OpenValidator(const GlobalOptions& global);
 
+/// For services beside those.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenGatewayChannel(const GlobalOptions& global);
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenStoreChannel(const GlobalOptions& global);
+
 /// Sets the deadline and starts a trace.
 void Prepare(const GlobalOptions& global, grpc::ClientContext& context);
 

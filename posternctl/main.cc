@@ -13,6 +13,7 @@ examples:
   posternctl key generate --output signing.key
   posternctl room create --version 10 --creator @ann:here.example
   posternctl room invite '!room:here.example' @bob:there.example
+  posternctl invite reject --server spam.example
   posternctl leave --as @bob:localhost:8448 --key bob.key --to https://here.example '!room:here.example'
   posternctl --json member show '!room:here.example' @bob:there.example
   posternctl explain '$event'
@@ -67,6 +68,7 @@ int main(int argc, char** argv) {
   posternctl::AddKeyCommands(app, line);
   posternctl::AddRoomCommands(app, line);
   posternctl::AddMemberCommands(app, line);
+  posternctl::AddReceivedInviteCommands(app, line);
   posternctl::AddEventCommands(app, line);
   posternctl::AddOutboxCommands(app, line);
   posternctl::AddExplainCommand(app, line);

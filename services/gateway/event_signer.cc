@@ -11,6 +11,7 @@
 #include "matrix/identifiers.h"
 #include "matrix/refusal.h"
 #include "matrix/x_matrix.h"
+#include "services/gateway/received_invite.h"
 #include "services/gateway/restricted_joins.h"
 
 namespace postern::gateway {
@@ -120,6 +121,19 @@ absl::StatusOr<Json> EventSigner::SignVouched(const VouchedJoin& join, const mat
   JsonObject copy = join.event();
   matrix::SignEvent(copy, server_name_.text(), Keys()->keys_.front(), rules);
   return *copy.Find("signatures");
+}
+
+absl::StatusOr<SignedEvent> EventSigner::SignReceivedInvite(const ReceivedInvite& invite) const {
+  const matrix::Event& event = invite.event();
+  const std::string* invited = event.state_key();
+  const bool is_invite = event.type() == "m.room.member" && event.membership() == "invite";
+  if (!is_invite || invited == nullptr || matrix::DomainOf(*invited) != server_name_.text() ||
+      matrix::DomainOf(event.sender()) == server_name_.text()) {
+    return Refuse(Reason::kInternal, "only another server's invite of a user of this one is signed");
+  }
+  JsonObject copy = event.json();
+  matrix::SignEvent(copy, server_name_.text(), Keys()->keys_.front(), event.rules());
+  return SignedEvent(event.event_id(), matrix::CanonicalJson(copy));
 }
 
 std::size_t EventSigner::CountersignedBytes(const JsonObject& event, std::size_t canonical_bytes) const {

@@ -21,6 +21,7 @@
 
 namespace postern::gateway {
 
+class ReceivedInvite;
 class VouchedJoin;
 
 /// An event with this server's signature on it. Only EventSigner makes one.
@@ -62,6 +63,10 @@ class EventSigner {
   /// in `join_authorised_via_users_server`, before they let the user in. Refuses: kInternal where that is no user of
   /// this server.
   absl::StatusOr<matrix::Json> SignVouched(const VouchedJoin& join, const matrix::RoomRules& rules) const;
+
+  /// Adds this server's signature to another server's invite of a user of this one, which has been checked. Refuses:
+  /// kInternal for what is no such invite.
+  absl::StatusOr<SignedEvent> SignReceivedInvite(const ReceivedInvite& invite) const;
 
   /// How many bytes of canonical JSON `event`, now `canonical_bytes` long, will have once Countersign has signed it.
   std::size_t CountersignedBytes(const matrix::JsonObject& event, std::size_t canonical_bytes) const;

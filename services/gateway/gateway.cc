@@ -28,6 +28,10 @@
 #include "services/gateway/federation_sender.h"
 #include "services/gateway/http_router.h"
 #include "services/gateway/invite_handshake.h"
+#include "services/gateway/invite_leaves.h"
+#include "services/gateway/invite_route.h"
+#include "services/gateway/invite_store_client.h"
+#include "services/gateway/invites_service.h"
 #include "services/gateway/key_query_route.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/key_route.h"
@@ -45,6 +49,7 @@
 #include "services/gateway/peer_events.h"
 #include "services/gateway/peer_health.h"
 #include "services/gateway/query_routes.h"
+#include "services/gateway/remote_leave.h"
 #include "services/gateway/room_author.h"
 #include "services/gateway/send_join_route.h"
 #include "services/gateway/send_route.h"
@@ -54,6 +59,7 @@
 #include "services/gateway/state_route.h"
 #include "services/gateway/version_route.h"
 #include "services/gateway/well_known.h"
+#include "services/gateway/withdrawn_invites.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
 
@@ -79,6 +85,8 @@ constexpr std::string_view kSendJoinV1 = "/_matrix/federation/v1/send_join/{}/{}
 constexpr std::string_view kSendJoinV2 = "/_matrix/federation/v2/send_join/{}/{}";
 constexpr std::string_view kMakeKnock = "/_matrix/federation/v1/make_knock/{}/{}";
 constexpr std::string_view kSendKnock = "/_matrix/federation/v1/send_knock/{}/{}";
+constexpr std::string_view kInviteV1 = "/_matrix/federation/v1/invite/{}/{}";
+constexpr std::string_view kInviteV2 = "/_matrix/federation/v2/invite/{}/{}";
 constexpr std::string_view kEvent = "/_matrix/federation/v1/event/{}";
 constexpr std::string_view kStateIds = "/_matrix/federation/v1/state_ids/{}";
 constexpr std::string_view kEventAuth = "/_matrix/federation/v1/event_auth/{}/{}";
@@ -138,6 +146,14 @@ OriginLimiterOptions LimitsOfOrigins(const GatewayConfig& config) {
   return options;
 }
 
+InviteLeavesOptions LeavesOfInvites(const GatewayConfig& config) {
+  InviteLeavesOptions options;
+  options.attempt_timeout = std::min(options.attempt_timeout, config.sender.request_timeout);
+  options.lease = config.sender.lease;
+  options.back_off = config.sender.back_off;
+  return options;
+}
+
 /// Members are in the order in which they need each other; they end in the reverse one.
 class RunningGateway : public Gateway {
  public:
@@ -168,6 +184,14 @@ class RunningGateway : public Gateway {
         own_author_(signer_, *own_store_, *own_validator_, absl::Now),
         dummy_events_(name, own_author_, *own_store_, alarm_, absl::Now, metrics_),
         sender_(signer_, federation_, *own_store_, absl::Now, FairChance(), metrics_, config.sender),
+        invite_store_(MakeGrpcInviteStoreClient(peers.store, {metrics_})),
+        own_invite_store_(MakeGrpcInviteStoreClient(peers.store, {metrics_, Caller::kBackground})),
+        remote_leaves_(signer_, federation_, absl::Now),
+        invite_leaves_(signer_, remote_leaves_, *own_invite_store_, absl::Now, FairChance(), metrics_,
+                       LeavesOfInvites(config)),
+        withdrawn_invites_(name, *invite_store_, key_ring_, absl::Now),
+        invite_v1_(InviteApi::kV1, Inviting()),
+        invite_v2_(InviteApi::kV2, Inviting()),
         // All may wait: who goes without holds its thread no shorter, and has whoever has the turn judged again.
         turns_(static_cast<std::size_t>(config.workers)),
         peer_events_(signer_, federation_),
@@ -186,7 +210,7 @@ class RunningGateway : public Gateway {
         state_ids_route_(*store_, key_ring_, large_answers_),
         event_auth_route_(*store_, key_ring_, large_answers_),
         missing_events_route_(*store_, key_ring_),
-        send_route_(Leaves(), &missing_events_),
+        send_route_(Leaves(), &missing_events_, {}, &withdrawn_invites_),
         state_route_(*store_, key_ring_, large_answers_),
         backfill_route_(name, *store_, key_ring_, backfills_, absl::Now),
         directory_route_(*store_),
@@ -206,6 +230,8 @@ class RunningGateway : public Gateway {
              .clock = absl::Now,
              .read_signing_keys = [this] { return ReadSigningKeys(config_); }},
             admin_workers_),
+        invites_service_(
+            *invite_store_, author_, [this] { invite_leaves_.Nudge(); }, admin_workers_),
         router_(Routes(), peer_auth_, config.rate_limits ? &addresses_ : nullptr,
                 config.rate_limits ? &origins_ : nullptr, workers_, absl::Now, metrics_,
                 {.request_timeout = config.request_timeout,
@@ -220,7 +246,7 @@ class RunningGateway : public Gateway {
     if (!admin.ok()) return admin.status();
     admin_ = std::move(*admin);
     auto grpc_host = rpc::ServerHost::Start({.listen = config_.admin_grpc_listen, .security = config_.between_services},
-                                            {&admin_service_});
+                                            {&admin_service_, &invites_service_});
     if (!grpc_host.ok()) return grpc_host.status();
     grpc_host_ = std::move(*grpc_host);
     if (!config_.serves) {
@@ -238,7 +264,10 @@ class RunningGateway : public Gateway {
     return absl::OkStatus();
   }
 
-  void StartSending() { sender_.Start(); }
+  void StartSending() {
+    sender_.Start();
+    if (config_.sender.takes) invite_leaves_.Start();
+  }
   void StartSharing() {
     if (config_.serves && config_.rate_limits) shared_rates_.Start();
   }
@@ -271,12 +300,22 @@ class RunningGateway : public Gateway {
     shared_rates_.Shutdown();
     alarm_.Stop();
     dummy_events_.Drain();
+    invite_leaves_.Shutdown();
     sender_.Shutdown();
   }
 
  private:
   /// Of the workers that may wait for another server at once.
   std::size_t AFew() const { return static_cast<std::size_t>(std::max<std::int64_t>(1, config_.workers / 4)); }
+
+  InviteServices Inviting() {
+    return {.store = *store_,
+            .invites = *invite_store_,
+            .signer = signer_,
+            .key_ring = key_ring_,
+            .clock = absl::Now,
+            .metrics = metrics_};
+  }
 
   LeaveServices Leaves() {
     return {.store = *store_,
@@ -300,6 +339,8 @@ class RunningGateway : public Gateway {
         {.name = "send_join_v2", .method = "PUT", .path = kSendJoinV2, .peer = &join_v2_},
         {.name = "make_knock", .method = "GET", .path = kMakeKnock, .peer = &make_knock_},
         {.name = "send_knock", .method = "PUT", .path = kSendKnock, .peer = &send_knock_},
+        {.name = "invite_v1", .method = "PUT", .path = kInviteV1, .peer = &invite_v1_},
+        {.name = "invite_v2", .method = "PUT", .path = kInviteV2, .peer = &invite_v2_},
         {.name = "event", .method = "GET", .path = kEvent, .peer = &event_route_},
         {.name = "state_ids", .method = "GET", .path = kStateIds, .peer = &state_ids_route_},
         {.name = "event_auth", .method = "GET", .path = kEventAuth, .peer = &event_auth_route_},
@@ -357,6 +398,13 @@ class RunningGateway : public Gateway {
   RoomAuthor own_author_;
   DummyEvents dummy_events_;
   FederationSender sender_;
+  const std::unique_ptr<InviteStoreClient> invite_store_;
+  const std::unique_ptr<InviteStoreClient> own_invite_store_;
+  RemoteLeaves remote_leaves_;
+  InviteLeaves invite_leaves_;
+  WithdrawnInvites withdrawn_invites_;
+  InviteRoute invite_v1_;
+  InviteRoute invite_v2_;
   RoomTurns turns_;
   FederatedEvents peer_events_;
   MissingEvents missing_events_;
@@ -387,6 +435,7 @@ class RunningGateway : public Gateway {
   rpc::WorkerPool workers_;
   rpc::WorkerPool admin_workers_;
   AdminService admin_service_;
+  InvitesService invites_service_;
   HttpRouter router_;
   std::atomic<bool> ending_ = false;
   std::unique_ptr<http::AdminServer> admin_;

@@ -114,7 +114,7 @@ class SendRoute::Passage {
   }
 
   /// Whether there was an event of a room that takes what the origin sends.
-  bool has_concerned_us() const { return !pdus_.empty(); }
+  bool has_concerned_us() const { return !pdus_.empty() || has_withdrawn_; }
 
  private:
   struct Room {
@@ -138,6 +138,10 @@ class SendRoute::Passage {
     const std::string room_id = named != nullptr && matrix::IsRoomId(*named) ? *named : "";
     Room& room = RoomOf(room_id, *json.AsObject());
     if (EndsTransaction(room.refused)) return room.refused;
+    if (matrix::ReasonOf(room.refused) == Reason::kUnknownRoom) {
+      const absl::Status status = Withdraw(*json.AsObject(), room_id);
+      if (status.ok() || EndsTransaction(status)) return status;
+    }
     const std::string event_id = IdOf(*json.AsObject(), room.rules);
     if (!room.refused.ok()) {
       Note(event_id, room_id, room.refused);
@@ -149,6 +153,20 @@ class SendRoute::Passage {
       return absl::OkStatus();
     }
     pdus_.push_back({*std::move(event), &room});
+    return absl::OkStatus();
+  }
+
+  /// A leave by which an invite to a room that is not here is taken back. Not OK: it is no such thing, or that is not
+  /// known.
+  absl::Status Withdraw(const JsonObject& pdu, const std::string& room_id) {
+    if (route_.withdrawn_ == nullptr || !route_.withdrawn_->MayBeOne(pdu)) {
+      return Refuse(Reason::kUnknownRoom, "not about an invite");
+    }
+    const auto event_id =
+        route_.withdrawn_->Take(exchange_.call(), pdu, exchange_.request().remote_address, keys_until_);
+    if (!event_id.ok()) return event_id.status();
+    has_withdrawn_ = true;
+    Note(*event_id, room_id, Outcome::OUTCOME_ACCEPTED);
     return absl::OkStatus();
   }
 
@@ -279,13 +297,19 @@ class SendRoute::Passage {
   Exchange& exchange_;
   const absl::Time keys_until_;
   int gaps_left_;
+  bool has_withdrawn_ = false;
   std::map<std::string, Room> rooms_;
   std::vector<Pdu> pdus_;
   JsonObject results_;
 };
 
-SendRoute::SendRoute(IntakeServices services, MissingEvents* missing_events, SendLimits limits)
-    : services_(services), missing_events_(missing_events), limits_(limits), intake_(std::move(services)) {}
+SendRoute::SendRoute(IntakeServices services, MissingEvents* missing_events, SendLimits limits,
+                     WithdrawnInvites* withdrawn)
+    : services_(services),
+      missing_events_(missing_events),
+      limits_(limits),
+      withdrawn_(withdrawn),
+      intake_(std::move(services)) {}
 
 absl::StatusOr<http::Response> SendRoute::Handle(AuthenticRequest request) {
   const Exchange& exchange = request.exchange();

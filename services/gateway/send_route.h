@@ -11,6 +11,7 @@
 #include "services/gateway/missing_events.h"
 #include "services/gateway/received_transaction.h"
 #include "services/gateway/route.h"
+#include "services/gateway/withdrawn_invites.h"
 
 namespace postern::gateway {
 
@@ -34,8 +35,10 @@ struct SendLimits {
 /// postern_gateway_received_edus_total by kind. Thread-safe.
 class SendRoute : public PeerRoute {
  public:
-  /// `missing_events` fetches prev events that are not known; nullptr: nobody does.
-  SendRoute(IntakeServices services, MissingEvents* missing_events, SendLimits limits = {});
+  /// `missing_events` fetches prev events that are not known; nullptr: nobody does. `withdrawn` takes leaves of users
+  /// who are invited to rooms that are not here; nullptr: nobody does.
+  SendRoute(IntakeServices services, MissingEvents* missing_events, SendLimits limits = {},
+            WithdrawnInvites* withdrawn = nullptr);
 
   /// Refuses: kBadStructure; kInvalidArgument for an id of more than 255 bytes; kOverloaded for a transaction that is
   /// under way here; kStoreDown, kValidatorDown, kOverloaded, kRoomBusy, kDeadlineExceeded, kCancelled.
@@ -53,6 +56,7 @@ class SendRoute : public PeerRoute {
   const IntakeServices services_;
   MissingEvents* const missing_events_;
   const SendLimits limits_;
+  WithdrawnInvites* const withdrawn_;
   EventIntake intake_;
 
   std::mutex mutex_;

@@ -104,6 +104,31 @@ inline constexpr Statement kReceivedTransaction{
 inline constexpr Statement kKeepReceivedTransaction{"keep_received_transaction",
                                                     "select fn.keep_received_transaction($1, $2, $3, $4, $5, $6, $7)"};
 
+/// Of an invite; what ListInvites does not tell is left out.
+#define POSTERN_INVITE_COLUMNS                                                                               \
+  "room_id, user_id, event_id, room_version, sender, origin, shown_state, state, reason, via, received_at, " \
+  "changed_at, attempts, denials, next_try, last_error, case when held_until > clock_timestamp() then holder end "
+inline constexpr Statement kKeepReceivedInvite{
+    "keep_received_invite", "select result, pdu from fn.keep_received_invite(" POSTERN_P8 ", $9, $10, $11, $12, $13)"};
+/// Of room $1, user $2, sender $3 and origin $4, '' being no condition; with $5 those too that are settled; after
+/// ($6, $7, $8).
+inline constexpr Statement kReceivedInvites{
+    "received_invites",
+    "select " POSTERN_INVITE_COLUMNS
+    "from received_invites where ($1 = ''::bytea or room_id = $1) and ($2 = ''::bytea or user_id = $2) "
+    "and ($3 = ''::bytea or sender = $3) and ($4 = ''::bytea or origin = $4) and ($5 or state <= 2) "
+    "and (room_id, user_id, event_id) > ($6, $7, $8) order by room_id, user_id, event_id limit 200"};
+inline constexpr Statement kRejectReceivedInvites{
+    "reject_received_invites", "select room_id, user_id, event_id from fn.reject_received_invites(" POSTERN_P8 ")"};
+inline constexpr Statement kWithdrawReceivedInvite{"withdraw_received_invite",
+                                                   "select fn.withdraw_received_invite($1, $2, $3, $4, $5)"};
+inline constexpr Statement kLeaseInviteLeaves{"lease_invite_leaves",
+                                              "select " POSTERN_INVITE_COLUMNS
+                                              ", pdu from fn.lease_invite_leaves($1, $2, $3, $4, $5, $6, $7)"};
+inline constexpr int kInvitePduColumn = 17;
+inline constexpr Statement kReportInviteLeave{"report_invite_leave", "select fn.report_invite_leave(" POSTERN_P8 ")"};
+#undef POSTERN_INVITE_COLUMNS
+
 inline constexpr Statement kPutServerKeys{"put_server_keys", "select fn.put_server_keys(" POSTERN_P8 ", $9)"};
 inline constexpr Statement kGetServerKeys{
     "get_server_keys",

@@ -14,6 +14,8 @@
 #include "services/store/connection_pool.h"
 #include "services/store/database_watch.h"
 #include "services/store/postgres_event_store.h"
+#include "services/store/postgres_invite_store.h"
+#include "services/store/received_invites_service.h"
 #include "services/store/store_service.h"
 #include "telemetry/metrics.h"
 
@@ -69,7 +71,9 @@ struct Store::Parts {
         watch(config.database_uri, HowReached(config), [this](bool ready) { health.Set(ready); }),
         events(pool, watch, metrics, OptionsOf(config)),
         workers(static_cast<std::size_t>(config.connections), static_cast<std::size_t>(config.queue_limit)),
-        service(events, workers, metrics, ServiceOptionsOf(config)) {}
+        service(events, workers, metrics, ServiceOptionsOf(config)),
+        invites(pool, watch, metrics),
+        invites_service(invites, workers, metrics) {}
 
   std::vector<std::string> Missing() const {
     if (stopping) return {"shutdown"};
@@ -85,6 +89,8 @@ struct Store::Parts {
   PostgresEventStore events;
   rpc::WorkerPool workers;
   StoreService service;
+  PostgresInviteStore invites;
+  ReceivedInvitesService invites_service;
   std::unique_ptr<rpc::ServerHost> host;
   std::unique_ptr<http::AdminServer> admin;
 };
@@ -98,7 +104,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Start(const StoreConfig& config) {
   Parts& parts = *store->parts_;
   auto host = rpc::ServerHost::Start(
       {.listen = config.listen, .security = config.between_services, .max_connection_age = config.max_connection_age},
-      {&parts.service});
+      {&parts.service, &parts.invites_service});
   if (!host.ok()) return host.status();
   parts.host = *std::move(host);
   auto admin = http::AdminServer::Start(config.admin_listen, parts.metrics, [&parts] { return parts.Missing(); });

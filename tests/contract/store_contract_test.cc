@@ -6,6 +6,7 @@
 
 #include "services/store/database_connection.h"
 #include "services/store/store.h"
+#include "tests/contract/received_invites_contract.h"
 #include "tests/contract/store_contract.h"
 #include "tests/support/postgres_cluster.h"
 #include "tests/support/served_fake_store.h"
@@ -64,6 +65,7 @@ INSTANTIATE_TEST_SUITE_P(Stores, PeerReadsContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, JoinReadsContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, DecisionsContract, kStores, NameOf);
 INSTANTIATE_TEST_SUITE_P(Stores, InboundContract, kStores, NameOf);
+INSTANTIATE_TEST_SUITE_P(Stores, ReceivedInvitesContract, kStores, NameOf);
 
 /// What only PostgreSQL can bring about.
 class RealStoreContract : public StoreContract {};

@@ -11,6 +11,7 @@ namespace postern::support {
 ServedFakeStore::ServedFakeStore(std::string server_name, std::vector<grpc::Service*> beside)
     : store_(std::move(server_name)) {
   beside.push_back(&service_);
+  beside.push_back(&invites_service_);
   host_ = *rpc::ServerHost::Start({.listen = "127.0.0.1:0", .security = {.plaintext = true}}, beside);
 }
 

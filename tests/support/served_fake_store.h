@@ -7,8 +7,10 @@
 
 #include "rpc/server_host.h"
 #include "rpc/worker_pool.h"
+#include "services/store/received_invites_service.h"
 #include "services/store/store_service.h"
 #include "telemetry/metrics.h"
+#include "tests/support/fake_received_invites.h"
 #include "tests/support/fake_store.h"
 
 namespace postern::support {
@@ -21,15 +23,18 @@ class ServedFakeStore {
   ~ServedFakeStore();
 
   FakeStore& store() { return store_; }
+  FakeReceivedInvites& invites() { return invites_; }
   rpc::ServerHost& host() { return *host_; }
   /// "127.0.0.1:12345"
   std::string address() const;
 
  private:
   FakeStore store_;
+  FakeReceivedInvites invites_;
   telemetry::Metrics metrics_;
   rpc::WorkerPool workers_{4, 256};
   store::StoreService service_{store_, workers_, metrics_, {.allow_seeding = true}};
+  store::ReceivedInvitesService invites_service_{invites_, workers_, metrics_};
   std::unique_ptr<rpc::ServerHost> host_;
 };
 
