@@ -194,7 +194,10 @@ class EventIntake::Passage {
       if (!read_anew.ok()) return read_anew.status();
       if (*read_anew) return Again(ReadContext());
     }
-    auto verdict = Judge(**rules);
+    // Whatever takes another server's time is had by now, or is had here: nobody waits for that in a turn.
+    if (absl::Status status = HaveKeys(**rules); !status.ok()) return status;
+    if (LineUp()) return Again(ReadContext());
+    auto verdict = Judge();
     if (NeedsBranches(verdict.status()) && !write_.context_request().with_branches()) return AskForBranches();
     if (!verdict.ok()) return verdict.status();
     noted_ = rpc::OutcomeName(verdict->outcome());
@@ -218,17 +221,27 @@ class EventIntake::Passage {
 
   Attempted AskForBranches() {
     services_.metrics.Count("postern_gateway_branches_asked_total");
-    TakeTurn();
+    if (!turn_.had()) TakeTurn();  // a second would wait for the first
     write_.mutable_context_request()->set_with_branches(true);
     return Again(ReadContext());
+  }
+
+  /// Before it is judged first: what seldom commutes waits for its turn, and so does everything in a room where
+  /// somebody has one, for it would make that one's verdict void. Whether it has waited.
+  bool LineUp() {
+    if (std::exchange(lined_up_, true)) return false;
+    const bool others = services_.turns.IsTaken(event_.room_id);
+    if (others || event_.by_turns) TakeTurn();
+    if (!others || !turn_.had()) return false;
+    write_.mutable_context_request()->set_with_branches(true);  // what it waited for has left a branch beside it
+    return true;
   }
 
   void TakeTurn() { turn_ = services_.turns.Take(event_.room_id, call_.deadline - kTimeToStore); }
 
   /// Takes what is to be judged out of the context, and leaves its token.
-  absl::StatusOr<Verdict> Judge(const RoomRules& rules) {
-    validator::v1::ValidateRequest judge;
-    if (absl::Status status = intake_.AddKeys(event_, rules, judge); !status.ok()) return status;
+  absl::StatusOr<Verdict> Judge() {
+    validator::v1::ValidateRequest judge = keys_;
     judge.set_pdu(event_.pdu);
     judge.set_now_ms(absl::ToUnixMillis(event_.received_at));
     judge.mutable_context()->Swap(context_.mutable_judging());
@@ -239,6 +252,12 @@ class EventIntake::Passage {
       services_.metrics.Count("postern_gateway_policy_server_rooms_total");
     }
     return verdict;
+  }
+
+  /// The keys of all servers that must have signed the event, once.
+  absl::Status HaveKeys(const RoomRules& rules) {
+    if (std::exchange(has_keys_, true)) return absl::OkStatus();
+    return intake_.AddKeys(event_, rules, keys_);
   }
 
   Attempted Persist(Verdict verdict, const RoomRules& rules) {
@@ -278,7 +297,10 @@ class EventIntake::Passage {
   store::v1::PersistEventRequest write_;
   EventContext context_;
   bool asked_for_missing_ = false;
-  RoomTurns::Turn turn_;  // only where events are in each other's way
+  bool has_keys_ = false;
+  bool lined_up_ = false;
+  validator::v1::ValidateRequest keys_;  // and nothing else
+  RoomTurns::Turn turn_;                 // only where events are in each other's way
 };
 
 EventIntake::EventIntake(IntakeServices services)

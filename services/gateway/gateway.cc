@@ -136,7 +136,7 @@ absl::StatusOr<SigningKeys> ReadSigningKeys(const GatewayConfig& config) {
   return keys;
 }
 
-/// How many threads one origin, or the leaves of one room, may have: not all, or nobody else is served meanwhile.
+/// How many threads one origin may have: not all, or nobody else is served meanwhile.
 std::int64_t MostThreads(const GatewayConfig& config) { return config.workers - config.workers / 8 - 1; }
 
 OriginLimiterOptions LimitsOfOrigins(const GatewayConfig& config) {
@@ -192,7 +192,8 @@ class RunningGateway : public Gateway {
         withdrawn_invites_(name, *invite_store_, key_ring_, absl::Now),
         invite_v1_(InviteApi::kV1, Inviting()),
         invite_v2_(InviteApi::kV2, Inviting()),
-        turns_(static_cast<std::size_t>(MostThreads(config))),
+        // All may wait: who goes without holds its thread no shorter, and has whoever has the turn judged again.
+        turns_(static_cast<std::size_t>(config.workers)),
         peer_events_(signer_, federation_),
         missing_events_(peer_events_, Leaves(), {.at_once = AFew()}),
         peer_states_(signer_, federation_),

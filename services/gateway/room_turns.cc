@@ -38,6 +38,11 @@ RoomTurns::Turn RoomTurns::Take(const std::string& room_id, absl::Time until) {
   return {this, room_id};
 }
 
+bool RoomTurns::IsTaken(const std::string& room_id) {
+  const std::lock_guard lock(mutex_);
+  return rooms_.contains(room_id);
+}
+
 void RoomTurns::Leave(const std::string& room_id) {
   const std::lock_guard lock(mutex_);
   const auto room = rooms_.find(room_id);

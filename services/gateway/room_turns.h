@@ -34,12 +34,14 @@ class RoomTurns {
     std::string room_id_;
   };
 
-  /// Of the threads that serve requests, so many may wait here: the rest is left to other rooms.
+  /// Of the threads that serve requests, so many may wait here.
   explicit RoomTurns(std::size_t most_waiting) : most_waiting_(most_waiting) {}
 
   /// Waits for a turn in the room until `until`. One that was not had, because too many wait or the time was up, is no
   /// obstacle: its event competes.
   Turn Take(const std::string& room_id, absl::Time until);
+  /// Whether somebody has a turn in the room, or is about to.
+  bool IsTaken(const std::string& room_id);
 
  private:
   struct Room {

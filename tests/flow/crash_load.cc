@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "matrix/event_id.h"
 #include "matrix/refusal.h"
+#include "tests/flow/handshake.h"
 #include "tests/flow/must.h"
 
 namespace postern::flow {
@@ -18,15 +19,58 @@ constexpr absl::Duration kPatience = absl::Seconds(60);
 constexpr absl::Duration kPoll = absl::Milliseconds(20);
 constexpr int kTrouble = 503;
 
+using matrix::Json;
+using matrix::JsonArray;
+using matrix::JsonObject;
+
 bool IsTrouble(const absl::StatusOr<http::Response>& response) {
   return !response.ok() || response->status == kTrouble;
 }
 
+/// The templates that deeds begin with, and the endpoints that take them.
+struct Ways {
+  std::string_view make;
+  std::string_view send;
+};
+Ways WaysOf(Deed deed) {
+  switch (deed) {
+    case Deed::kLeave:
+      return {"make_leave", "v2/send_leave"};
+    case Deed::kJoin:
+      return {"make_join", "v2/send_join"};
+    case Deed::kKnock:
+      return {"make_knock", "v1/send_knock"};
+    case Deed::kTransaction:
+      return {"make_leave", ""};
+  }
+  return {};
+}
+
+/// Two messages, and then the leave that `draft` is.
+std::vector<JsonObject> LastWords(const PlayedHomeserver& remote, const JsonObject& draft,
+                                  const matrix::RoomRules& rules) {
+  std::vector<JsonObject> events{remote.Complete(MessageFrom(draft, "one"), rules)};
+  events.push_back(remote.Complete(Following(events.back(), MessageFrom(draft, "two"), rules), rules));
+  events.push_back(remote.Complete(Following(events.back(), draft, rules), rules));
+  return events;
+}
+
 }  // namespace
 
-CrashLoad::CrashLoad(const PlayedHomeserver& remote, const RunningStack& stack, std::vector<Leaver> leavers,
+std::string OddityOf(const absl::StatusOr<http::Response>& answer, Deed deed) {
+  if (!answer.ok()) return std::string(matrix::DetailOf(answer.status()));
+  const std::string whole = fmt::format("{} {}", answer->status, answer->body);
+  if (answer->status != 200 || deed != Deed::kTransaction) return answer->status == 200 ? "" : whole;
+  const JsonObject body = ObjectOf(answer->body);
+  for (const auto& [event_id, result] : *body.Find("pdus")->AsObject()) {
+    if (!result.AsObject()->empty()) return whole;
+  }
+  return "";
+}
+
+CrashLoad::CrashLoad(const PlayedHomeserver& remote, const RunningStack& stack, std::vector<Actor> actors,
                      std::uint64_t seed)
-    : remote_(remote), stack_(stack), leavers_(std::move(leavers)) {
+    : remote_(remote), stack_(stack), actors_(std::move(actors)) {
   for (int thread = 0; thread < kThreads; ++thread) {
     threads_.emplace_back([this, seed, thread] { Run(seed + static_cast<std::uint64_t>(thread)); });
   }
@@ -41,16 +85,16 @@ CrashLoad::~CrashLoad() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void CrashLoad::Allow(std::size_t leaves) {
+void CrashLoad::Allow(std::size_t actors) {
   const std::lock_guard lock(mutex_);
-  Must("as many leavers as are to leave", allowed_ + leaves <= leavers_.size());
-  allowed_ += leaves;
+  Must("as many actors as are to act", allowed_ + actors <= actors_.size());
+  allowed_ += actors;
   changed_.notify_all();
 }
 
-void CrashLoad::AwaitAccepted(std::size_t leaves) {
+void CrashLoad::AwaitAccepted(std::size_t actors) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return accepted_ >= leaves || fates_.size() == allowed_; });
+  changed_.wait(lock, [&] { return accepted_ >= actors || fates_.size() == allowed_; });
 }
 
 void CrashLoad::AwaitEnded() {
@@ -63,7 +107,7 @@ std::size_t CrashLoad::accepted() const {
   return accepted_;
 }
 
-std::vector<LeaveFate> CrashLoad::fates() const {
+std::vector<Fate> CrashLoad::fates() const {
   const std::lock_guard lock(mutex_);
   return fates_;
 }
@@ -74,13 +118,13 @@ void CrashLoad::Run(std::uint64_t seed) {
   while (true) {
     changed_.wait(lock, [&] { return ending_ || begun_ < allowed_; });
     if (ending_) return;
-    const Leaver& leaver = leavers_[begun_++];
+    const Actor& actor = actors_[begun_++];
     lock.unlock();
-    LeaveFate fate;
+    Fate fate;
     try {
-      fate = Leave(leaver, random);
+      fate = Act(actor, random);
     } catch (const std::exception& trouble) {
-      fate = {.leaver = leaver, .event_id = "", .odd = trouble.what()};
+      fate = {.actor = actor, .event_ids = {}, .odd = trouble.what()};
     }
     lock.lock();
     accepted_ += fate.accepted ? 1 : 0;
@@ -99,25 +143,31 @@ absl::StatusOr<http::Response> CrashLoad::AskUntilAnswered(const http::Request& 
   }
 }
 
-/// Asks for a template until there is one. Sends the leave; after trouble sends it again, or is content with half of
-/// the chances not to know what became of it.
-LeaveFate CrashLoad::Leave(const Leaver& leaver, std::mt19937_64& random) const {
-  const auto target = peer::MakeLeaveTarget({.room_id = leaver.room_id, .user_id = leaver.user, .reason = ""});
-  const auto answer = Must("a template", AskUntilAnswered(remote_.Request("GET", target, nullptr)));
-  Must(fmt::format("a template (not {} {})", answer.status, answer.body), answer.status == 200);
-  const auto event = remote_.Complete(Must("a template", peer::ReadLeaveTemplate(answer.body)).event, *leaver.rules);
-  LeaveFate fate{.leaver = leaver, .event_id = matrix::ComputeEventId(event, *leaver.rules)};
+/// Asks for a template until there is one. Sends what follows from it; after trouble sends it again, or is content with
+/// half of the chances not to know what became of it.
+Fate CrashLoad::Act(const Actor& actor, std::mt19937_64& random) const {
+  const auto& [rules, room_id, user, deed] = actor;
+  const auto [make, send] = WaysOf(deed);
+  const JsonObject draft =
+      DraftOf(Must("a template", AskUntilAnswered(MakeRequest(remote_, make, room_id, user, *rules))));
+  std::vector<JsonObject> events;
+  Fate fate{.actor = actor, .event_ids = {}};
+  if (deed == Deed::kTransaction) {
+    events = LastWords(remote_, draft, *rules);
+    fate.request = TransactionRequest(remote_, fmt::format("of-{}", random()), JsonArray(events.begin(), events.end()));
+  } else {
+    events = {remote_.Complete(draft, *rules)};
+    fate.request = SendRequest(remote_, send, room_id, events.front(), *rules);
+  }
+  for (const JsonObject& event : events) fate.event_ids.push_back(matrix::ComputeEventId(event, *rules));
 
-  const http::Request request = remote_.SendLeaveRequest(leaver.room_id, event, *leaver.rules);
-  auto response = remote_.TrySend(request);
+  auto response = remote_.TrySend(fate.request);
   if (IsTrouble(response)) {
     if (random() % 2 == 0) return fate;
-    response = AskUntilAnswered(request);
+    response = AskUntilAnswered(fate.request);
   }
-  fate.accepted = response.ok() && response->status == 200;
-  if (fate.accepted) return fate;
-  fate.odd = response.ok() ? fmt::format("{} {}", response->status, response->body)
-                           : std::string(matrix::DetailOf(response.status()));
+  fate.odd = OddityOf(response, deed);
+  fate.accepted = fate.odd.empty();
   return fate;
 }
 

@@ -1,5 +1,6 @@
 // kill -9 at random moments under load, of each service and of PostgreSQL's own processes: what was answered 200 is in
 // the database whole, everything else is there whole or not at all, and the stack serves on.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,8 +21,8 @@ namespace postern::flow {
 namespace {
 
 constexpr std::size_t kRoundsEach = 3;
-constexpr std::size_t kLeavesARound = 40;
-constexpr std::size_t kLaterLeaves = 20;
+constexpr std::size_t kActorsARound = 40;
+constexpr std::size_t kLater = 20;
 constexpr absl::Duration kPatience = absl::Seconds(60);
 /// Victims.
 constexpr const char* kGateway = "gateway";
@@ -38,8 +39,8 @@ std::uint64_t Seed() {
 }
 
 /// Members of a room of each family, mixed; half of the rooms are joined, half are invited to.
-std::vector<Leaver> MakeLeavers(const Scene& scene, std::size_t count, std::mt19937_64& random) {
-  std::vector<Leaver> leavers;
+std::vector<Actor> MakeLeavers(const Scene& scene, std::size_t count, std::mt19937_64& random) {
+  std::vector<Actor> leavers;
   const std::size_t each = count / kFamilies.size() + 1;
   for (std::size_t family = 0; family < kFamilies.size(); ++family) {
     const char* membership = family % 2 == 0 ? "join" : "invite";
@@ -51,6 +52,29 @@ std::vector<Leaver> MakeLeavers(const Scene& scene, std::size_t count, std::mt19
   }
   std::shuffle(leavers.begin(), leavers.end(), random);
   return leavers;
+}
+
+/// Of a room of each family: members who say something and go, and others who join; of a second room, if its version
+/// knows knocks, users who knock. Mixed.
+std::vector<Actor> MakeComersAndGoers(const Scene& scene, std::size_t count, std::mt19937_64& random) {
+  std::vector<Actor> actors;
+  const std::size_t each = count / (3 * kFamilies.size()) + 1;
+  for (const char* family : kFamilies) {
+    const matrix::RoomRules& rules = *matrix::FindRoomRules(family);
+    const auto room = scene.room_operator.Seed(family, scene.remote.name(), "join", static_cast<int>(each));
+    const std::string knocked_on =
+        rules.knocking ? scene.room_operator.Seed(family, scene.remote.name(), "knock", 1).room_id : "";
+    for (const std::string& user : room.users) {
+      const std::string other = scene.remote.User(fmt::format("new{}", actors.size()));
+      actors.push_back({&rules, room.room_id, user, Deed::kTransaction});
+      actors.push_back({&rules, room.room_id, other, Deed::kJoin});
+      actors.push_back(rules.knocking ? Actor{&rules, knocked_on, other, Deed::kKnock}
+                                      : Actor{&rules, room.room_id,
+                                              scene.remote.User(fmt::format("newer{}", actors.size())), Deed::kJoin});
+    }
+  }
+  std::shuffle(actors.begin(), actors.end(), random);
+  return actors;
 }
 
 std::vector<const char*> MakeVictims(std::mt19937_64& random) {
@@ -82,15 +106,67 @@ void KillAndBringBack(Scene& scene, const std::string& victim, std::mt19937_64& 
                                                     : scene.stack.store());
 }
 
-void ExpectWholeOrAbsent(Database& database, const LeaveFate& fate) {
-  const auto& [rules, room_id, user] = fate.leaver;
-  const LeaveRows rows = database.RowsOfLeave(room_id, fate.event_id, user);
-  EXPECT_EQ(rows.event_ids, rows.events);
-  EXPECT_EQ(rows.outbox, rows.events);
-  EXPECT_EQ(rows.membership_is_by_it, rows.events == 1);
-  EXPECT_EQ(rows.membership == "leave", rows.events == 1) << rows.membership;
-  EXPECT_EQ(rows.refusals, 0);
-  EXPECT_TRUE(rows.events == 1 || !fate.accepted);
+const char* MembershipAfter(Deed deed) {
+  return deed == Deed::kJoin ? "join" : deed == Deed::kKnock ? "knock" : "leave";
+}
+
+void ExpectWholeOrAbsent(Database& database, const Fate& fate) {
+  const auto& [rules, room_id, user, deed] = fate.actor;
+  std::int64_t events_before = 1;
+  for (const std::string& event_id : fate.event_ids) {
+    const LeaveRows rows = database.RowsOfLeave(room_id, event_id, user);
+    EXPECT_EQ(rows.event_ids, rows.events);
+    // The origin of a transaction tells the others itself.
+    EXPECT_EQ(rows.outbox, deed == Deed::kTransaction ? 0 : rows.events);
+    EXPECT_EQ(rows.refusals, 0);
+    EXPECT_TRUE(rows.events == 1 || !fate.accepted);
+    EXPECT_LE(rows.events, events_before) << "what an event follows on is there before it";
+    events_before = rows.events;
+    if (event_id != fate.event_ids.back()) continue;
+    EXPECT_EQ(rows.membership_is_by_it, rows.events == 1);
+    EXPECT_EQ(rows.membership == MembershipAfter(deed), rows.events == 1) << rows.membership;
+  }
+}
+
+/// Kills each victim while there is load, then lets `later` more act; what became of all of them is in the database.
+void CrashUnderLoad(Scene& scene, CrashLoad& load, const std::vector<const char*>& victims, std::size_t a_round,
+                    std::size_t later, std::mt19937_64& random) {
+  for (const char* victim : victims) {
+    load.Allow(a_round);
+    load.AwaitAccepted(load.accepted() + 1 + random() % (a_round * 3 / 4));
+    KillAndBringBack(scene, victim, random);
+    scene.stack.WaitUntilReady();
+    load.AwaitEnded();
+  }
+  const std::size_t before = load.accepted();
+  scene.stack.WaitUntilReady();
+  load.Allow(later);
+  load.AwaitEnded();
+  EXPECT_EQ(load.accepted(), before + later) << "whoever comes later is accepted";
+
+  Database database = OpenWhenItIsThere(scene.stack.dsn());
+  std::size_t given_up = 0;
+  for (const Fate& fate : load.fates()) {
+    SCOPED_TRACE(testing::PrintToString(fate.event_ids) + " in a room of version " +
+                 std::string(fate.actor.rules->version));
+    EXPECT_EQ(fate.odd, "");
+    ExpectWholeOrAbsent(database, fate);
+    given_up += fate.accepted ? 0 : 1;
+  }
+  EXPECT_EQ(database.HalfWritten(), std::vector<std::string>());
+  std::cout << load.accepted() << " accepted, " << given_up << " given up on, " << victims.size() << " crashes\n";
+}
+
+/// Every request once more, those that were given up on too: then all of it is there, once.
+void SendAllAgain(Scene& scene, const CrashLoad& load) {
+  Database database = OpenWhenItIsThere(scene.stack.dsn());
+  for (Fate fate : load.fates()) {
+    SCOPED_TRACE(testing::PrintToString(fate.event_ids));
+    EXPECT_EQ(OddityOf(load.AskUntilAnswered(fate.request), fate.actor.deed), "");
+    fate.accepted = true;
+    ExpectWholeOrAbsent(database, fate);
+  }
+  EXPECT_EQ(database.HalfWritten(), std::vector<std::string>());
 }
 
 TEST(ACrashOfAnyProcess, LosesNoAcceptedLeaveAndHalvesNone) {
@@ -98,32 +174,19 @@ TEST(ACrashOfAnyProcess, LosesNoAcceptedLeaveAndHalvesNone) {
   std::mt19937_64 random(seed);
   Scene scene;
   const auto victims = MakeVictims(random);
-  CrashLoad load(scene.remote, scene.stack, MakeLeavers(scene, victims.size() * kLeavesARound + kLaterLeaves, random),
-                 seed);
-  for (const char* victim : victims) {
-    load.Allow(kLeavesARound);
-    load.AwaitAccepted(load.accepted() + 1 + random() % (kLeavesARound * 3 / 4));
-    KillAndBringBack(scene, victim, random);
-    scene.stack.WaitUntilReady();
-    load.AwaitEnded();
-  }
-  const std::size_t before = load.accepted();
-  scene.stack.WaitUntilReady();
-  load.Allow(kLaterLeaves);
-  load.AwaitEnded();
-  EXPECT_EQ(load.accepted(), before + kLaterLeaves) << "later leaves are all accepted";
+  CrashLoad load(scene.remote, scene.stack, MakeLeavers(scene, victims.size() * kActorsARound + kLater, random), seed);
+  CrashUnderLoad(scene, load, victims, kActorsARound, kLater, random);
+}
 
-  Database database = OpenWhenItIsThere(scene.stack.dsn());
-  std::size_t given_up = 0;
-  for (const LeaveFate& fate : load.fates()) {
-    SCOPED_TRACE(fate.event_id + " in a room of version " + std::string(fate.leaver.rules->version));
-    EXPECT_EQ(fate.odd, "");
-    ExpectWholeOrAbsent(database, fate);
-    given_up += fate.accepted ? 0 : 1;
-  }
-  EXPECT_EQ(database.HalfWritten(), std::vector<std::string>());
-  std::cout << load.accepted() << " leaves accepted, " << given_up << " given up on, " << victims.size()
-            << " crashes\n";
+TEST(ACrashOfAnyProcess, LosesNoJoinNoKnockAndNoTransactionAndTheSameAgainIsAnsweredTheSame) {
+  const std::uint64_t seed = Seed();
+  std::mt19937_64 random(seed);
+  Scene scene;
+  const auto victims = MakeVictims(random);
+  CrashLoad load(scene.remote, scene.stack, MakeComersAndGoers(scene, victims.size() * kActorsARound + kLater, random),
+                 seed);
+  CrashUnderLoad(scene, load, victims, kActorsARound, kLater, random);
+  SendAllAgain(scene, load);
 }
 
 }  // namespace

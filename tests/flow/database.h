@@ -47,12 +47,11 @@ class Database {
   std::vector<std::string> HalfWritten();
   /// Processes of PostgreSQL that serve a client, but for this connection's own.
   std::vector<std::int64_t> Backends();
+  store::Rows Call(const store::Statement& statement, const store::Parameters& parameters);
   /// Runs SQL as it stands.
   void Execute(const std::string& statements);
 
  private:
-  store::Rows Call(const store::Statement& statement, const store::Parameters& parameters);
-
   std::unique_ptr<store::DatabaseConnection> connection_;
 };
 

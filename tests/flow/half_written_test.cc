@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "matrix/event_id.h"
+#include "tests/flow/handshake.h"
 #include "tests/flow/leave_attempt.h"
 #include "tests/flow/must.h"
 
@@ -49,6 +51,20 @@ TEST_P(HalfWritten, IsSeen) {
   for (const std::string& line : before) std::erase(lines, line);
   EXPECT_TRUE(std::ranges::any_of(lines, [](const auto& line) { return line.starts_with(GetParam().line); }))
       << testing::PrintToString(lines);
+}
+
+TEST(WhatItsOriginTellsOf, IsWholeWithoutAnOutboxRow) {
+  Scene scene;
+  const SeededRoom room = scene.room_operator.Seed("10", scene.remote.name(), "join", 1);
+  const matrix::RoomRules& rules = *matrix::FindRoomRules("10");
+  const auto message =
+      scene.remote.Complete(MessageFrom(scene.remote.Template(room.room_id, room.users.front()), "hello"), rules);
+  ASSERT_EQ(scene.remote.Send(TransactionRequest(scene.remote, "one", {message})).status, 200);
+  const LeaveRows rows =
+      scene.database.RowsOfLeave(room.room_id, matrix::ComputeEventId(message, rules), room.users.front());
+  EXPECT_EQ(rows.events, 1);
+  EXPECT_EQ(rows.outbox, 0);
+  EXPECT_EQ(scene.database.HalfWritten(), std::vector<std::string>());
 }
 
 INSTANTIATE_TEST_SUITE_P(

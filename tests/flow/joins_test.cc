@@ -10,6 +10,7 @@
 
 #include "matrix/event_id.h"
 #include "postern/store/v1/store.grpc.pb.h"
+#include "tests/flow/handshake.h"
 #include "tests/flow/leave_attempt.h"
 
 namespace postern::flow {
@@ -22,33 +23,20 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Not;
 
-constexpr std::string_view kFederation = "/_matrix/federation/";
-
 /// A room of the stack, and two other servers.
 class Joins : public testing::Test {
  protected:
   http::Response Make(const PlayedHomeserver& asker, std::string_view what, const std::string& user) {
-    return asker.Send(
-        asker.Request("GET",
-                      fmt::format("{}v1/{}/{}/{}?ver=1&ver={}", kFederation, what, http::PercentEncode(room_.room_id),
-                                  http::PercentEncode(user), rules_.version),
-                      nullptr));
+    return asker.Send(MakeRequest(asker, what, room_.room_id, user, rules_));
   }
   JsonObject Event(const PlayedHomeserver& asker, std::string_view what, const std::string& user) {
     const auto response = Make(asker, what, user);
     EXPECT_EQ(response.status, 200) << response.body;
-    const JsonObject answer = ObjectOf(response.body);
-    EXPECT_EQ(*answer.Find("room_version")->AsString(), rules_.version);
-    JsonObject event = *answer.Find("event")->AsObject();
-    event.Erase("origin");
-    return asker.Complete(std::move(event), rules_);
+    EXPECT_EQ(*ObjectOf(response.body).Find("room_version")->AsString(), rules_.version);
+    return asker.Complete(DraftOf(response), rules_);
   }
   http::Response Send(const PlayedHomeserver& asker, std::string_view endpoint, const JsonObject& event) {
-    const Json content(event);
-    return asker.Send(asker.Request("PUT",
-                                    fmt::format("{}{}/{}/{}", kFederation, endpoint, http::PercentEncode(room_.room_id),
-                                                http::PercentEncode(IdOf(event))),
-                                    &content));
+    return asker.Send(SendRequest(asker, endpoint, room_.room_id, event, rules_));
   }
   std::string IdOf(const JsonObject& event) const { return matrix::ComputeEventId(event, rules_); }
   LeaveRows Rows(const JsonObject& event) {

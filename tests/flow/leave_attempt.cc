@@ -8,6 +8,7 @@
 #include "matrix/event_id.h"
 #include "matrix/redaction.h"
 #include "matrix/signature.h"
+#include "tests/flow/handshake.h"
 #include "tests/flow/must.h"
 
 namespace postern::flow {
@@ -76,12 +77,7 @@ http::Request LeaveAttempt::Build() {
 
 std::string LeaveAttempt::EventId() const { return matrix::ComputeEventId(sent, rules); }
 
-Json LeaveAttempt::Reference(const std::string& event_id) const {
-  if (!CarriesIds(rules)) return event_id;
-  JsonObject hashes;
-  hashes.Set("sha256", matrix::EncodeBase64(std::string(32, 'h')));
-  return JsonArray{event_id, std::move(hashes)};
-}
+Json LeaveAttempt::Reference(const std::string& event_id) const { return ReferenceTo(event_id, rules); }
 
 std::string LeaveAttempt::IdOf(const Json& reference) const {
   return *(CarriesIds(rules) ? reference.AsArray()->front() : reference).AsString();

@@ -10,6 +10,7 @@
 
 #include "matrix/event_id.h"
 #include "posternctl/peer/remote_server.h"
+#include "tests/flow/handshake.h"
 #include "tests/flow/leave_attempt.h"
 #include "tests/flow/must.h"
 
@@ -35,23 +36,13 @@ class Transactions : public testing::Test {
   }
 
   /// A message on the room's tip, not completed.
-  JsonObject Draft() {
-    JsonObject event = template_;
-    event.Erase("state_key");
-    event.Set("type", "m.room.message");
-    event.Set("content", ObjectOf(fmt::format(R"({{"body":"{}"}})", ++messages_)));
-    return event;
-  }
+  JsonObject Draft() { return MessageFrom(template_, std::to_string(++messages_)); }
   /// Messages one after the other: beside each other they would be gathered by events of the stack's own.
   std::vector<JsonObject> Chain(int messages, std::size_t size = 1) {
     std::vector<JsonObject> chain;
     for (int i = 0; i < messages; ++i) {
-      JsonObject event = Draft();
-      event.Set("content", ObjectOf(fmt::format(R"({{"body":"{}{}"}})", i, std::string(size, 'x'))));
-      if (!chain.empty()) {
-        event.Set("prev_events", JsonArray{IdOf(chain.back())});
-        event.Set("depth", *chain.back().Find("depth")->AsInteger() + 1);
-      }
+      JsonObject event = MessageFrom(template_, std::to_string(i) + std::string(size, 'x'));
+      if (!chain.empty()) event = Following(chain.back(), std::move(event), rules_);
       chain.push_back(Complete(std::move(event)));
     }
     return chain;
@@ -88,12 +79,7 @@ class Transactions : public testing::Test {
   }
 
   http::Request Transaction(const std::string& id, const JsonArray& pdus) const {
-    JsonObject body;
-    body.Set("origin", scene_->remote.name());
-    body.Set("origin_server_ts", 1);
-    body.Set("pdus", pdus);
-    const Json content(std::move(body));
-    return scene_->remote.Request("PUT", fmt::format("{}send/{}", kFederation, id), &content);
+    return TransactionRequest(scene_->remote, id, pdus);
   }
   static http::Response SendTo(std::size_t gateway, const http::Request& request) {
     return scene_->remote.Send(request, scene_->stack.gateway(gateway).federation);

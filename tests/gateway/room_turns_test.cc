@@ -54,6 +54,16 @@ TEST(RoomTurns, WhereTooManyWaitOneGoesWithout) {
   EXPECT_TRUE(turns.Take("!room:a.example", kLong).had());
 }
 
+TEST(RoomTurns, ARoomIsTakenWhileSomebodyHasATurnThere) {
+  RoomTurns turns(64);
+  EXPECT_FALSE(turns.IsTaken("!room:a.example"));
+  auto turn = turns.Take("!room:a.example", kLong);
+  EXPECT_TRUE(turns.IsTaken("!room:a.example"));
+  EXPECT_FALSE(turns.IsTaken("!other:a.example"));
+  turn = {};
+  EXPECT_FALSE(turns.IsTaken("!room:a.example"));
+}
+
 TEST(RoomTurns, ATurnThatWasGivenOnIsGoneFromTheOneWhoHadIt) {
   RoomTurns turns(0);
   auto first = turns.Take("!room:a.example", kLong);

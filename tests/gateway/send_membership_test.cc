@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "matrix/canonical_json.h"
 #include "matrix/refusal.h"
 #include "tests/gateway/leave_rig.h"
@@ -301,6 +302,70 @@ TEST(MakeJoin, AUserWhoAcceptsAnInviteAtOnceWaitsUntilItIsStored) {
   EXPECT_EQ(reads, 2);
   storing.join();
 }
+
+/// A join that conflicts has its turn in the room from there on; that branches are needed then is no reason for
+/// another.
+class SendMembershipInTurns : public testing::TestWithParam<Endpoint> {};
+
+TEST_P(SendMembershipInTurns, WaitsForNobodyWhereAConflictIsFollowedByBranches) {
+  Attempt attempt(GetParam());
+  LeaveRig& rig = attempt.rig;
+  rig.store_.on_context = [context = rig.context_](const store::v1::GetEventContextRequest& request) {
+    store::v1::EventContext answer = context;
+    if (request.with_branches()) answer.mutable_judging()->mutable_branches();
+    return answer;
+  };
+  int judged = 0;
+  rig.validator_.on_validate =
+      [&, judge = rig.validator_.on_validate](
+          const validator::v1::ValidateRequest& request) -> absl::StatusOr<matrix::v1::Verdict> {
+    if (++judged > 1 && !request.context().has_branches()) return matrix::Refuse(Reason::kStateUnresolved, "scripted");
+    return judge(request);
+  };
+  int persists = 0;
+  rig.store_.on_persist = [&](const store::v1::PersistEventRequest& request) {
+    store::v1::PersistEventResponse response;
+    if (++persists == 1) {
+      *response.mutable_fresh_context() = rig.context_;
+    } else {
+      response.mutable_stored()->set_outcome(request.verdict().outcome());
+    }
+    return response;
+  };
+  const absl::Time begun = absl::Now();
+  EXPECT_EQ(rig.Send(attempt.Request()).status, 200);
+  EXPECT_LT(absl::Now() - begun, absl::Seconds(5)) << "a request may take 20 s, and waits for a turn until 5 s before";
+  EXPECT_EQ(judged, 3);
+  EXPECT_EQ(persists, 2);
+}
+
+TEST_P(SendMembershipInTurns, IsJudgedInATurnFromTheFirst) {
+  Attempt attempt(GetParam());
+  LeaveRig& rig = attempt.rig;
+  bool in_turn = false;
+  rig.validator_.on_validate = [&, judge = rig.validator_.on_validate](const validator::v1::ValidateRequest& request) {
+    in_turn = rig.turns_.IsTaken(rig.room_.room_id());
+    return judge(request);
+  };
+  EXPECT_EQ(rig.Send(attempt.Request()).status, 200);
+  EXPECT_TRUE(in_turn);
+  EXPECT_EQ(rig.validated_, 1);
+  EXPECT_FALSE(rig.turns_.IsTaken(rig.room_.room_id())) << "and gives it on";
+}
+
+TEST(SendLeaveInTurns, IsJudgedWithoutOneWhereNobodyHasOne) {
+  LeaveRig rig;
+  bool in_turn = true;
+  rig.validator_.on_validate = [&, judge = rig.validator_.on_validate](const validator::v1::ValidateRequest& request) {
+    in_turn = rig.turns_.IsTaken(rig.room_.room_id());
+    return judge(request);
+  };
+  EXPECT_EQ(rig.SendLeave(rig.remote_.Complete(rig.Leave(), rig.rules())).status, 200);
+  EXPECT_FALSE(in_turn);
+}
+
+INSTANTIATE_TEST_SUITE_P(Endpoints, SendMembershipInTurns, testing::Values(kSendJoin, kSendKnock),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace postern::gateway

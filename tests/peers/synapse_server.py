@@ -80,6 +80,9 @@ class Synapse:
             "rc_message": generous,
             "rc_login": {"address": generous, "account": generous},
             "rc_invites": {"per_room": generous, "per_user": generous, "per_issuer": generous},
+            "rc_joins": {"local": generous, "remote": generous},
+            "rc_joins_per_room": generous,
+            "rc_federation": {"window_size": 1000, "sleep_limit": 10000, "sleep_delay": 1, "reject_limit": 10000, "concurrent": 100},
         }
 
     def _command(self, *arguments):
@@ -143,6 +146,7 @@ class SynapseUser:
         self.server, self.user_id, self.token = server, user_id, token
         self._since = None
         self._rooms = {}
+        self._events = {}
 
     def _sync(self, wait_ms):
         query = {"timeout": wait_ms} | ({"since": self._since} if self._since else {})
@@ -151,19 +155,66 @@ class SynapseUser:
         for section, rooms in answer.get("rooms", {}).items():
             for room_id, room in rooms.items():
                 self._rooms[room_id] = (section, room)
+                for part in ("state", "timeline"):
+                    self._events.setdefault(room_id, []).extend(room.get(part, {}).get("events", []))
 
-    def wait_for(self, room_id, section, seconds):
-        """What /sync says of the room once it is in that section: "invite", "join", "leave"."""
+    def _wait(self, seconds, missing, find):
         deadline = time.monotonic() + seconds
         while True:
             self._sync(LONG_POLL_MS)
-            found = self._rooms.get(room_id)
-            if found is not None and found[0] == section:
-                return found[1]
+            found = find()
+            if found is not None:
+                return found
             if time.monotonic() > deadline:
-                raise AssertionError(f"{self.user_id} has not seen {room_id} in '{section}' after {seconds} s, but "
-                                     f"{found and found[0]}")
+                raise AssertionError(f"{self.user_id} has not seen after {seconds} s: {missing()}")
+
+    def wait_for(self, room_id, section, seconds):
+        """What /sync says of the room once it is in that section: "invite", "join", "knock", "leave"."""
+        def find():
+            found = self._rooms.get(room_id)
+            return found[1] if found is not None and found[0] == section else None
+        return self._wait(seconds, lambda: f"{room_id} in '{section}', but {self._rooms.get(room_id, [None])[0]}", find)
+
+    def wait_for_event(self, room_id, event_id, seconds):
+        """The event of a room that the user is in, as /sync brings it."""
+        def find():
+            return next((event for event in self._events.get(room_id, []) if event["event_id"] == event_id), None)
+        return self._wait(seconds, lambda: f"{event_id} in {room_id}", find)
+
+    def wait_for_membership(self, room_id, user_id, membership, seconds):
+        """The newest member event of somebody, once it says so."""
+        def find():
+            events = [event for event in self._events.get(room_id, [])
+                      if (event["type"], event.get("state_key")) == ("m.room.member", user_id)]
+            return events[-1] if events and events[-1]["content"]["membership"] == membership else None
+        return self._wait(seconds, lambda: f"{user_id} as '{membership}' in {room_id}", find)
+
+    def _in_room(self, method, room_id, what, content=None):
+        target = f"/_matrix/client/v3/rooms/{urllib.parse.quote(room_id, safe='')}/{what}"
+        return self.server.request(method, target, content, self.token)
+
+    def _enter(self, what, room_id, by):
+        query = urllib.parse.urlencode({"via": by, "server_name": by})
+        self.server.request("POST", f"/_matrix/client/v3/{what}/{urllib.parse.quote(room_id, safe='')}?{query}", {}, self.token)
+
+    def join(self, room_id, by):
+        """By way of the server `by`, unless the user's own is in the room."""
+        self._enter("join", room_id, by)
+
+    def knock(self, room_id, by):
+        self._enter("knock", room_id, by)
 
     def leave(self, room_id):
-        self.server.request("POST", f"/_matrix/client/v3/rooms/{urllib.parse.quote(room_id, safe='')}/leave", {}, self.token)
+        self._in_room("POST", room_id, "leave", {})
 
+    def invite(self, room_id, user_id):
+        self._in_room("POST", room_id, "invite", {"user_id": user_id})
+
+    def say(self, room_id, text):
+        """The id of the message."""
+        what = f"send/m.room.message/{secrets.token_hex(8)}"
+        return self._in_room("PUT", room_id, what, {"msgtype": "m.text", "body": text})["event_id"]
+
+    def members(self, room_id):
+        """Membership by user, as the user's server has it."""
+        return {event["state_key"]: event["content"]["membership"] for event in self._in_room("GET", room_id, "members")["chunk"]}
