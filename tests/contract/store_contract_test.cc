@@ -6,8 +6,8 @@
 
 #include "services/store/database_connection.h"
 #include "services/store/store.h"
-#include "tests/contract/received_invites_contract.h"
 #include "tests/contract/fetched_states_contract.h"
+#include "tests/contract/received_invites_contract.h"
 #include "tests/contract/store_contract.h"
 #include "tests/support/postgres_cluster.h"
 #include "tests/support/served_fake_store.h"

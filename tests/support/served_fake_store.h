@@ -7,8 +7,8 @@
 
 #include "rpc/server_host.h"
 #include "rpc/worker_pool.h"
-#include "services/store/received_invites_service.h"
 #include "services/store/fetched_state_service.h"
+#include "services/store/received_invites_service.h"
 #include "services/store/store_service.h"
 #include "services/store/store_together_service.h"
 #include "telemetry/metrics.h"
