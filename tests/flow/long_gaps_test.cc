@@ -292,6 +292,19 @@ TEST_F(LongGaps, APeerThatSaysItIsAdminGetsWhatItsEventsProve) {
   EXPECT_EQ(scene_->database.RowsOfLeave(seeded_.room_id, "", seeded_.users[2]).membership, "join");
 }
 
+TEST_F(LongGaps, AnEventOnOurTipAndOnWhatNobodyHasDoesNotMakeItsToldStateTheCurrentOne) {
+  const matrix::StateMap before = Current();
+  JsonObject event = Draft("m.room.message", seeded_.users[0]);
+  event.Set("prev_events", JsonArray{IdOf(tip_), "$nobody-has-it"});
+  state_.erase({"m.room.member", seeded_.users[1]});
+  Add(Complete(std::move(event)));
+  EXPECT_EQ(SendTip(), "");
+  EXPECT_EQ(states_, 1);
+  EXPECT_EQ(Current(), before);
+  EXPECT_EQ(scene_->database.Extremities(seeded_.room_id).size(), 2U);
+  EXPECT_EQ(Current(), WholeResolution());
+}
+
 TEST_F(LongGaps, ACorruptedAuthChainKeepsNothing) {
   const std::int64_t events = scene_->database.EventsOfRoom(seeded_.room_id);
   JsonObject left = AddState("m.room.member", seeded_.users[1], seeded_.users[1], R"({"membership":"leave"})");
