@@ -6,12 +6,12 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <string>
 
 #include "absl/time/clock.h"
-#include "matrix/event_id.h"
+#include "tests/flow/handshake.h"
 #include "tests/flow/leave_attempt.h"
+#include "tests/flow/process_memory.h"
 #include "tests/http/raw_connection.h"
 #include "tests/support/case_count.h"
 
@@ -20,17 +20,6 @@ namespace {
 
 using matrix::Json;
 using matrix::JsonObject;
-
-/// "VmRSS" or "VmHWM" (the most it has been), in KiB.
-std::int64_t Memory(const ServiceProcess& process, std::string_view what) {
-  std::ifstream status(fmt::format("/proc/{}/status", process.pid));
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(what)) return std::atoll(line.c_str() + what.size() + 1);
-  }
-  return 0;
-}
-/// From here on VmHWM counts anew.
-void ForgetPeak(const ServiceProcess& process) { std::ofstream(fmt::format("/proc/{}/clear_refs", process.pid)) << 5; }
 
 int Members() {
   const char* given = std::getenv("POSTERN_MEMBERS");
@@ -47,20 +36,11 @@ struct Read {
 class LargeJoin : public testing::Test {
  protected:
   http::Request SendJoin(const std::string& user, std::string_view query) {
-    const auto response = scene_.remote.Send(
-        scene_.remote.Request("GET",
-                              fmt::format("/_matrix/federation/v1/make_join/{}/{}?ver=10",
-                                          http::PercentEncode(room_.room_id), http::PercentEncode(user)),
-                              nullptr));
-    EXPECT_EQ(response.status, 200) << response.body;
-    JsonObject event = *ObjectOf(response.body).Find("event")->AsObject();
-    event.Erase("origin");
-    const Json content(scene_.remote.Complete(std::move(event), rules_));
-    return scene_.remote.Request(
-        "PUT",
-        fmt::format("/_matrix/federation/v2/send_join/{}/{}{}", http::PercentEncode(room_.room_id),
-                    http::PercentEncode(matrix::ComputeEventId(*content.AsObject(), rules_)), query),
-        &content);
+    const auto answer = scene_.remote.Send(MakeRequest(scene_.remote, "make_join", room_.room_id, user, rules_));
+    const JsonObject event = scene_.remote.Complete(DraftOf(answer), rules_);
+    const Json content(event);
+    const auto target = SendRequest(scene_.remote, "v2/send_join", room_.room_id, event, rules_).target;
+    return scene_.remote.Request("PUT", target + std::string(query), &content);
   }
 
   /// Members that never joined, for their number only: minted, a hundred thousand would take minutes.
@@ -121,7 +101,7 @@ TEST_F(LargeJoin, IsAnsweredWithoutAnyProcessHoldingTheAnswer) {
   static_cast<void>(Ask(SendJoin(scene_.remote.User("warm"), "?omit_members=true")));
   const ServiceProcess& gateway = scene_.stack.gateway();
   const ServiceProcess& store = scene_.stack.store();
-  const std::int64_t gateway_before = Memory(gateway, "VmRSS"), store_before = Memory(store, "VmRSS");
+  const std::int64_t gateway_before = MemoryKib(gateway, "VmRSS"), store_before = MemoryKib(store, "VmRSS");
   for (const char* query : {"?omit_members=true", "", ""}) {
     ForgetPeak(gateway);
     ForgetPeak(store);
@@ -129,7 +109,7 @@ TEST_F(LargeJoin, IsAnsweredWithoutAnyProcessHoldingTheAnswer) {
     fmt::print(
         "{} members, '{}': {} bytes, first byte {}, whole {}; RSS before, peak: gateway {}, {} KiB, store {}, {} KiB\n",
         members_, query, read.bytes, absl::FormatDuration(read.first_byte), absl::FormatDuration(read.whole),
-        gateway_before, Memory(gateway, "VmHWM"), store_before, Memory(store, "VmHWM"));
+        gateway_before, MemoryKib(gateway, "VmHWM"), store_before, MemoryKib(store, "VmHWM"));
     std::fflush(stdout);
     EXPECT_EQ(read.status, 200);
     if (*query != '\0') {
@@ -139,8 +119,8 @@ TEST_F(LargeJoin, IsAnsweredWithoutAnyProcessHoldingTheAnswer) {
     EXPECT_TRUE(read.end.ends_with("]}\r\n0\r\n\r\n")) << read.end;
     EXPECT_GT(read.bytes, static_cast<std::size_t>(members_) * 500);
     if (support::kSanitized) continue;
-    EXPECT_LT(Memory(gateway, "VmHWM") - gateway_before, 48 * 1024);
-    EXPECT_LT(Memory(store, "VmHWM") - store_before, 48 * 1024);
+    EXPECT_LT(MemoryKib(gateway, "VmHWM") - gateway_before, 48 * 1024);
+    EXPECT_LT(MemoryKib(store, "VmHWM") - store_before, 48 * 1024);
   }
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 using gateway::v1::Admin;
 
-constexpr std::chrono::seconds kPatience(60);
+constexpr std::chrono::seconds kPatience(600);  // a hundred thousand members are seeded
 
 template <typename Request, typename Response>
 Response Call(Admin::Stub& admin, grpc::Status (Admin::Stub::*method)(grpc::ClientContext*, const Request&, Response*),

@@ -4,7 +4,7 @@ come back, knock, are banned and reject invites, and each server's users see wha
 import time
 import urllib.error
 
-from peer_case import SOON_SECONDS, VERSIONS, PeerCase, main
+from peer_case import POLL_SECONDS, SOON_SECONDS, VERSIONS, PeerCase, main
 
 # What the bar of the rejected invite is: another server's user sees it.
 SEEN_SECONDS = 5
@@ -161,6 +161,42 @@ class Memberships(PeerCase):
             self.assertEqual(self.signers(event_id), {self.alice.server.name, self.postern.name})
             self.expect_database(room_id, {self.alice.user_id: "join"})
         self.in_each_version(play, RESTRICTED)
+
+    def await_invite(self, room_id, user_id, expected):
+        """Once the newest invite of the user there stands so in Postern's list; it."""
+        deadline = time.monotonic() + SOON_SECONDS
+        while True:
+            listed = self.postern.operator("invite", "list", "--all", "--room", room_id, "--user", user_id)
+            newest = max(listed, key=lambda invite: invite["received_at_ms"], default=None)
+            if newest is not None and newest["state"] == expected:
+                return newest
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the invite of {user_id} to {room_id} is not '{expected}' after {SOON_SECONDS} s: {listed}")
+            time.sleep(POLL_SECONDS)
+
+    def test_a_user_of_ours_whom_synapse_invites_rejects_and_its_user_sees_that(self):
+        user_id = self.postern.user("eve")
+
+        def play(version):
+            room_id = self.alice.create_room(version)
+            self.alice.invite(room_id, user_id)
+            invite = self.await_invite(room_id, user_id, "invited")
+            self.assertEqual((invite["room_name"], invite["sender"]), (f"a room of version {version}", self.alice.user_id))
+            begun = time.monotonic()
+            self.postern.operator("invite", "reject", room_id, user_id)
+            leave = self.alice.wait_for_membership(room_id, user_id, "leave", SOON_SECONDS)
+            self.assertEqual(leave["sender"], user_id)
+            seconds = time.monotonic() - begun
+            print(f"room version {version}: our user's rejection was seen by who had invited after {seconds:.2f} s", flush=True)
+            self.assertLess(seconds, SEEN_SECONDS)
+            self.await_invite(room_id, user_id, "left")
+
+            # Once more, and taken back before it is rejected.
+            self.alice.invite(room_id, user_id)
+            self.await_invite(room_id, user_id, "invited")
+            self.alice.kick(room_id, user_id)
+            self.await_invite(room_id, user_id, "withdrawn")
+        self.in_each_version(play)
 
 
 if __name__ == "__main__":

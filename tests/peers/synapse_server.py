@@ -207,6 +207,13 @@ class SynapseUser:
     def leave(self, room_id):
         self._in_room("POST", room_id, "leave", {})
 
+    def create_room(self, version):
+        content = {"room_version": version, "preset": "private_chat", "name": f"a room of version {version}"}
+        return self.server.request("POST", "/_matrix/client/v3/createRoom", content, self.token)["room_id"]
+
+    def kick(self, room_id, user_id):
+        self._in_room("POST", room_id, "kick", {"user_id": user_id})
+
     def invite(self, room_id, user_id):
         self._in_room("POST", room_id, "invite", {"user_id": user_id})
 
