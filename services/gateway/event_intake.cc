@@ -226,18 +226,20 @@ class EventIntake::Passage {
     return Again(ReadContext());
   }
 
-  /// Before it is judged first: what seldom commutes waits for its turn, and so does everything in a room where
-  /// somebody has one, for it would make that one's verdict void. Whether it has waited.
+  /// Before it is judged first: what seldom commutes waits for its turn, and so does everything in a room where such
+  /// an event has one, for it would make that one's verdict void. Whether it has waited.
   bool LineUp() {
     if (std::exchange(lined_up_, true)) return false;
-    const bool others = services_.turns.IsTaken(event_.room_id);
+    const bool others = services_.turns.AreToLineUp(event_.room_id);
     if (others || event_.by_turns) TakeTurn();
     if (!others || !turn_.had()) return false;
     write_.mutable_context_request()->set_with_branches(true);  // what it waited for has left a branch beside it
     return true;
   }
 
-  void TakeTurn() { turn_ = services_.turns.Take(event_.room_id, call_.deadline - kTimeToStore); }
+  void TakeTurn() {
+    turn_ = services_.turns.Take(event_.room_id, call_.deadline - kTimeToStore, /*others_line_up=*/event_.by_turns);
+  }
 
   /// Takes what is to be judged out of the context, and leaves its token.
   absl::StatusOr<Verdict> Judge() {

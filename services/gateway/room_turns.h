@@ -20,7 +20,8 @@ class RoomTurns {
   class Turn {
    public:
     Turn() = default;
-    Turn(RoomTurns* turns, std::string room_id) : turns_(turns), room_id_(std::move(room_id)) {}
+    Turn(RoomTurns* turns, std::string room_id, bool others_line_up)
+        : turns_(turns), room_id_(std::move(room_id)), others_line_up_(others_line_up) {}
     ~Turn();
     Turn(Turn&& other) noexcept;
     Turn& operator=(Turn&& other) noexcept;
@@ -32,16 +33,20 @@ class RoomTurns {
 
     RoomTurns* turns_ = nullptr;
     std::string room_id_;
+    bool others_line_up_ = false;
   };
 
   /// Of the threads that serve requests, so many may wait here.
   explicit RoomTurns(std::size_t most_waiting) : most_waiting_(most_waiting) {}
 
   /// Waits for a turn in the room until `until`. One that was not had, because too many wait or the time was up, is no
-  /// obstacle: its event competes.
-  Turn Take(const std::string& room_id, absl::Time until);
-  /// Whether somebody has a turn in the room, or is about to.
-  bool IsTaken(const std::string& room_id);
+  /// obstacle: its event competes. `others_line_up`: meanwhile events that need no turn are to take one.
+  Turn Take(const std::string& room_id, absl::Time until, bool others_line_up = false);
+  /// Whether somebody has a turn in the room, or waits for one, for which others line up. One that has lined up makes
+  /// nobody else do so: a busy room goes on side by side once those are through.
+  bool AreToLineUp(const std::string& room_id);
+  /// In all rooms.
+  std::size_t waiting();
 
  private:
   struct Room {
@@ -49,10 +54,12 @@ class RoomTurns {
     /// To one of those who wait.
     bool offered = false;
     std::size_t waiting = 0;
+    /// Of those who have the turn or wait, so many for whom others line up.
+    std::size_t lined_up_for = 0;
     std::condition_variable handed_on;
   };
 
-  void Leave(const std::string& room_id);
+  void Leave(const std::string& room_id, bool others_line_up);
 
   const std::size_t most_waiting_;
   std::mutex mutex_;

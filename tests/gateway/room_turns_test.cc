@@ -54,14 +54,33 @@ TEST(RoomTurns, WhereTooManyWaitOneGoesWithout) {
   EXPECT_TRUE(turns.Take("!room:a.example", kLong).had());
 }
 
-TEST(RoomTurns, ARoomIsTakenWhileSomebodyHasATurnThere) {
+TEST(RoomTurns, OthersLineUpForThoseOnlyWhoNeedIt) {
   RoomTurns turns(64);
-  EXPECT_FALSE(turns.IsTaken("!room:a.example"));
   auto turn = turns.Take("!room:a.example", kLong);
-  EXPECT_TRUE(turns.IsTaken("!room:a.example"));
-  EXPECT_FALSE(turns.IsTaken("!other:a.example"));
+  EXPECT_FALSE(turns.AreToLineUp("!room:a.example"));
   turn = {};
-  EXPECT_FALSE(turns.IsTaken("!room:a.example"));
+  turn = turns.Take("!room:a.example", kLong, /*others_line_up=*/true);
+  EXPECT_TRUE(turns.AreToLineUp("!room:a.example"));
+  EXPECT_FALSE(turns.AreToLineUp("!other:a.example"));
+  turn = {};
+  EXPECT_FALSE(turns.AreToLineUp("!room:a.example"));
+}
+
+TEST(RoomTurns, OthersLineUpForWhoWaitsToo) {
+  RoomTurns turns(1);
+  auto turn = turns.Take("!room:a.example", kLong);
+  std::thread waits([&] { EXPECT_TRUE(turns.Take("!room:a.example", kLong, /*others_line_up=*/true).had()); });
+  while (!turns.AreToLineUp("!room:a.example")) std::this_thread::yield();
+  turn = {};
+  waits.join();
+  EXPECT_FALSE(turns.AreToLineUp("!room:a.example"));
+}
+
+TEST(RoomTurns, NobodyLinesUpForWhoHasGivenUp) {
+  RoomTurns turns(64);
+  const auto turn = turns.Take("!room:a.example", kLong);
+  EXPECT_FALSE(turns.Take("!room:a.example", absl::Now() - absl::Seconds(1), /*others_line_up=*/true).had());
+  EXPECT_FALSE(turns.AreToLineUp("!room:a.example"));
 }
 
 TEST(RoomTurns, ATurnThatWasGivenOnIsGoneFromTheOneWhoHadIt) {

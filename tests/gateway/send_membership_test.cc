@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -344,24 +345,33 @@ TEST_P(SendMembershipInTurns, IsJudgedInATurnFromTheFirst) {
   LeaveRig& rig = attempt.rig;
   bool in_turn = false;
   rig.validator_.on_validate = [&, judge = rig.validator_.on_validate](const validator::v1::ValidateRequest& request) {
-    in_turn = rig.turns_.IsTaken(rig.room_.room_id());
+    in_turn = rig.turns_.AreToLineUp(rig.room_.room_id());
     return judge(request);
   };
   EXPECT_EQ(rig.Send(attempt.Request()).status, 200);
   EXPECT_TRUE(in_turn);
   EXPECT_EQ(rig.validated_, 1);
-  EXPECT_FALSE(rig.turns_.IsTaken(rig.room_.room_id())) << "and gives it on";
+  EXPECT_FALSE(rig.turns_.AreToLineUp(rig.room_.room_id())) << "and gives it on";
 }
 
-TEST(SendLeaveInTurns, IsJudgedWithoutOneWhereNobodyHasOne) {
+TEST(SendLeaveInTurns, IsJudgedBesideOneThatNobodyLinesUpFor) {
   LeaveRig rig;
-  bool in_turn = true;
-  rig.validator_.on_validate = [&, judge = rig.validator_.on_validate](const validator::v1::ValidateRequest& request) {
-    in_turn = rig.turns_.IsTaken(rig.room_.room_id());
-    return judge(request);
-  };
+  const auto turn = rig.turns_.Take(rig.room_.room_id(), absl::InfiniteFuture());
   EXPECT_EQ(rig.SendLeave(rig.remote_.Complete(rig.Leave(), rig.rules())).status, 200);
-  EXPECT_FALSE(in_turn);
+}
+
+TEST(SendLeaveInTurns, WaitsForThatOfAJoin) {
+  LeaveRig rig;
+  auto turn = rig.turns_.Take(rig.room_.room_id(), absl::InfiniteFuture(), /*others_line_up=*/true);
+  std::atomic<bool> answered = false;
+  std::thread leaves([&] {
+    EXPECT_EQ(rig.SendLeave(rig.remote_.Complete(rig.Leave(), rig.rules())).status, 200);
+    answered = true;
+  });
+  while (rig.turns_.waiting() == 0) std::this_thread::yield();
+  EXPECT_FALSE(answered);
+  turn = {};
+  leaves.join();
 }
 
 INSTANTIATE_TEST_SUITE_P(Endpoints, SendMembershipInTurns, testing::Values(kSendJoin, kSendKnock),
