@@ -157,8 +157,8 @@ def figures(load, cost, log_bytes, syncs):
     leaves = len(load.answers)
     cpu = {service: 1e6 * cost.cpu_seconds[service] / leaves for service in SERVICES}
     cpu |= {"in_all": sum(cpu.values()), "client": 1e6 * load.client_cpu_seconds / leaves}
-    each = {"rpcs": sum(cost.rpcs.values()), "messages": sum(cost.rpc_messages.values()), "rpc_bytes": sum(cost.rpc_bytes.values()), "wal_bytes": log_bytes, "fsyncs": syncs,
-            "transactions": cost.transactions(), "branches_asked": cost.branches_asked}
+    each = {"rpcs": sum(cost.rpcs.values()), "messages": sum(cost.rpc_messages.values()), "rpc_bytes": sum(cost.rpc_bytes.values()),
+            "wal_bytes": log_bytes, "fsyncs": syncs, "transactions": cost.transactions(), "branches_asked": cost.branches_asked}
     return {"leaves": leaves, "answers": {str(code): count for code, count in load.by_status().items()},
             "seconds": round(load.seconds, 3), "leaves_per_second": round(leaves / load.seconds, 1),
             "ms": {name: load.milliseconds(share) for name, share in SHARES.items()},

@@ -72,12 +72,12 @@ absl::StatusOr<bool> InviteRoute::IsResident(const rpc::CallContext& call, const
   if (!context->resident()) return false;
   const auto rules = RulesOfRoom(context->judging());
   if (!rules.ok()) return rules.status();
+  if (absl::Status status = CheckRoomAccess(context->judging(), invite.sender().server()); !status.ok()) return status;
   const bool same_format = (*rules)->event_id_format == matrix::EventIdFormat::kCarried &&
                            invite.event().rules().event_id_format == matrix::EventIdFormat::kCarried;
   if ((*rules)->version != invite.event().rules().version && !same_format) {
     return Refuse(Reason::kNotThisMembership, "the room has another version");
   }
-  if (absl::Status status = CheckRoomAccess(context->judging(), invite.sender().server()); !status.ok()) return status;
   return true;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "matrix/event_id.h"
 #include "tests/flow/leave_attempt.h"
 #include "tests/flow/must.h"
 
@@ -89,12 +90,36 @@ matrix::Json WithMembership(const std::string& leave, std::string_view membershi
   return matrix::Json(std::move(event));
 }
 
+/// An invite of a user of ours to the room, as its server would send it by v1 or v2 of the API.
+http::Request InviteRequest(const LeaveAttempt& attempt, const std::string& ours, bool by_v2) {
+  const matrix::RoomRules& rules = *matrix::FindRoomRules(by_v2 ? "10" : "1");
+  matrix::JsonObject event = ObjectOf(R"({"type":"m.room.member","content":{"membership":"invite"},"depth":5,)"
+                                      R"("origin_server_ts":1,"prev_events":[],"auth_events":[]})");
+  event.Set("sender", attempt.user);
+  event.Set("state_key", "@invited:" + ours);
+  event.Set("room_id", attempt.room_id);
+  event = attempt.remote.Complete(std::move(event), rules);
+  const std::string id = matrix::ComputeEventId(event, rules);
+  matrix::JsonObject told;
+  if (by_v2) {
+    told.Set("room_version", "10");
+    told.Set("invite_room_state", matrix::JsonArray());
+    told.Set("event", std::move(event));
+  } else {
+    told = std::move(event);
+  }
+  const matrix::Json content(std::move(told));
+  return attempt.remote.Request("PUT",
+                                fmt::format("/_matrix/federation/{}/invite/{}/{}", by_v2 ? "v2" : "v1",
+                                            http::PercentEncode(attempt.room_id), http::PercentEncode(id)),
+                                &content);
+}
+
 /// What the specification has guarded by the ACL (server-server API, "Server Access Control Lists"), and `event`.
-std::vector<http::Request> GuardedRequests(LeaveAttempt& attempt) {
+std::vector<http::Request> GuardedRequests(LeaveAttempt& attempt, const std::string& ours) {
   const std::string v1 = "/_matrix/federation/v1/", v2 = "/_matrix/federation/v2/";
   const std::string room = http::PercentEncode(attempt.room_id), user = "/" + http::PercentEncode(attempt.user);
   const std::string id = http::PercentEncode(attempt.room.event_ids.at("m.room.member"));
-  const matrix::Json nothing(matrix::JsonObject{});
   const matrix::Json gap(ObjectOf(R"({"earliest_events":[],"latest_events":["$x"],"limit":10})"));
   std::vector<http::Request> requests;
   for (const peer::LeaveApi api : {peer::LeaveApi::kV1, peer::LeaveApi::kV2}) {
@@ -110,7 +135,7 @@ std::vector<http::Request> GuardedRequests(LeaveAttempt& attempt) {
   const matrix::Json knock = WithMembership(requests.front().body, "knock");
   for (const std::string& api : {v1, v2}) {
     add("PUT", api + "send_join/" + room + "/" + id, &join);
-    add("PUT", api + "invite/" + room + "/" + id, &nothing);
+    requests.push_back(InviteRequest(attempt, ours, api == v2));
   }
   add("PUT", v1 + "send_knock/" + room + "/" + id, &knock);
   for (const char* path : {"state/", "state_ids/"}) add("GET", v1 + path + room + "?event_id=" + id, nullptr);
@@ -124,7 +149,7 @@ std::vector<http::Request> GuardedRequests(LeaveAttempt& attempt) {
 // An endpoint that is not served here tells a denied server nothing either.
 TEST_F(SeveralGateways, R03_ADeniedServerIsRefusedByEveryEndpointThatIsServed) {
   LeaveAttempt attempt(*scene_, scene_->remote, *matrix::FindRoomRules("10"));
-  const auto requests = GuardedRequests(attempt);
+  const auto requests = GuardedRequests(attempt, scene_->stack.server_name());
   SetAcl(attempt, R"({"allow":["*"],"deny":["localhost"]})");
   int served = 0;
   for (const http::Request& request : requests) {

@@ -49,6 +49,7 @@ class SpentCost:
     """What two leaves took."""
     cpu_seconds = {"gateway": 0.002, "validator": 0.001, "store": 0.001, "postgres": 0.004}
     rpcs = {"GetEventContext": 2, "PersistEvent": 2}
+    rpc_messages = {"GetEventContext": 1, "PersistEvent": 2}
     rpc_bytes = {"PersistEvent": 100}
     branches_asked = 1
 
@@ -64,8 +65,8 @@ class Scenarios(unittest.TestCase):
         self.assertEqual((told["leaves"], told["answers"], told["leaves_per_second"]), (2, {"200": 1, "503": 1}, 4.0))
         self.assertEqual(told["ms"], {"50": 4.0, "95": 4.0, "99": 4.0, "most": 4.0})
         self.assertEqual(told["cpu_us"], {"gateway": 1000, "validator": 500, "store": 500, "postgres": 2000, "in_all": 4000, "client": 200})
-        self.assertEqual([told[name] for name in ("rpcs", "rpc_bytes", "wal_bytes", "fsyncs", "transactions", "branches_asked")],
-                         [2, 50, 1500, 0.5, 1, 0.5])
+        self.assertEqual([told[name] for name in ("rpcs", "messages", "rpc_bytes", "wal_bytes", "fsyncs", "transactions", "branches_asked")],
+                         [2, 1.5, 50, 1500, 0.5, 1, 0.5])
 
     def test_rooms_are_taken_in_turn(self):
         members = [("!a", "@1"), ("!a", "@2"), ("!a", "@3"), ("!b", "@1"), ("!b", "@2")]
