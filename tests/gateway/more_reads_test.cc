@@ -98,6 +98,7 @@ TEST_F(MoreReads, BackfillIsATransactionOfTheNewestFirst) {
   EXPECT_EQ(*answer.Find("origin_server_ts")->AsInteger(), absl::ToUnixMillis(rig_.clock_.now()));
   EXPECT_THAT(IdsIn(Get(BackfillPath({first, second}, "1")), "pdus"), SizeIs(1));
   EXPECT_THAT(IdsIn(Get(BackfillPath({"$unknown"})), "pdus"), IsEmpty()) << "it is in the room";
+  EXPECT_THAT(IdsIn(Get(BackfillPath({"$unknown", second}, "2")), "pdus"), ElementsAre(second, first));
 }
 
 TEST_F(MoreReads, BackfillGivesAHundredEventsAtMost) {
@@ -187,6 +188,8 @@ TEST_F(MoreReads, WhatTheStoreCannotTellIsTold) {
   const std::string topic = Topic("x");
   rig_.store_.on_state = [](const auto&) { return matrix::Refuse(Reason::kAnswerTooLarge, "more"); };
   EXPECT_EQ(Get(StatePath(topic)).status, 413);
+  rig_.store_.on_state = [](const auto&) { return matrix::Refuse(Reason::kStateUnresolved, "not known"); };
+  EXPECT_EQ(Get(StatePath(topic)).status, 503);
   rig_.store_.on_backfill = [](const auto&) { return matrix::Refuse(Reason::kStoreDown, "down"); };
   EXPECT_EQ(Get(BackfillPath({topic})).status, 503);
 }
