@@ -14,8 +14,9 @@ constexpr std::size_t kMostBytes = kMaxMessageBytes / 2;
 
 }  // namespace
 
-AnswersTogether::AnswersTogether(grpc::CallbackServerContext& context, std::size_t calls, v1::Answers& answers)
-    : context_(context), reactor_(*context.DefaultReactor()), unanswered_(calls), answers_(answers) {}
+AnswersTogether::AnswersTogether(grpc::CallbackServerContext& context, grpc::ServerUnaryReactor& reactor,
+                                 std::size_t calls, v1::Answers& answers)
+    : context_(context), reactor_(reactor), unanswered_(calls), answers_(answers) {}
 
 void AnswersTogether::Answer(std::size_t place, const absl::Status& status,
                              const google::protobuf::MessageLite& response) {

@@ -21,7 +21,9 @@ namespace postern::rpc {
 /// The answers to one message, which is sent once all are there. Thread-safe.
 class AnswersTogether {
  public:
-  AnswersTogether(grpc::CallbackServerContext& context, std::size_t calls, v1::Answers& answers);
+  /// `reactor` is the one that gRPC has been given for the message.
+  AnswersTogether(grpc::CallbackServerContext& context, grpc::ServerUnaryReactor& reactor, std::size_t calls,
+                  v1::Answers& answers);
 
   bool given_up() const { return context_.IsCancelled(); }
   void Answer(std::size_t place, const absl::Status& status, const google::protobuf::MessageLite& response);
@@ -75,7 +77,7 @@ grpc::ServerUnaryReactor* AnswerTogether(grpc::CallbackServerContext& context, c
     return reactor;
   }
   const auto together =
-      std::make_shared<AnswersTogether>(context, static_cast<std::size_t>(calls.calls_size()), answers);
+      std::make_shared<AnswersTogether>(context, *reactor, static_cast<std::size_t>(calls.calls_size()), answers);
   const absl::Time received = absl::Now();
   std::vector<TypedCall<Request, Response>> served;
   served.reserve(static_cast<std::size_t>(calls.calls_size()));
