@@ -128,13 +128,16 @@ class CallsTogether::Message : public std::enable_shared_from_this<Message> {
       slot->call.set_timeout_ms(MillisecondsUntil(slot->deadline, now));
       calls_.mutable_calls()->Add(std::move(slot->call));
     }
-    if (deadline != absl::InfiniteFuture()) context_.set_deadline(absl::ToChronoTime(deadline));
-    start(&context_, &calls_, &answers_,
+    if (deadline != absl::InfiniteFuture()) context_->set_deadline(absl::ToChronoTime(deadline));
+    start(&*context_, &calls_, &answers_,
           [message = shared_from_this()](const grpc::Status& status) { message->End(status); });
   }
 
  private:
   void End(const grpc::Status& status) {
+    // It holds the channel, which whoever is told below may be about to close: and the last to let go must not be
+    // gRPC's thread.
+    context_.reset();
     if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) queue_->StayAlone();
     for (v1::Answer& answer : *answers_.mutable_answers()) {
       if (answer.place() < slots_.size()) Give(answer, *slots_[answer.place()]);
@@ -157,7 +160,7 @@ class CallsTogether::Message : public std::enable_shared_from_this<Message> {
 
   const std::shared_ptr<Queue> queue_;
   const std::vector<std::shared_ptr<Slot>> slots_;
-  grpc::ClientContext context_;
+  std::optional<grpc::ClientContext> context_{std::in_place};
   v1::Calls calls_;
   v1::Answers answers_;
 };
