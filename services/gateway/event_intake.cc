@@ -79,16 +79,6 @@ bool WasRedacted(const Verdict& verdict) {
   });
 }
 
-std::vector<std::string> KeyIdsOf(const JsonObject& event, const std::string& server) {
-  std::vector<std::string> ids;
-  const JsonObject* signatures = SignaturesOf(event, server);
-  if (signatures == nullptr) return ids;
-  for (const auto& [key_id, signature] : *signatures) {
-    if (key_id.starts_with("ed25519:")) ids.push_back(key_id);
-  }
-  return ids;
-}
-
 bool HasOneOf(const matrix::ServerKeys& keys, const std::vector<std::string>& key_ids) {
   return std::ranges::any_of(
       keys.keys, [&](const matrix::VerifyKey& key) { return std::ranges::find(key_ids, key.key_id) != key_ids.end(); });
@@ -124,6 +114,16 @@ const JsonObject* SignaturesOf(const JsonObject& event, const std::string& serve
   const JsonObject* object = signatures == nullptr ? nullptr : signatures->AsObject();
   const Json* of_server = object == nullptr ? nullptr : object->Find(server);
   return of_server == nullptr ? nullptr : of_server->AsObject();
+}
+
+std::vector<std::string> KeyIdsOf(const JsonObject& event, const std::string& server) {
+  std::vector<std::string> ids;
+  const JsonObject* signatures = SignaturesOf(event, server);
+  if (signatures == nullptr) return ids;
+  for (const auto& [key_id, signature] : *signatures) {
+    if (key_id.starts_with("ed25519:")) ids.push_back(key_id);
+  }
+  return ids;
 }
 
 bool SameSignatures(const JsonObject& copy, const JsonObject& stored, const std::string& server) {

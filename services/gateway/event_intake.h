@@ -92,6 +92,8 @@ absl::StatusOr<const store::v1::ExistingEvent*> StoredAlready(const matrix::Json
 
 /// signatures[server] of an event; nullptr if there are none.
 const matrix::JsonObject* SignaturesOf(const matrix::JsonObject& event, const std::string& server);
+/// The ids of the ed25519 keys with which `server` has signed the event, as it says.
+std::vector<std::string> KeyIdsOf(const matrix::JsonObject& event, const std::string& server);
 
 /// The copy carries a signature of `server` that the stored event carries too, and none that differs.
 bool SameSignatures(const matrix::JsonObject& copy, const matrix::JsonObject& stored, const std::string& server);

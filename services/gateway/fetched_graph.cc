@@ -20,8 +20,7 @@ void FetchedGraph::Name(const std::vector<std::string>& ids) {
   }
 }
 
-std::size_t FetchedGraph::Add(matrix::JsonArray answer) {
-  std::size_t added = 0;
+void FetchedGraph::Add(matrix::JsonArray answer) {
   for (Json& json : answer) {
     if (json.AsObject() == nullptr) continue;
     json.AsObject()->Erase("unsigned");
@@ -29,12 +28,10 @@ std::size_t FetchedGraph::Add(matrix::JsonArray answer) {
     if (!event.ok() || event->room_id() != tip_.room_id || event->event_id() == tip_.event_id) continue;
     const auto [place, is_new] = by_id_.try_emplace(event->event_id(), *std::move(event));
     if (!is_new) continue;
-    ++added;
     bytes_ += matrix::CanonicalJson(place->second.json()).size();
     named_.erase(place->first);
     Name(place->second.prev_events());
   }
-  return added;
 }
 
 std::vector<std::string> FetchedGraph::TakeNamed() {
@@ -103,11 +100,6 @@ std::vector<const Event*> FetchedGraph::InOrder() const {
   }
   if (!left.empty()) return {};
   return ordered;
-}
-
-const Event* FetchedGraph::Find(const std::string& event_id) const {
-  const auto event = by_id_.find(event_id);
-  return event == by_id_.end() ? nullptr : &event->second;
 }
 
 }  // namespace postern::gateway

@@ -20,8 +20,8 @@ class FetchedGraph {
   /// `tip`, the event that follows, and `rules` outlive the graph.
   FetchedGraph(const IncomingEvent& tip, const matrix::RoomRules& rules);
 
-  /// Adds what reads as an event of the room and is not here yet; never the tip. Returns how many.
-  std::size_t Add(matrix::JsonArray answer);
+  /// Adds what reads as an event of the room and is not here yet; never the tip.
+  void Add(matrix::JsonArray answer);
 
   /// What is named and neither fetched nor looked up yet; it counts as looked up from here on.
   std::vector<std::string> TakeNamed();
@@ -42,8 +42,6 @@ class FetchedGraph {
   /// versions 1 and 2 let a server write.
   std::vector<const matrix::Event*> InOrder() const;
 
-  /// nullptr: not fetched.
-  const matrix::Event* Find(const std::string& event_id) const;
   /// Of all that were fetched.
   std::size_t size() const { return by_id_.size(); }
   /// In canonical JSON.

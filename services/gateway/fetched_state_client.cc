@@ -2,7 +2,6 @@
 
 #include <grpcpp/channel.h>
 
-#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -32,9 +31,8 @@ class GrpcFetchedStateClient : public FetchedStateClient {
   using Stub = class store::v1::FetchedStates::Stub::async;
 
   template <typename Request, typename Response>
-  absl::StatusOr<Response> Call(void (Stub::*method)(grpc::ClientContext*, const Request*, Response*,
-                                                     std::function<void(grpc::Status)>),
-                                std::string_view name, const rpc::CallContext& call, const Request& request) {
+  absl::StatusOr<Response> Call(UnaryMethod<Stub, Request, Response> method, std::string_view name,
+                                const rpc::CallContext& call, const Request& request) {
     return CallWithAttempts(*stub_->async(), method, {"store", name, matrix::Reason::kStoreDown, kAttempts}, call,
                             counts_, request);
   }

@@ -6,6 +6,7 @@
 
 #include "http/http_message.h"
 #include "matrix/refusal.h"
+#include "services/gateway/signed_request.h"
 
 namespace postern::gateway {
 namespace {
@@ -50,9 +51,7 @@ std::string OfState(std::string_view endpoint, std::string_view room_id, std::st
 
 absl::StatusOr<JsonObject> FederatedStates::Get(const matrix::ServerName& server, std::string target,
                                                 std::size_t most_bytes, absl::Time deadline) {
-  FederationRequest request;
-  request.target = std::move(target);
-  request.headers = {{"Authorization", signer_.SignRequestTo(server, request.method, request.target, nullptr)}};
+  FederationRequest request = SignedGetTo(server, std::move(target), signer_);
   request.response_limit_bytes = most_bytes;
   const auto response = client_.Send(server, request, deadline);
   if (!response.ok()) return NoAnswer(matrix::DetailOf(response.status()));

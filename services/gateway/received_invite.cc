@@ -11,6 +11,7 @@
 #include "matrix/redaction.h"
 #include "matrix/refusal.h"
 #include "matrix/signature.h"
+#include "services/gateway/event_intake.h"
 #include "services/gateway/refusal_response.h"
 
 namespace postern::gateway {
@@ -135,14 +136,7 @@ absl::StatusOr<ReceivedInvite> InviteChecks::Check(const InviteRequest& request,
 
 absl::Status InviteChecks::CheckSignature(const InviteRequest& request, const Event& event) {
   const std::string& server = request.origin.text();
-  KeyQuery query{request.origin, {}, KeyUse::kEvent, request.client_address};
-  const Json* all = event.json().Find("signatures");
-  const Json* own = all == nullptr || all->AsObject() == nullptr ? nullptr : all->AsObject()->Find(server);
-  if (own != nullptr && own->AsObject() != nullptr) {
-    for (const auto& [key_id, signature] : *own->AsObject()) {
-      if (key_id.starts_with("ed25519:")) query.key_ids.push_back(key_id);
-    }
-  }
+  const KeyQuery query{request.origin, KeyIdsOf(event.json(), server), KeyUse::kEvent, request.client_address};
   if (query.key_ids.empty()) return Refuse(Reason::kBadSignature, "the sender's server has not signed the invite");
   const auto known = key_ring_.Wait(query, request.deadline);
   if (!known.ok()) return Refuse(Reason::kSigningKeyUnavailable, matrix::DetailOf(known.status()));

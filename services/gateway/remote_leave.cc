@@ -134,10 +134,11 @@ RemoteLeaves::RemoteLeaves(const EventSigner& signer, FederationClient& federati
     : signer_(signer), federation_(federation), clock_(std::move(clock)) {}
 
 LeaveAttempt RemoteLeaves::LeaveBy(const ServerName& server, const RemoteMembership& membership, absl::Time deadline) {
-  FederationRequest request;
-  request.target = fmt::format("/_matrix/federation/v1/make_leave/{}/{}", http::PercentEncode(membership.room_id),
-                               http::PercentEncode(membership.user_id));
-  request.headers = {{"Authorization", signer_.SignRequestTo(server, request.method, request.target, nullptr)}};
+  FederationRequest request =
+      SignedGetTo(server,
+                  fmt::format("/_matrix/federation/v1/make_leave/{}/{}", http::PercentEncode(membership.room_id),
+                              http::PercentEncode(membership.user_id)),
+                  signer_);
   request.response_limit_bytes = kLongestTemplate;
   const auto response = federation_.Send(server, request, deadline);
   if (!response.ok()) return Failed(response.status());

@@ -17,4 +17,11 @@ FederationRequest SignedRequestTo(const matrix::ServerName& destination, std::st
   return request;
 }
 
+FederationRequest SignedGetTo(const matrix::ServerName& destination, std::string target, const EventSigner& signer) {
+  FederationRequest request;
+  request.target = std::move(target);
+  request.headers = {{"Authorization", signer.SignRequestTo(destination, request.method, request.target, nullptr)}};
+  return request;
+}
+
 }  // namespace postern::gateway

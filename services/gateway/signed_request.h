@@ -1,4 +1,4 @@
-// A request of this server to another one, with content: signed over the very bytes that are sent.
+// A request of this server to another one, signed over the very bytes that are sent.
 #pragma once
 
 #include <string>
@@ -14,5 +14,7 @@ namespace postern::gateway {
 /// `target` as it is sent, percent-encoded.
 FederationRequest SignedRequestTo(const matrix::ServerName& destination, std::string_view method, std::string target,
                                   const matrix::Json& content, const EventSigner& signer);
+/// A GET, without content.
+FederationRequest SignedGetTo(const matrix::ServerName& destination, std::string target, const EventSigner& signer);
 
 }  // namespace postern::gateway

@@ -6,6 +6,7 @@
 #include "matrix/identifiers.h"
 #include "matrix/refusal.h"
 #include "matrix/signature.h"
+#include "services/gateway/event_intake.h"
 
 namespace postern::gateway {
 namespace {
@@ -67,14 +68,7 @@ absl::Status WithdrawnInvites::CheckSignature(const Event& event, const std::str
                                               absl::Time keys_until) {
   auto server = matrix::ServerName::Parse(matrix::DomainOf(event.sender()));
   if (!server.ok()) return NoSuchInvite();
-  KeyQuery query{*server, {}, KeyUse::kEvent, client_address};
-  const Json* all = event.json().Find("signatures");
-  const Json* own = all == nullptr || all->AsObject() == nullptr ? nullptr : all->AsObject()->Find(server->text());
-  if (own != nullptr && own->AsObject() != nullptr) {
-    for (const auto& [key_id, signature] : *own->AsObject()) {
-      if (key_id.starts_with("ed25519:")) query.key_ids.push_back(key_id);
-    }
-  }
+  const KeyQuery query{*server, KeyIdsOf(event.json(), server->text()), KeyUse::kEvent, client_address};
   if (query.key_ids.empty()) return Refuse(Reason::kBadSignature, "who invited has not signed the leave");
   const auto known = key_ring_.Wait(query, keys_until);
   if (!known.ok()) return Refuse(Reason::kSigningKeyUnavailable, matrix::DetailOf(known.status()));

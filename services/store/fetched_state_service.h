@@ -1,12 +1,10 @@
 // The rpcs of FetchedStates: on the same bounded pool as the store's others, counted like them.
 #pragma once
 
-#include <functional>
-#include <string_view>
-
 #include "postern/store/v1/fetched_state.grpc.pb.h"
 #include "rpc/worker_pool.h"
 #include "services/store/fetched_state_store.h"
+#include "services/store/store_calls.h"
 #include "telemetry/metrics.h"
 
 namespace postern::store {
@@ -16,7 +14,7 @@ class FetchedStateService final : public v1::FetchedStates::CallbackService {
   /// All outlive the service. A call that finds the queue of `workers` full is refused: kOverloaded; one whose time is
   /// up before its turn comes is not begun.
   FetchedStateService(FetchedStateStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics)
-      : store_(store), workers_(workers), metrics_(metrics) {}
+      : store_(store), calls_(workers, metrics) {}
 
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -24,14 +22,8 @@ class FetchedStateService final : public v1::FetchedStates::CallbackService {
   Reactor* KeepFetchedState(Call*, const v1::KeepFetchedStateRequest*, v1::KeepFetchedStateResponse*) override;
 
  private:
-  template <typename Request, typename Response>
-  Reactor* Run(Call* call, std::string_view method, const Request* request, Response* response,
-               absl::StatusOr<Response> (FetchedStateStore::*ask)(const rpc::CallContext&, const Request&));
-  void Count(std::string_view method, const absl::Status& status, absl::Duration duration);
-
   FetchedStateStore& store_;
-  rpc::WorkerPool& workers_;
-  telemetry::Metrics& metrics_;
+  StoreCalls calls_;
 };
 
 }  // namespace postern::store

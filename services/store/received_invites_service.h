@@ -1,14 +1,10 @@
 // postern.store.v1.ReceivedInvites over gRPC: each call on a worker, counted, in time or not at all.
 #pragma once
 
-#include <grpcpp/grpcpp.h>
-
-#include <string_view>
-
-#include "absl/status/statusor.h"
 #include "postern/store/v1/received_invites.grpc.pb.h"
 #include "rpc/worker_pool.h"
 #include "services/store/invite_store.h"
+#include "services/store/store_calls.h"
 #include "telemetry/metrics.h"
 
 namespace postern::store {
@@ -17,7 +13,7 @@ namespace postern::store {
 class ReceivedInvitesService : public v1::ReceivedInvites::CallbackService {
  public:
   ReceivedInvitesService(InviteStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics)
-      : store_(store), workers_(workers), metrics_(metrics) {}
+      : store_(store), calls_(workers, metrics) {}
 
   using Reactor = grpc::ServerUnaryReactor;
   using Call = grpc::CallbackServerContext;
@@ -29,14 +25,8 @@ class ReceivedInvitesService : public v1::ReceivedInvites::CallbackService {
   Reactor* ReportInviteLeave(Call*, const v1::ReportInviteLeaveRequest*, v1::ReportInviteLeaveResponse*) override;
 
  private:
-  template <typename Request, typename Response>
-  Reactor* Run(Call* call, std::string_view method, const Request* request, Response* response,
-               absl::StatusOr<Response> (InviteStore::*ask)(const rpc::CallContext&, const Request&));
-  void Finish(Reactor* reactor, std::string_view method, const absl::Status& status, absl::Time received);
-
   InviteStore& store_;
-  rpc::WorkerPool& workers_;
-  telemetry::Metrics& metrics_;
+  StoreCalls calls_;
 };
 
 }  // namespace postern::store

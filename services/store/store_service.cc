@@ -21,17 +21,6 @@ using matrix::Refuse;
 constexpr std::string_view kPersistEvent = "PersistEvent";
 constexpr std::string_view kGetEventContext = "GetEventContext";
 
-absl::Status QueueIsFull() { return Refuse(Reason::kOverloaded, "the store's queue is full"); }
-
-/// What there is against beginning a call whose turn has come.
-absl::Status WhyNotBegun(bool given_up, const rpc::CallContext& context) {
-  if (given_up) return Refuse(Reason::kCancelled, "the caller gave up before the call was begun");
-  if (context.deadline <= absl::Now()) {
-    return Refuse(Reason::kDeadlineExceeded, "the deadline passed before the call was begun");
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 StoreService::StoreService(EventStore& store, rpc::WorkerPool& workers, telemetry::Metrics& metrics,
@@ -40,32 +29,23 @@ StoreService::StoreService(EventStore& store, rpc::WorkerPool& workers, telemetr
       workers_(workers),
       metrics_(metrics),
       allow_seeding_(options.allow_seeding),
+      calls_(workers, metrics,
+             [this] {
+               metrics_.SetGauge("postern_store_queue_length",
+                                 static_cast<double>(workers_.queued() + persists_.queued() + contexts_.queued()));
+             }),
       persists_(options.persists, [this](const std::vector<PendingPersist>& pending) { Persist(pending); }),
       contexts_(options.contexts, [this](const std::vector<PendingContext>& pending) { AnswerContexts(pending); }) {}
 
 StoreService::Reactor* StoreService::Run(Call* call, std::string_view method,
                                          std::function<absl::Status(const rpc::CallContext&)> work) {
-  Reactor* reactor = call->DefaultReactor();
-  const absl::Time received = absl::Now();
-  const bool taken = workers_.Post([this, call, reactor, method, received, work = std::move(work)] {
-    const rpc::CallContext context = rpc::FromServerContext(*call);
-    absl::Status status = WhyNotBegun(call->IsCancelled(), context);
-    if (status.ok()) status = work(context);
-    Finish(reactor, method, status, received);
-  });
-  if (!taken) Finish(reactor, method, QueueIsFull(), received);
-  return reactor;
-}
-
-void StoreService::Finish(Reactor* reactor, std::string_view method, const absl::Status& status, absl::Time received) {
-  Count(method, status, absl::Now() - received);
-  reactor->Finish(rpc::ToGrpc(status));
+  return calls_.Run(call, method, std::move(work));
 }
 
 template <typename Request, typename Response>
 void StoreService::Finish(const rpc::TypedCall<Request, Response>& pending, std::string_view method,
                           const absl::Status& status) {
-  Count(method, status, absl::Now() - pending.received);
+  calls_.Count(method, status, absl::Now() - pending.received);
   pending.call->Finish(status);
 }
 
@@ -74,24 +54,12 @@ void StoreService::RefuseAll(const std::vector<rpc::TypedCall<Request, Response>
   for (const auto& one : refused) Finish(one, method, QueueIsFull());
 }
 
-void StoreService::Count(std::string_view method, const absl::Status& status, absl::Duration duration) {
-  const std::string_view answer = status.ok() ? "ok" : matrix::RefusalOf(matrix::ReasonOf(status)).name;
-  metrics_.Count("postern_rpc_requests_total", {{"method", method}, {"answer", answer}});
-  metrics_.Observe("postern_rpc_seconds", duration, {{"method", method}});
-  metrics_.SetGauge("postern_store_queue_length",
-                    static_cast<double>(workers_.queued() + persists_.queued() + contexts_.queued()));
-}
-
 template <typename Request, typename Response>
 StoreService::Reactor* StoreService::Read(Call* call, std::string_view method, const Request* request,
                                           Response* response,
                                           absl::StatusOr<Response> (EventStore::*ask)(const rpc::CallContext&,
                                                                                       const Request&)) {
-  return Run(call, method, [this, request, response, ask](const rpc::CallContext& context) {
-    absl::StatusOr<Response> answer = (store_.*ask)(context, *request);
-    if (answer.ok()) *response = *std::move(answer);
-    return answer.status();
-  });
+  return calls_.Ask(call, method, request, response, store_, ask);
 }
 
 StoreService::Reactor* StoreService::GetEventContext(Call* call, const v1::GetEventContextRequest* request,

@@ -11,6 +11,7 @@
 #include "rpc/pending_call.h"
 #include "rpc/worker_pool.h"
 #include "services/store/event_store.h"
+#include "services/store/store_calls.h"
 #include "telemetry/metrics.h"
 
 namespace postern::store {
@@ -98,17 +99,16 @@ class StoreService final : public v1::Store::CallbackService {
   void PersistLater(std::vector<PendingPersist> pending, absl::Time began);
   void AnswerConflict(const PendingPersist& pending, absl::Time began);
   void AnswerPersist(const PendingPersist& pending, absl::Time began, absl::StatusOr<v1::PersistEventResponse> answer);
-  void Finish(Reactor* reactor, std::string_view method, const absl::Status& status, absl::Time received);
   template <typename Request, typename Response>
   void Finish(const rpc::TypedCall<Request, Response>& pending, std::string_view method, const absl::Status& status);
   template <typename Request, typename Response>
   void RefuseAll(const std::vector<rpc::TypedCall<Request, Response>>& refused, std::string_view method);
-  void Count(std::string_view method, const absl::Status& status, absl::Duration duration);
 
   EventStore& store_;
   rpc::WorkerPool& workers_;
   telemetry::Metrics& metrics_;
   const bool allow_seeding_;
+  StoreCalls calls_;
   rpc::BatchPool<PendingPersist> persists_;
   rpc::BatchPool<PendingContext> contexts_;
 };
