@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "matrix/refusal.h"
+#include "telemetry/process_metrics.h"
 
 namespace postern::http {
 namespace {
@@ -17,8 +18,8 @@ Response Json(int status, std::string body) { return {status, {}, std::move(body
 // Everything is answered by the head alone.
 class AdminRoutes final : public RequestHandler {
  public:
-  AdminRoutes(telemetry::Metrics& metrics, MissingForReadiness missing)
-      : metrics_(metrics), missing_(std::move(missing)) {}
+  AdminRoutes(telemetry::Metrics& metrics, MissingForReadiness missing, UpdateMetrics update)
+      : metrics_(metrics), missing_(std::move(missing)), update_(std::move(update)) {}
 
   std::optional<Response> OnHead(const Request& head) override {
     const std::string_view path = PathOf(head.target);
@@ -46,18 +47,23 @@ class AdminRoutes final : public RequestHandler {
     return Json(503, fmt::format(R"({{"ready":false,"missing":["{}"]}})", fmt::join(missing, R"(",")")));
   }
 
-  Response Exposition() const {
+  // By the one thread that the listener has.
+  Response Exposition() {
+    process_.Update(metrics_);
+    update_();
     return {200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, metrics_.Expose()};
   }
 
   telemetry::Metrics& metrics_;
   const MissingForReadiness missing_;
+  const UpdateMetrics update_;
+  telemetry::ProcessMetrics process_;
 };
 
 class ListeningAdminServer final : public AdminServer {
  public:
-  ListeningAdminServer(telemetry::Metrics& metrics, MissingForReadiness missing)
-      : routes_(metrics, std::move(missing)) {}
+  ListeningAdminServer(telemetry::Metrics& metrics, MissingForReadiness missing, UpdateMetrics update)
+      : routes_(metrics, std::move(missing), std::move(update)) {}
 
   absl::Status Open(const std::string& listen) {
     auto listener =
@@ -77,8 +83,8 @@ class ListeningAdminServer final : public AdminServer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const std::string& listen, telemetry::Metrics& metrics,
-                                                                MissingForReadiness missing) {
-  auto server = std::make_unique<ListeningAdminServer>(metrics, std::move(missing));
+                                                                MissingForReadiness missing, UpdateMetrics update) {
+  auto server = std::make_unique<ListeningAdminServer>(metrics, std::move(missing), std::move(update));
   if (auto status = server->Open(listen); !status.ok()) return status;
   return server;
 }

@@ -24,6 +24,7 @@ struct GlobalOptions {
   std::string certificate_file;
   std::string key_file;
   std::string ca_file;
+  std::string token_file;  // POSTERN_TOKEN_FILE: the gateway's admin_token_file
   bool plaintext = false;
   bool json = false;
   int timeout_seconds = 30;

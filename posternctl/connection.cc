@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "matrix/refusal.h"
+#include "rpc/bearer_token.h"
 #include "rpc/call_context.h"
 #include "rpc/channel.h"
 #include "rpc/status_codec.h"
@@ -75,9 +76,24 @@ void Prepare(const GlobalOptions& global, grpc::ClientContext& context) {
                context);
 }
 
+absl::Status AddToken(const GlobalOptions& global, grpc::ClientContext& context) {
+  if (global.token_file.empty()) return absl::OkStatus();
+  const auto token = rpc::ReadToken(global.token_file);
+  if (!token.ok()) return token.status();
+  context.AddMetadata("authorization", rpc::BearerOf(*token));
+  return absl::OkStatus();
+}
+
 absl::Status FailedCall(const grpc::Status& status, const std::string& peer) {
+  const bool ours = !status.error_details().empty();
+  const bool not_let_in = status.error_code() == grpc::StatusCode::PERMISSION_DENIED ||
+                          status.error_code() == grpc::StatusCode::UNAUTHENTICATED;
+  if (!ours && not_let_in) {
+    return matrix::Refuse(matrix::Reason::kUnauthenticated,
+                          fmt::format("not let in by the {}: {}", peer, status.error_message()));
+  }
   const absl::Status read = rpc::FromGrpc(status, matrix::Reason::kStoreDown);
-  if (status.error_code() != grpc::StatusCode::UNAVAILABLE || !status.error_details().empty()) return read;
+  if (status.error_code() != grpc::StatusCode::UNAVAILABLE || ours) return read;
   return matrix::Refuse(matrix::Reason::kStoreDown,
                         fmt::format("no answer from the {}: {}", peer, status.error_message()));
 }

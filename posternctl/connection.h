@@ -30,6 +30,9 @@ void Prepare(const GlobalOptions& global, grpc::ClientContext& context);
 /// A failed call; where nobody answered, `peer` is named.
 absl::Status FailedCall(const grpc::Status& status, const std::string& peer);
 
+/// What a call of the gateway carries beside that: the operator's token. It goes to no other service.
+absl::Status AddToken(const GlobalOptions& global, grpc::ClientContext& context);
+
 /// One unary call: `method` is a pointer to the stub's member.
 template <typename Stub, typename Request, typename Response>
 absl::StatusOr<Response> Call(const GlobalOptions& global, const std::string& peer, Stub& stub,
@@ -43,6 +46,20 @@ absl::StatusOr<Response> Call(const GlobalOptions& global, const std::string& pe
   return response;
 }
 
+/// The same of a service of the gateway's.
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> CallOfGateway(const GlobalOptions& global, Stub& stub,
+                                       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                       const Request& request) {
+  grpc::ClientContext context;
+  Prepare(global, context);
+  if (absl::Status status = AddToken(global, context); !status.ok()) return status;
+  Response response;
+  const grpc::Status status = (stub.*method)(&context, request, &response);
+  if (!status.ok()) return FailedCall(status, "gateway at " + global.gateway);
+  return response;
+}
+
 /// Opens the channel and calls.
 template <typename Request, typename Response>
 absl::StatusOr<Response> CallGateway(const GlobalOptions& global,
@@ -51,7 +68,7 @@ absl::StatusOr<Response> CallGateway(const GlobalOptions& global,
                                      const Request& request) {
   const auto stub = OpenGateway(global);
   if (!stub.ok()) return stub.status();
-  return Call(global, "gateway at " + global.gateway, **stub, method, request);
+  return CallOfGateway(global, **stub, method, request);
 }
 
 template <typename Request, typename Response>

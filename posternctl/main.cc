@@ -44,6 +44,8 @@ void AddGlobalOptions(CLI::App& app, postern::posternctl::GlobalOptions& global)
       ->envname("POSTERN_CERTIFICATE_KEY");
   app.add_option("--ca", global.ca_file, "PEM authorities that the services' certificates come from")
       ->envname("POSTERN_CA");
+  app.add_option("--token-file", global.token_file, "file with the token that the gateway asks for (admin_token_file)")
+      ->envname("POSTERN_TOKEN_FILE");
   app.add_flag("--plaintext", global.plaintext, "no TLS; implied for loopback addresses where no certificate is given");
 }
 

@@ -155,7 +155,7 @@ absl::StatusOr<std::vector<gateway::v1::RejectResponse::Rejected>> RejectAll(con
   request.mutable_via()->Add(options.via.begin(), options.via.end());
   std::vector<gateway::v1::RejectResponse::Rejected> rejected;
   for (;;) {
-    auto some = Call(global, "gateway at " + global.gateway, *stub, &Invites::Stub::Reject, request);
+    auto some = CallOfGateway(global, *stub, &Invites::Stub::Reject, request);
     if (!some.ok()) return some.status();
     rejected.insert(rejected.end(), some->rejected().begin(), some->rejected().end());
     if (some->rejected().empty() || !options.room_id.empty()) return rejected;

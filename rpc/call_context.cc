@@ -10,7 +10,7 @@ namespace postern::rpc {
 
 void Prepare(const CallContext& call, grpc::ClientContext& context) {
   if (call.deadline != absl::InfiniteFuture()) context.set_deadline(absl::ToChronoTime(call.deadline));
-  context.AddMetadata("traceparent", telemetry::FormatTraceparent(telemetry::ChildOf(call.trace)));
+  context.AddMetadata("traceparent", telemetry::FormatTraceparent(call.trace));
 }
 
 CallContext FromServerContext(const grpc::CallbackServerContext& context) {

@@ -210,7 +210,7 @@ absl::StatusOr<std::string> CallsTogether::Call(const CallContext& call, std::st
   const auto slot = std::make_shared<Slot>();
   slot->deadline = call.deadline;
   slot->call.set_request(std::move(request));
-  slot->call.set_traceparent(telemetry::FormatTraceparent(telemetry::ChildOf(call.trace)));
+  slot->call.set_traceparent(telemetry::FormatTraceparent(call.trace));
   queue_->Add(slot);
   const absl::Time patience = absl::Now() + queue_->limits().longest_wait;
   if (!slot->WaitUntil(std::min(patience, call.deadline))) {

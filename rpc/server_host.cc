@@ -53,7 +53,7 @@ absl::StatusOr<std::unique_ptr<ServerHost>> ServerHost::Start(const ServerOption
                                                               const std::vector<grpc::Service*>& services) {
   RouteGrpcLog();
   ThrowSwitches();
-  auto credentials = MakeServerCredentials(options.security);
+  auto credentials = MakeServerCredentials(options.security, options.admission, options.listen, options.metrics);
   if (!credentials.ok()) return credentials.status();
   grpc::ServerBuilder builder;
   SetLimits(options, builder);

@@ -15,6 +15,10 @@ class Server;
 class Service;
 }  // namespace grpc
 
+namespace postern::telemetry {
+class Metrics;
+}  // namespace postern::telemetry
+
 namespace postern::rpc {
 
 inline constexpr int kMaxMessageBytes = 64 * 1024 * 1024;
@@ -22,6 +26,11 @@ inline constexpr int kMaxMessageBytes = 64 * 1024 * 1024;
 struct ServerOptions {
   std::string listen{};  // "127.0.0.1:0", "[::]:7101", "unix:/path"
   TransportSecurity security{};
+  /// Who may call. Names need certificates; a token without TLS needs a listener on the loopback interface: 127.0.0.1,
+  /// [::1] or unix.
+  Admission admission{};
+  /// Where refused calls are counted; may be null.
+  telemetry::Metrics* metrics = nullptr;
   int max_message_bytes = kMaxMessageBytes;
   /// Then a client has to connect again, and looks up once more who serves; zero: never.
   absl::Duration max_connection_age = absl::ZeroDuration();
@@ -30,7 +39,7 @@ struct ServerOptions {
 class ServerHost {
  public:
   /// Listens and serves `services` (not owned), grpc.health.v1 and reflection. Not healthy until SetServing(true).
-  /// Refuses: kInvalidArgument, naming the address that could not be had.
+  /// Refuses: kInvalidArgument, naming the address that could not be had, or what cannot be asked of callers.
   static absl::StatusOr<std::unique_ptr<ServerHost>> Start(const ServerOptions& options,
                                                            const std::vector<grpc::Service*>& services);
   ~ServerHost();

@@ -15,6 +15,8 @@ using matrix::Reason;
 Reason ReasonOfTransport(grpc::StatusCode code, Reason unreachable) {
   switch (code) {
     case grpc::StatusCode::UNAVAILABLE:
+    case grpc::StatusCode::PERMISSION_DENIED:  // the server lets this process in no more than one that is not there
+    case grpc::StatusCode::UNAUTHENTICATED:
     case grpc::StatusCode::CANCELLED:  // no caller of ours does that: a server that ends does, to what it has not begun
       return unreachable;
     case grpc::StatusCode::DEADLINE_EXCEEDED:

@@ -10,6 +10,8 @@
 
 #include "fmt/format.h"
 #include "matrix/refusal.h"
+#include "rpc/bearer_token.h"
+#include "rpc/call_admission.h"
 
 namespace postern::rpc {
 namespace {
@@ -33,6 +35,13 @@ std::shared_ptr<grpc::experimental::CertificateProviderInterface> Watch(const Tr
       security.key_file, security.certificate_file, security.ca_file, seconds);
 }
 
+bool IsUnix(const std::string& listen) { return listen.starts_with("unix:"); }
+
+bool IsOnThisMachine(const std::string& listen) {
+  return IsUnix(listen) || listen.starts_with("127.0.0.1:") || listen.starts_with("[::1]:") ||
+         listen.starts_with("localhost:");
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(const TransportSecurity& security) {
@@ -43,6 +52,38 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(c
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
   return grpc::experimental::TlsServerCredentials(options);
+}
+
+absl::Status CheckAdmission(const Admission& admission, const TransportSecurity& security, const std::string& listen) {
+  if (!security.plaintext) return absl::OkStatus();
+  if (!admission.peers.empty()) {
+    return matrix::Refuse(matrix::Reason::kInvalidArgument,
+                          "allowed_peers: without TLS nobody has a name, so none can be asked for");
+  }
+  if (admission.token_file.empty() || IsOnThisMachine(listen)) return absl::OkStatus();
+  return matrix::Refuse(
+      matrix::Reason::kInvalidArgument,
+      fmt::format("admin_token_file: a token crosses no network in plaintext: expected TLS, or 127.0.0.1, [::1] or "
+                  "unix, not {}",
+                  listen));
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(const TransportSecurity& security,
+                                                                               const Admission& admission,
+                                                                               const std::string& listen,
+                                                                               telemetry::Metrics* metrics) {
+  if (admission.asks_nothing()) return MakeServerCredentials(security);
+  if (absl::Status status = CheckAdmission(admission, security, listen); !status.ok()) return status;
+  if (!admission.token_file.empty()) {
+    if (absl::Status status = CheckTokenFile(admission.token_file); !status.ok()) return status;
+  }
+  // gRPC looks at no metadata where there is no security at all. On this machine itself plaintext is what it calls
+  // local, which is nothing on the wire: any plaintext client connects.
+  absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials =
+      security.plaintext ? grpc::experimental::LocalServerCredentials(IsUnix(listen) ? UDS : LOCAL_TCP)
+                         : MakeServerCredentials(security);
+  if (credentials.ok()) (*credentials)->SetAuthMetadataProcessor(std::make_shared<CallAdmission>(admission, metrics));
+  return credentials;
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(const TransportSecurity& security) {

@@ -36,6 +36,11 @@ std::size_t WorkerPool::queued() const {
   return queue_.size();
 }
 
+std::size_t WorkerPool::under_way() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.size() + running_;
+}
+
 absl::Duration WorkerPool::longest_wait() const {
   const std::lock_guard lock(mutex_);
   if (queue_.empty()) return absl::ZeroDuration();

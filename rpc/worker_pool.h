@@ -30,6 +30,8 @@ class WorkerPool {
   void Drain();
 
   std::size_t queued() const;
+  /// What is queued or runs.
+  std::size_t under_way() const;
   /// For how long what is queued has waited, of that which came first; zero if nothing waits.
   absl::Duration longest_wait() const;
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "matrix/refusal.h"
 #include "matrix/server_name.h"
 
@@ -18,6 +19,9 @@ using matrix::Refuse;
 constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
 
 /// As they are written.
+struct TracingSettings {
+  std::string sample_ratio = "0";
+};
 struct SenderSettings {
   std::vector<std::string> roles;
   std::int64_t at_once = static_cast<std::int64_t>(SenderOptions().at_once);
@@ -71,6 +75,16 @@ absl::Status ReadReach(const std::vector<std::string>& networks, GatewayConfig& 
   return absl::OkStatus();
 }
 
+absl::Status ReadTracing(const TracingSettings& tracing, GatewayConfig& config) {
+  double share = 0;
+  if (!absl::SimpleAtod(tracing.sample_ratio, &share) || !(share >= 0 && share <= 1)) {
+    return Refuse(Reason::kInvalidArgument,
+                  fmt::format("trace_sample_ratio: expected a number from 0 to 1, not '{}'", tracing.sample_ratio));
+  }
+  config.trace_sample_ratio = share;
+  return rpc::CheckEndpoint(config.spans.endpoint);
+}
+
 absl::Status ReadNotaries(const std::vector<std::string>& texts, GatewayConfig& config) {
   config.notaries.clear();
   for (const std::string& text : texts) {
@@ -121,6 +135,10 @@ void DeclareServing(Settings& settings, GatewayConfig& config) {
   settings.Time(
       "longest_wait", &config.longest_wait, absl::Milliseconds(10), absl::Minutes(5),
       "while a request has waited for a thread that long, those that come are answered 503, of an origin 429");
+  settings.Text("otlp_endpoint", &config.spans.endpoint,
+                "a collector of OpenTelemetry that spans are sent to, e.g. http://127.0.0.1:4317; empty: none are");
+  settings.Text("otlp_ca_file", &config.spans.ca_file,
+                "PEM of the authorities for https://… collectors; empty: the system's");
   settings.Text("log_level", &config.log_level, "debug, info, warning or error");
 }
 
@@ -152,6 +170,10 @@ void DeclareTrust(Settings& settings, GatewayConfig& config, std::vector<std::st
                 "PEM certificate for the other services");
   settings.Text("key_file", &config.between_services.key_file, "PEM key of that certificate");
   settings.Text("ca_file", &config.between_services.ca_file, "PEM of who may speak to this service");
+  settings.List("allowed_peers", &config.callers.peers,
+                "of those, the DNS names in certificates that may call the admin service; empty: all");
+  settings.Text("admin_token_file", &config.callers.token_file,
+                "a file with the token that every call of the admin service must carry; empty: none is asked for");
   settings.Flag("insecure_federation_tls", &config.insecure_federation_tls,
                 "believe any certificate of another server; for tests");
   settings.Text("federation_ca_file", &config.federation_ca_file,
@@ -217,12 +239,18 @@ configuration::Start ReadConfig(int argc, const char* const* argv, GatewayConfig
   DeclareReach(settings, config, networks);
   SenderSettings sender;
   DeclareSending(settings, config, sender);
+  TracingSettings tracing;
+  settings.Text(
+      "trace_sample_ratio", &tracing.sample_ratio,
+      "the share of requests whose spans are sent to otlp_endpoint, of those that do not come sampled; 0 to 1");
   DeclareLimits(settings, config, limits);
   settings.Check([&] {
     if (absl::Status status = Check(config); !status.ok()) return status;
     if (absl::Status status = ReadNotaries(notaries, config); !status.ok()) return status;
+    if (absl::Status status = ReadTracing(tracing, config); !status.ok()) return status;
     if (absl::Status status = ReadRoles(sender, config); !status.ok()) return status;
-    return ReadReach(networks, config);
+    if (absl::Status status = ReadReach(networks, config); !status.ok()) return status;
+    return rpc::CheckAdmission(config.callers, config.between_services, config.admin_grpc_listen);
   });
   const configuration::Start start = settings.Read(argc, argv);
   config.rc_federation.limits.window_size = absl::Milliseconds(limits.window_size);

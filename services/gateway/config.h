@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "configuration/settings.h"
 #include "http/address_policy.h"
+#include "rpc/span_exporter.h"
 #include "rpc/transport_security.h"
 #include "services/gateway/federation_sender.h"
 #include "services/gateway/key_source.h"
@@ -34,6 +35,9 @@ struct GatewayConfig {
   std::string store = "127.0.0.1:7102";
   std::string validator = "127.0.0.1:7101";
   rpc::TransportSecurity between_services;
+  /// Who may call the admin service.
+  rpc::Admission callers;
+  rpc::SpanExport spans{.service_name = "postern-gateway"};
 
   bool allow_private_networks = false;
   std::vector<http::IpNetwork> allowed_networks;
@@ -58,6 +62,8 @@ struct GatewayConfig {
   absl::Duration shutdown_grace = absl::Seconds(20);
   std::int64_t workers = 32;
   std::int64_t queue_limit = 2048;
+  /// The share of requests whose spans are kept, of those that do not come sampled; from 0 to 1.
+  double trace_sample_ratio = 0;
   std::string log_level = "info";
 };
 

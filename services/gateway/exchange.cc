@@ -7,6 +7,7 @@
 #include "matrix/refusal.h"
 #include "services/gateway/refusal_response.h"
 #include "telemetry/log.h"
+#include "telemetry/spans.h"
 #include "telemetry/trace.h"
 
 namespace postern::gateway {
@@ -15,7 +16,16 @@ namespace {
 telemetry::TraceContext TraceOf(const http::Request& request) {
   const auto header = http::FindHeader(request.headers, "traceparent");
   const auto parent = header ? telemetry::ParseTraceparent(*header) : std::nullopt;
-  return parent ? telemetry::ChildOf(*parent) : telemetry::NewTrace();
+  telemetry::TraceContext trace = parent ? telemetry::ChildOf(*parent) : telemetry::NewTrace();
+  telemetry::Sample(trace);
+  return trace;
+}
+
+/// The span of who sent the request, if it said so.
+std::string ParentOf(const http::Request& request) {
+  const auto header = http::FindHeader(request.headers, "traceparent");
+  const auto parent = header ? telemetry::ParseTraceparent(*header) : std::nullopt;
+  return parent ? parent->span_id : std::string();
 }
 
 constexpr int kFirstServerError = 500;
@@ -63,6 +73,19 @@ void Exchange::Finish(http::Response response, const absl::Status& why) {
                   {"client", request_.remote_address},
                   {"status", status},
                   {"duration_ms", taken}});
+  if (!telemetry::WantsSpans(call_.trace)) return;
+  telemetry::Say({.name = route_,
+                  .self = call_.trace,
+                  .parent_id = ParentOf(request_),
+                  .begun = received_at_,
+                  .ended = received_at_ + taken,
+                  .refused = std::string(why.ok() ? "" : reason),
+                  .failed = status >= kFirstServerError,
+                  .attributes = {{"http.response.status_code", std::to_string(status)},
+                                 {"postern.origin", notes_.origin},
+                                 {"postern.room_id", notes_.room_id},
+                                 {"postern.event_id", notes_.event_id},
+                                 {"postern.verdict", notes_.verdict}}});
 }
 
 }  // namespace postern::gateway

@@ -10,10 +10,12 @@
 
 #include "absl/time/clock.h"
 #include "http/admin_server.h"
+#include "http/certificate_expiry.h"
 #include "http/http_listener.h"
 #include "matrix/refusal.h"
 #include "rpc/channel.h"
 #include "rpc/server_host.h"
+#include "rpc/span_exporter.h"
 #include "rpc/worker_pool.h"
 #include "services/gateway/address_limiter.h"
 #include "services/gateway/admin_service.h"
@@ -62,6 +64,7 @@
 #include "services/gateway/withdrawn_invites.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
+#include "telemetry/spans.h"
 
 namespace postern::gateway {
 namespace {
@@ -246,10 +249,18 @@ class RunningGateway : public Gateway {
   ~RunningGateway() override { Shutdown(); }
 
   absl::Status Listen() {
-    auto admin = http::AdminServer::Start(config_.admin_listen, metrics_, [this] { return Missing(); });
+    auto spans = rpc::SpanExporter::Start(config_.spans, metrics_);
+    if (!spans.ok()) return spans.status();
+    spans_ = *std::move(spans);
+    telemetry::SampleShare(config_.trace_sample_ratio);
+    auto admin = http::AdminServer::Start(
+        config_.admin_listen, metrics_, [this] { return Missing(); }, [this] { UpdateMetrics(); });
     if (!admin.ok()) return admin.status();
     admin_ = std::move(*admin);
-    auto grpc_host = rpc::ServerHost::Start({.listen = config_.admin_grpc_listen, .security = config_.between_services},
+    auto grpc_host = rpc::ServerHost::Start({.listen = config_.admin_grpc_listen,
+                                             .security = config_.between_services,
+                                             .admission = config_.callers,
+                                             .metrics = &metrics_},
                                             {&admin_service_, &invites_service_});
     if (!grpc_host.ok()) return grpc_host.status();
     grpc_host_ = std::move(*grpc_host);
@@ -369,6 +380,21 @@ class RunningGateway : public Gateway {
     return routes;
   }
 
+  // By the admin server's one thread.
+  void UpdateMetrics() {
+    metrics_.SetGauge("postern_gateway_requests_under_way", static_cast<double>(router_.under_way()));
+    metrics_.SetGauge("postern_gateway_requests_waiting", static_cast<double>(workers_.queued()));
+    const std::string key_id = signer_.key_id();
+    if (key_id != key_id_shown_ && !key_id_shown_.empty()) {
+      metrics_.SetGauge("postern_gateway_signing_key_info", 0, {{"key_id", key_id_shown_}});
+    }
+    metrics_.SetGauge("postern_gateway_signing_key_info", 1, {{"key_id", key_id}});
+    key_id_shown_ = key_id;
+    http::ShowCertificate(metrics_, "services", config_.between_services.certificate_file);
+    http::ShowCertificate(metrics_, "services_authority", config_.between_services.ca_file);
+    http::ShowCertificate(metrics_, "federation", config_.tls_certificate_file);
+  }
+
   std::vector<std::string> Missing() const {
     if (ending_) return {"shutting down"};
     return health_.Missing();
@@ -376,6 +402,7 @@ class RunningGateway : public Gateway {
 
   const GatewayConfig config_;
   telemetry::Metrics metrics_;
+  std::unique_ptr<rpc::SpanExporter> spans_;
   EventSigner signer_;
   const std::unique_ptr<StoreClient> store_;
   const std::unique_ptr<ValidatorClient> validator_;
@@ -446,6 +473,7 @@ class RunningGateway : public Gateway {
   InvitesService invites_service_;
   HttpRouter router_;
   std::atomic<bool> ending_ = false;
+  std::string key_id_shown_;
   std::unique_ptr<http::AdminServer> admin_;
   std::unique_ptr<rpc::ServerHost> grpc_host_;
   std::unique_ptr<http::HttpListener> listener_;

@@ -140,8 +140,12 @@ void HttpRouter::OnRequest(http::Request request, http::Respond respond) {
   Match match = Find(request.method, request.target);
   request.remote_address = ClientAddress(request);
   const std::string_view name = match.route == nullptr ? "unknown" : match.route->name;
+  ++*under_way_;
+  auto answer = [respond = std::move(respond), counted = std::shared_ptr<void>(nullptr, [count = under_way_](void*) {
+                                                 --*count;
+                                               })](http::Response response) { respond(std::move(response)); };
   auto exchange = std::make_shared<Exchange>(std::move(request), name, std::move(match.arguments),
-                                             options_.request_timeout, std::move(respond), metrics_);
+                                             options_.request_timeout, std::move(answer), metrics_);
   if (match.route == nullptr) return exchange->Refuse(Refuse(Reason::kUnknownPath, "this path is not served here"));
   const RouteEntry& route = *match.route;
   if (workers_.longest_wait() > options_.longest_wait ||

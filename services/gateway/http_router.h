@@ -1,6 +1,8 @@
 // From HTTP to a route: rows 1-5 of "Answers of send_leave".
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -52,6 +54,9 @@ class HttpRouter : public http::RequestHandler {
   void OnRequest(http::Request request, http::Respond respond) override;
   http::Response OnRefused(const absl::Status& why) override;
 
+  /// Requests that were read whole and have no answer yet.
+  std::int64_t under_way() const { return *under_way_; }
+
  private:
   struct Match {
     const RouteEntry* route = nullptr;
@@ -73,6 +78,8 @@ class HttpRouter : public http::RequestHandler {
   const Clock clock_;
   telemetry::Metrics& metrics_;
   const RouterOptions options_;
+  /// Shared with requests, the last of which may end after this.
+  const std::shared_ptr<std::atomic<std::int64_t>> under_way_ = std::make_shared<std::atomic<std::int64_t>>(0);
 };
 
 }  // namespace postern::gateway

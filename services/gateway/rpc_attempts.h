@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "matrix/refusal.h"
 #include "rpc/call_context.h"
+#include "rpc/call_spans.h"
 #include "rpc/pending_answer.h"
 #include "rpc/status_codec.h"
 #include "services/gateway/rpc_counts.h"
@@ -35,10 +36,10 @@ struct RpcSizes {
 };
 
 /// Makes attempts until one succeeds, says something that another would not change, or there have been as many as may
-/// be. `attempt` takes RpcSizes& and returns the response or a status.
+/// be. `attempt` takes the call's context, with a span of its own, and RpcSizes&, and returns the response or a status.
 template <typename Attempt>
 auto WithAttempts(const RpcKind& kind, const rpc::CallContext& call, const RpcCounts& counts, const Attempt& attempt)
-    -> decltype(attempt(std::declval<RpcSizes&>())) {
+    -> decltype(attempt(call, std::declval<RpcSizes&>())) {
   absl::Status status;
   for (int left = kind.attempts; left > 0; --left) {
     const absl::Time begun = absl::Now();
@@ -46,8 +47,10 @@ auto WithAttempts(const RpcKind& kind, const rpc::CallContext& call, const RpcCo
       return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "no time was left for the call");
     }
     RpcSizes sizes;
-    auto response = attempt(sizes);
+    const rpc::CallContext attempted{call.deadline, telemetry::ChildOf(call.trace)};
+    auto response = attempt(attempted, sizes);
     status = response.status();
+    rpc::SayCalled(call, attempted, kind.method, begun, status);
     const matrix::Reason reason = matrix::ReasonOf(status);
     const std::string_view caller = NameOf(counts.caller);
     counts.metrics.Observe("postern_gateway_rpc_seconds", absl::Now() - begun,
@@ -94,10 +97,10 @@ template <typename AsyncStub, typename Request, typename Response>
 absl::StatusOr<Response> CallWithAttempts(AsyncStub& stub, UnaryMethod<AsyncStub, Request, Response> method,
                                           const RpcKind& kind, const rpc::CallContext& call, const RpcCounts& counts,
                                           const Request& request) {
-  return WithAttempts(kind, call, counts, [&](RpcSizes& sizes) {
+  return WithAttempts(kind, call, counts, [&](const rpc::CallContext& attempted, RpcSizes& sizes) {
     counts.metrics.Count("postern_gateway_rpc_messages_total",
                          {{"method", kind.method}, {"caller", NameOf(counts.caller)}});
-    return CallAlone(stub, method, kind, call, request, sizes);
+    return CallAlone(stub, method, kind, attempted, request, sizes);
   });
 }
 

@@ -24,12 +24,12 @@ template <typename AsyncStub, typename Request, typename Response>
 absl::StatusOr<Response> CallTogether(rpc::CallsTogether& together, AsyncStub& stub,
                                       UnaryMethod<AsyncStub, Request, Response> method, const RpcKind& kind,
                                       const rpc::CallContext& call, const RpcCounts& counts, const Request& request) {
-  const auto attempt = [&](RpcSizes& sizes) -> absl::StatusOr<Response> {
+  const auto attempt = [&](const rpc::CallContext& attempted, RpcSizes& sizes) -> absl::StatusOr<Response> {
     std::string bytes = request.SerializeAsString();
     sizes.sent = bytes.size();
-    const absl::StatusOr<std::string> answer = together.Call(call, std::move(bytes), kind.unreachable);
+    const absl::StatusOr<std::string> answer = together.Call(attempted, std::move(bytes), kind.unreachable);
     if (rpc::CallsTogether::MustCallAlone(answer.status())) {
-      return CallAlone(stub, method, kind, call, request, sizes);
+      return CallAlone(stub, method, kind, attempted, request, sizes);
     }
     if (!answer.ok()) return answer.status();
     sizes.received = answer->size();

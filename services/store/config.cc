@@ -43,6 +43,8 @@ configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& 
                 "PEM certificate for the other services");
   settings.Text("key_file", &config.between_services.key_file, "PEM key of that certificate");
   settings.Text("ca_file", &config.between_services.ca_file, "PEM of who may speak to this service");
+  settings.List("allowed_peers", &config.callers.peers,
+                "of those, the DNS names in certificates that may call; empty: all");
   settings.Text(
       "database_uri_file", &config.database_uri_file,
       "file with PostgreSQL's connection string; several hosts with target_session_attrs=read-write follow a failover");
@@ -66,11 +68,17 @@ configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& 
                 "after that a client has to connect again, and finds replicas that are new; 0: never");
   settings.Time("shutdown_grace", &config.shutdown_grace, absl::ZeroDuration(), absl::Minutes(10),
                 "how long calls in flight may still take after SIGTERM");
+  settings.Text("otlp_endpoint", &config.spans.endpoint,
+                "a collector of OpenTelemetry that spans are sent to, e.g. http://127.0.0.1:4317; empty: none are");
+  settings.Text("otlp_ca_file", &config.spans.ca_file,
+                "PEM of the authorities for https://… collectors; empty: the system's");
   settings.Text("log_level", &config.log_level, "debug, info, warning or error");
   settings.Check([&config] {
     const auto name = matrix::ServerName::Parse(config.server_name);
     if (!name.ok()) return Wrong("server_name: expected the name of this homeserver, e.g. example.org");
-    return ReadDatabaseUri(config);
+    if (absl::Status status = ReadDatabaseUri(config); !status.ok()) return status;
+    if (absl::Status status = rpc::CheckEndpoint(config.spans.endpoint); !status.ok()) return status;
+    return rpc::CheckAdmission(config.callers, config.between_services, config.listen);
   });
   return settings.Read(argc, argv);
 }

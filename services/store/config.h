@@ -6,6 +6,7 @@
 
 #include "absl/time/time.h"
 #include "configuration/settings.h"
+#include "rpc/span_exporter.h"
 #include "rpc/transport_security.h"
 
 namespace postern::store {
@@ -16,6 +17,8 @@ struct StoreConfig {
   std::string admin_listen = "127.0.0.1:9092";
   std::string port_file;
   rpc::TransportSecurity between_services;
+  rpc::Admission callers;
+  rpc::SpanExport spans{.service_name = "postern-store"};
 
   /// Holds the connection string, for it may hold a password.
   std::string database_uri_file;

@@ -9,7 +9,9 @@
 
 #include "absl/time/clock.h"
 #include "http/admin_server.h"
+#include "http/certificate_expiry.h"
 #include "rpc/server_host.h"
+#include "rpc/span_exporter.h"
 #include "rpc/worker_pool.h"
 #include "services/store/connection_pool.h"
 #include "services/store/database_watch.h"
@@ -69,6 +71,7 @@ class HealthSwitch {
 struct Store::Parts {
   explicit Parts(const StoreConfig& config)
       : grace(config.shutdown_grace),
+        between_services(config.between_services),
         pool(config.database_uri, HowReached(config), static_cast<std::size_t>(config.connections), metrics),
         watch(config.database_uri, HowReached(config), [this](bool ready) { health.Set(ready); }),
         events(pool, watch, metrics, OptionsOf(config)),
@@ -83,9 +86,17 @@ struct Store::Parts {
     return watch.Missing();
   }
 
+  void UpdateMetrics() {
+    metrics.SetGauge("postern_store_calls_under_way", static_cast<double>(workers.under_way()));
+    http::ShowCertificate(metrics, "services", between_services.certificate_file);
+    http::ShowCertificate(metrics, "services_authority", between_services.ca_file);
+  }
+
   const absl::Duration grace;
+  const rpc::TransportSecurity between_services;
   std::atomic<bool> stopping = false;
   telemetry::Metrics metrics;
+  std::unique_ptr<rpc::SpanExporter> spans;
   HealthSwitch health;
   ConnectionPool pool;
   DatabaseWatch watch;
@@ -107,12 +118,19 @@ Store::~Store() { Shutdown(); }
 absl::StatusOr<std::unique_ptr<Store>> Store::Start(const StoreConfig& config) {
   auto store = std::unique_ptr<Store>(new Store(std::make_unique<Parts>(config)));
   Parts& parts = *store->parts_;
-  auto host = rpc::ServerHost::Start(
-      {.listen = config.listen, .security = config.between_services, .max_connection_age = config.max_connection_age},
-      {&parts.service, &parts.together, &parts.invites_service, &parts.fetched_states});
+  auto spans = rpc::SpanExporter::Start(config.spans, parts.metrics);
+  if (!spans.ok()) return spans.status();
+  parts.spans = *std::move(spans);
+  auto host = rpc::ServerHost::Start({.listen = config.listen,
+                                      .security = config.between_services,
+                                      .admission = config.callers,
+                                      .metrics = &parts.metrics,
+                                      .max_connection_age = config.max_connection_age},
+                                     {&parts.service, &parts.together, &parts.invites_service, &parts.fetched_states});
   if (!host.ok()) return host.status();
   parts.host = *std::move(host);
-  auto admin = http::AdminServer::Start(config.admin_listen, parts.metrics, [&parts] { return parts.Missing(); });
+  auto admin = http::AdminServer::Start(
+      config.admin_listen, parts.metrics, [&parts] { return parts.Missing(); }, [&parts] { parts.UpdateMetrics(); });
   if (!admin.ok()) return admin.status();
   parts.admin = *std::move(admin);
   parts.health.Attach(parts.host.get());

@@ -2,6 +2,7 @@
 
 #include "absl/time/clock.h"
 #include "matrix/refusal.h"
+#include "rpc/call_spans.h"
 #include "rpc/status_codec.h"
 
 namespace postern::store {
@@ -27,6 +28,7 @@ StoreCalls::Reactor* StoreCalls::Run(Call* call, std::string_view method,
     const rpc::CallContext context = rpc::FromServerContext(*call);
     absl::Status status = WhyNotBegun(call->IsCancelled(), context);
     if (status.ok()) status = work(context);
+    rpc::SayServed(context, method, received, status);
     Finish(reactor, method, status, received);
   });
   if (!taken) Finish(reactor, method, QueueIsFull(), received);

@@ -8,6 +8,7 @@
 
 #include "matrix/refusal.h"
 #include "rpc/call_context.h"
+#include "rpc/call_spans.h"
 #include "rpc/outcome.h"
 #include "rpc/status_codec.h"
 #include "telemetry/log.h"
@@ -46,6 +47,7 @@ template <typename Request, typename Response>
 void StoreService::Finish(const rpc::TypedCall<Request, Response>& pending, std::string_view method,
                           const absl::Status& status) {
   calls_.Count(method, status, absl::Now() - pending.received);
+  rpc::SayServed(pending.call->context(), method, pending.received, status);
   pending.call->Finish(status);
 }
 

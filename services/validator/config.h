@@ -6,6 +6,7 @@
 
 #include "absl/time/time.h"
 #include "configuration/settings.h"
+#include "rpc/span_exporter.h"
 #include "rpc/transport_security.h"
 
 namespace postern::validator {
@@ -15,6 +16,8 @@ struct ValidatorConfig {
   std::string admin_listen = "127.0.0.1:9091";
   std::string port_file;
   rpc::TransportSecurity between_services;
+  rpc::Admission callers;
+  rpc::SpanExport spans{.service_name = "postern-validator"};
 
   std::int64_t workers = 0;  // 0: one for each processor
   std::int64_t queue_limit = 1024;

@@ -9,7 +9,9 @@
 
 #include "absl/time/clock.h"
 #include "http/admin_server.h"
+#include "http/certificate_expiry.h"
 #include "rpc/server_host.h"
+#include "rpc/span_exporter.h"
 #include "rpc/worker_pool.h"
 #include "services/validator/validator_service.h"
 #include "services/validator/validator_together_service.h"
@@ -35,11 +37,17 @@ class RunningValidator : public Validator {
   ~RunningValidator() override { Shutdown(); }
 
   absl::Status Listen() {
-    auto admin = http::AdminServer::Start(config_.admin_listen, metrics_, [this] { return Missing(); });
+    auto spans = rpc::SpanExporter::Start(config_.spans, metrics_);
+    if (!spans.ok()) return spans.status();
+    spans_ = *std::move(spans);
+    auto admin = http::AdminServer::Start(
+        config_.admin_listen, metrics_, [this] { return Missing(); }, [this] { UpdateMetrics(); });
     if (!admin.ok()) return admin.status();
     admin_ = *std::move(admin);
     auto host = rpc::ServerHost::Start({.listen = config_.listen,
                                         .security = config_.between_services,
+                                        .admission = config_.callers,
+                                        .metrics = &metrics_,
                                         .max_connection_age = config_.max_connection_age},
                                        {&service_, &together_});
     if (!host.ok()) return host.status();
@@ -61,12 +69,19 @@ class RunningValidator : public Validator {
   }
 
  private:
+  void UpdateMetrics() {
+    metrics_.SetGauge("postern_validator_calls_under_way", static_cast<double>(workers_.under_way()));
+    http::ShowCertificate(metrics_, "services", config_.between_services.certificate_file);
+    http::ShowCertificate(metrics_, "services_authority", config_.between_services.ca_file);
+  }
+
   std::vector<std::string> Missing() const {
     return ending_ ? std::vector<std::string>{"shutting down"} : std::vector<std::string>{};
   }
 
   const ValidatorConfig config_;
   telemetry::Metrics metrics_;
+  std::unique_ptr<rpc::SpanExporter> spans_;
   rpc::WorkerPool workers_;
   ValidatorService service_;
   ValidatorTogetherService together_;

@@ -1,7 +1,9 @@
 #include "services/validator/verdict_report.h"
 
+#include "absl/time/clock.h"
 #include "matrix/refusal.h"
 #include "matrix/verdict.h"
+#include "rpc/call_spans.h"
 #include "telemetry/log.h"
 
 namespace postern::validator {
@@ -24,7 +26,7 @@ const postern::matrix::v1::StepResult* Decisive(const postern::matrix::v1::Verdi
 void VerdictReport::Validated(const rpc::CallContext& call, const v1::ValidateRequest& request,
                               const absl::Status& status, const v1::ValidateResponse& response,
                               absl::Duration taken) const {
-  CountCall("Validate", status, taken);
+  CountCall(call, "Validate", status, taken);
   if (!status.ok()) {
     telemetry::Log(Level::kWarning, "not judged",
                    {{"trace_id", call.trace.trace_id},
@@ -58,7 +60,7 @@ void VerdictReport::Validated(const rpc::CallContext& call, const v1::ValidateRe
 void VerdictReport::Explained(const rpc::CallContext& call, const v1::ValidateRequest& request,
                               const absl::Status& status, const v1::ExplainResponse& response,
                               absl::Duration taken) const {
-  CountCall("Explain", status, taken);
+  CountCall(call, "Explain", status, taken);
   const auto& verdict = response.verdict();
   const std::string_view outcome =
       status.ok() ? matrix::OutcomeName(static_cast<matrix::Outcome>(verdict.outcome())) : "none";
@@ -76,7 +78,7 @@ void VerdictReport::Explained(const rpc::CallContext& call, const v1::ValidateRe
 void VerdictReport::Authorized(const rpc::CallContext& call, const v1::AuthorizeRequest& request,
                                const absl::Status& status, const v1::AuthorizeResponse& response,
                                absl::Duration taken) const {
-  CountCall("Authorize", status, taken);
+  CountCall(call, "Authorize", status, taken);
   const int reason = status.ok() ? response.refusal().reason() : static_cast<int>(matrix::ReasonOf(status));
   telemetry::Log(status.ok() ? Level::kInfo : Level::kWarning, status.ok() ? "authorized" : "not judged",
                  {{"trace_id", call.trace.trace_id},
@@ -87,7 +89,9 @@ void VerdictReport::Authorized(const rpc::CallContext& call, const v1::Authorize
                   {"duration_ms", taken}});
 }
 
-void VerdictReport::CountCall(std::string_view method, const absl::Status& status, absl::Duration taken) const {
+void VerdictReport::CountCall(const rpc::CallContext& call, std::string_view method, const absl::Status& status,
+                              absl::Duration taken) const {
+  rpc::SayServed(call, method, absl::Now() - taken, status);
   metrics_.Count("postern_validator_rpcs_total",
                  {{"method", method}, {"answer", matrix::RefusalOf(matrix::ReasonOf(status)).name}});
   metrics_.Observe("postern_validator_rpc_seconds", taken, {{"method", method}});

@@ -24,7 +24,8 @@ class VerdictReport {
                   const v1::AuthorizeResponse& response, absl::Duration taken) const;
 
  private:
-  void CountCall(std::string_view method, const absl::Status& status, absl::Duration taken) const;
+  void CountCall(const rpc::CallContext& call, std::string_view method, const absl::Status& status,
+                 absl::Duration taken) const;
 
   telemetry::Metrics& metrics_;
 };

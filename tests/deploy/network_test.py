@@ -158,3 +158,17 @@ def test_without_policies_there_are_none(render):
 def test_policies_are_read_as_kubernetes_reads_them(rule, peer, lets):
     policy = {"metadata": {"namespace": chart.NAMESPACE}, "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [rule]}}
     assert Network([policy]).lets(pod("me", chart.NAMESPACE), peer, "TCP", 7000) is lets
+
+
+def test_with_tracing_each_tier_reaches_the_collector_and_nothing_more(render):
+    collector = pod("collector", "observability", app="collector")
+    tracing = {"endpoint": "http://collector.observability.svc:8000", "collector": [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}}]}
+    manifests = render({"tracing": tracing})
+    parties = parties_of(manifests) | {"collector": collector}
+    before, after = spoken(render(), parties), spoken(manifests, parties)
+    more = {pair: ports - before.get(pair, set()) for pair, ports in after.items() if ports != before.get(pair)}
+    assert more == {(tier, "collector"): tcp(8000) for tier in chart.TIERS} | {("validator", "dns"): DNS_PORTS}
+    for tier in chart.TIERS:
+        assert "otlp_endpoint: http://collector.observability.svc:8000" in manifests.configuration(tier)
+        assert ("trace_sample_ratio" in manifests.configuration(tier)) == (tier == "gateway")

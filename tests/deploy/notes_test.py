@@ -4,6 +4,7 @@ import pytest
 import chart
 
 KEY = "ed25519 a_Test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\n"
+TOKEN = "0123456789abcdef-token"
 PROXY = {"ingress": {"enabled": True, "hosts": ["matrix.here.example"]}}
 HEADER = {"gateway": {"config": {"client_address_header": "X-Forwarded-For"}}}
 
@@ -44,6 +45,7 @@ WARNED = [
     ({}, []),
     ({"mtls": {"enabled": False}}, ["plaintext"]),
     ({"signingKey": {"existingSecret": "", "inline": KEY}}, ["the signing key stands in the values"]),
+    ({"adminToken": {"inline": TOKEN}}, ["the admin token stands in the values"]),
     ({"database": {"existingSecret": "", "uri": "postgresql://x/y"}}, ["the connection string stands in the values"]),
     (HEADER, ["believe X-Forwarded-For whoever sends it"]),
     (chart.merged(HEADER, {"networkPolicy": {"federationFrom": [{"podSelector": {}}]}}), []),
@@ -59,5 +61,13 @@ def test_they_warn_of_what_is_dangerous_and_of_nothing_else(notes, over, warning
     assert {words for words in EVERY_WARNING if words in text} == set(warnings)
 
 
+def test_they_say_what_an_operator_must_bring(notes):
+    assert "Of certificates, only the gateways' own is let in" in notes()
+    assert "only the gateways' own" not in notes({"mtls": {"certManager": {"operatorCertificate": True}}})
+    assert "--token-file" not in notes()
+    assert "--token-file FILE, with what the Secret the-token holds" in notes({"adminToken": {"existingSecret": "the-token"}})
+
+
 def test_no_secret_is_printed_in_them(notes):
     assert KEY.split()[2] not in notes({"signingKey": {"existingSecret": "", "inline": KEY}})
+    assert TOKEN not in notes({"adminToken": {"inline": TOKEN}})

@@ -44,6 +44,16 @@ def test_further_metrics_stand_beside_cpu_or_alone(render, tier):
 
 
 @BY_TIER
+def test_what_is_under_way_stands_beside_cpu_or_alone(render, tier):
+    name = {"gateway": "postern_gateway_requests_under_way"}.get(tier, f"postern_{tier}_calls_under_way")
+    wanted = {"type": "Pods", "pods": {"metric": {"name": name}, "target": {"type": "AverageValue", "averageValue": "24"}}}
+    both = render(autoscaled(tier, targetUnderWay=24)).get("HorizontalPodAutoscaler", tier)["spec"]["metrics"]
+    assert [metric["type"] for metric in both] == ["Resource", "Pods"] and both[1] == wanted
+    alone = render(autoscaled(tier, targetUnderWay=24, targetCPUUtilizationPercentage=0))
+    assert alone.get("HorizontalPodAutoscaler", tier)["spec"]["metrics"] == [wanted]
+
+
+@BY_TIER
 @pytest.mark.parametrize("live,then", [(None, 3), (0, 3), (2, 3), (7, 7)])
 def test_an_upgrade_keeps_the_live_count_and_at_least_the_minimum(helm, tmp_path, tier, live, then):
     path = f"/apis/apps/v1/namespaces/{chart.NAMESPACE}/deployments/r-postern-{tier}"

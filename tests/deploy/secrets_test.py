@@ -2,9 +2,11 @@
 import base64
 
 import pytest
+import yaml
 
 import chart
 
+TOKEN = "0123456789abcdef-token"
 KEY = "ed25519 a_Test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\n"
 URI = "postgresql://postern:hunter2@db.example/postern"
 INLINE = {"signingKey": {"existingSecret": "", "inline": KEY}, "database": {"existingSecret": "", "uri": URI}}
@@ -112,6 +114,43 @@ def test_plaintext_is_only_on_request(render, tier):
     manifests = render({"mtls": {"enabled": False, "certManager": {"enabled": False}}})
     assert "plaintext: true" in manifests.configuration(tier)
     assert "tls" not in {volume["name"] for volume in manifests.deployment(tier)["spec"]["template"]["spec"]["volumes"]}
+
+
+@pytest.mark.parametrize("over,secret,entry", [({"existingSecret": "the-token", "key": "mine"}, "the-token", "mine"),
+                                               ({"inline": TOKEN}, "r-postern-admin-token", "token")])
+def test_the_admin_token_is_where_the_gateway_looks_and_nowhere_else(render, over, secret, entry):
+    manifests = render({"adminToken": over})
+    source = volume_of(manifests, "gateway", "admin-token")["secret"]
+    assert (source["secretName"], source["items"]) == (secret, [{"key": entry, "path": "token"}])
+    assert "admin_token_file: /etc/postern/admin-token/token" in manifests.configuration("gateway")
+    assert [component for component, names in secrets_by_component(manifests).items() if secret in names] == ["gateway"]
+    made = [base64.b64decode(document["data"]["token"]).decode() for document in manifests.of_kind("Secret")]
+    assert made == ([TOKEN] if "inline" in over else [])
+    assert all(TOKEN not in str(document) for document in manifests.all if document["kind"] != "Secret")
+
+
+def test_without_an_admin_token_none_is_asked_for(render):
+    assert "admin_token_file" not in render().configuration("gateway")
+
+
+def callers_of(manifests, tier):
+    return yaml.safe_load(manifests.configuration(tier)).get("allowed_peers", [])
+
+
+def test_who_may_call_a_service_stands_in_its_configuration_and_in_the_caller_s_certificate(render):
+    manifests = render({"mtls": {"certManager": {"operatorCertificate": True}}})
+    for tier in chart.TIERS:
+        assert callers_of(manifests, tier) == ["r-postern-gateway.matrix.svc", "r-postern-operator.matrix.svc"]
+    names = {caller: set(manifests.get("Certificate", caller)["spec"]["dnsNames"]) for caller in (*chart.TIERS, "operator")}
+    allowed = {caller for caller in names if names[caller] & set(callers_of(manifests, "store"))}
+    assert allowed == {"gateway", "operator"}
+
+
+def test_callers_with_names_of_their_own_may_be_named(render):
+    own = {"existingSecrets": {tier: f"{tier}-pair" for tier in chart.TIERS}, "certManager": {"enabled": False},
+           "callers": {"gateway": "gateway.example", "operators": ["ann.example"]}}
+    assert callers_of(render({"mtls": own}), "store") == ["gateway.example", "ann.example"]
+    assert callers_of(render({"mtls": {"enabled": False, "certManager": {"enabled": False}}}), "store") == []
 
 
 @pytest.mark.parametrize("tier", ("validator", "store"))

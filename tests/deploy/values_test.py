@@ -40,6 +40,9 @@ WRONG = [
     ("an old key beside no Secret", {"signingKey": {"existingSecret": "", "inline": SEED, "oldVerifyKeysKey": "old"}},
      ["oldVerifyKeysKey is an entry of existingSecret"]),
     ("an inline key that is none", {"signingKey": {"existingSecret": "", "inline": "hunter2"}}, ["signingKey.inline: expected lines of"]),
+    ("two admin tokens", {"adminToken": {"existingSecret": "a", "inline": "0123456789abcdef"}}, ["/adminToken", "inline"]),
+    ("an admin token that is short", {"adminToken": {"inline": "hunter2"}}, ["/adminToken/inline", "pattern"]),
+    ("a caller's name that is none", {"mtls": {"callers": {"operators": ["*.svc/a"]}}}, ["/mtls/callers/operators/0", "pattern"]),
     ("no database", {"database": {"existingSecret": ""}}, ["/database/existingSecret", "/database/uri", "/database/cloudNativePG/enabled"]),
     ("two databases", {"database": {"uri": "postgresql://x/y"}}, ["/database/existingSecret", "/database/uri"]),
     ("a Secret beside CloudNativePG", {"database": {"cloudNativePG": {"enabled": True}}}, ["/database/existingSecret", "/database/cloudNativePG"]),
@@ -54,13 +57,16 @@ WRONG = [
     ("an autoscaler upside down", {"store": {"autoscaling": {"enabled": True, "minReplicas": 9, "maxReplicas": 3}}},
      ["store.autoscaling: minReplicas is more than maxReplicas"]),
     ("an autoscaler by nothing", {"store": {"autoscaling": {"enabled": True, "targetCPUUtilizationPercentage": 0}}},
-     ["store.autoscaling: give a targetCPUUtilizationPercentage or metrics"]),
+     ["store.autoscaling: give a targetCPUUtilizationPercentage, a targetUnderWay or metrics"]),
     ("an autoscaler by CPU that is not requested",
      {"validator": {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}}},
      ["validator.autoscaling is by the CPU that is requested: give resources.requests.cpu"]),
     ("an Ingress for nobody", {"ingress": {"enabled": True}}, ["ingress.hosts: give at least one"]),
     ("a route from nowhere", {"httpRoute": {"enabled": True}}, ["httpRoute.parentRefs: give at least one"]),
     ("no place of DNS", {"networkPolicy": {"dns": []}}, ["networkPolicy.dns: give at least one peer"]),
+    ("a collector without a port", {"tracing": {"endpoint": "http://collector"}}, ["/tracing/endpoint", "pattern"]),
+    ("a share that is none", {"tracing": {"sampleRatio": "2"}}, ["/tracing/sampleRatio", "pattern"]),
+    ("a collector anywhere", {"tracing": {"endpoint": "http://collector:4317"}}, ["tracing.collector: give at least one peer"]),
     ("a leave of nobody", {"tests": {"leave": {"enabled": True}}}, ["tests.leave: give user, room and existingSecret"]),
 ]
 
@@ -88,6 +94,7 @@ def test_no_refusal_repeats_a_signing_key(helm):
 ONE_OF = [
     ({"signingKey": {"existingSecret": ""}}, "signingKey: give exactly one of existingSecret and inline"),
     ({"signingKey": {"inline": SEED}}, "signingKey: give exactly one of existingSecret and inline"),
+    ({"adminToken": {"existingSecret": "a", "inline": "0123456789abcdef"}}, "adminToken: give one of existingSecret and inline, or neither"),
     ({"database": {"existingSecret": ""}}, "database: give exactly one of uri, existingSecret and cloudNativePG.enabled"),
     ({"database": {"uri": "postgresql://x/y"}}, "database: give exactly one of uri, existingSecret and cloudNativePG.enabled"),
     ({"database": {"cloudNativePG": {"enabled": True}}}, "database: give exactly one of uri, existingSecret and cloudNativePG.enabled"),
@@ -176,10 +183,12 @@ def test_every_value_that_the_schema_knows_has_a_default_and_so_a_line_in_values
 WIRED = {
     "gateway": {"server_name", "listen", "tls_certificate_file", "tls_key_file", "admin_grpc_listen", "admin_listen", "port_file",
                 "shutdown_grace", "signing_key_file", "old_verify_keys", "old_verify_keys_file", "store", "validator", "plaintext",
-                "certificate_file", "key_file", "ca_file", "roles"},
-    "validator": {"listen", "admin_listen", "port_file", "plaintext", "certificate_file", "key_file", "ca_file", "shutdown_grace"},
-    "store": {"server_name", "listen", "admin_listen", "port_file", "plaintext", "certificate_file", "key_file", "ca_file",
-              "database_uri_file", "database_uri", "allow_seeding", "shutdown_grace"},
+                "certificate_file", "key_file", "ca_file", "allowed_peers", "admin_token_file", "otlp_endpoint",
+                "trace_sample_ratio", "roles"},
+    "validator": {"listen", "admin_listen", "port_file", "plaintext", "certificate_file", "key_file", "ca_file", "allowed_peers",
+                  "otlp_endpoint", "shutdown_grace"},
+    "store": {"server_name", "listen", "admin_listen", "port_file", "plaintext", "certificate_file", "key_file", "ca_file", "allowed_peers",
+              "otlp_endpoint", "database_uri_file", "database_uri", "allow_seeding", "shutdown_grace"},
 }
 
 

@@ -227,8 +227,10 @@ void RunningStack::Restart(const ServiceProcess& process) {
   own.is_child = true;
 }
 
-void RunningStack::KillAndRestart(const ServiceProcess& process) {
+void RunningStack::KillAndRestart(const ServiceProcess& process, const std::vector<std::string>& variables) {
   Kill(process);
+  auto& environment = Own(process).environment;
+  environment.insert(environment.end(), variables.begin(), variables.end());
   Restart(process);
 }
 

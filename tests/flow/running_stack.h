@@ -52,8 +52,9 @@ class RunningStack {
   const std::vector<ServiceProcess>& gateways() const { return services_.at("gateway"); }
 
   /// Kills a process, and starts it again with the same command line on the ports that it had. Call it from the main
-  /// thread: the new process ends with the thread that made it. Returns at once: see WaitUntilReady.
-  void KillAndRestart(const ServiceProcess& process);
+  /// thread: the new process ends with the thread that made it. Returns at once: see WaitUntilReady. `variables`
+  /// ("NAME=value") are added to its environment.
+  void KillAndRestart(const ServiceProcess& process, const std::vector<std::string>& variables = {});
   void Kill(const ServiceProcess& process);
   void Restart(const ServiceProcess& process);
 

@@ -38,6 +38,20 @@ TEST(Config, TakesNetworksAndDnsServers) {
   EXPECT_THAT(config.dns_servers, testing::ElementsAre("192.0.2.53", "[2001:db8::53]:5353"));
 }
 
+TEST(Config, AsksNothingOfOperatorsThatCannotBeAsked) {
+  GatewayConfig config;
+  ASSERT_EQ(Read({"--plaintext", "--admin-token-file", "token"}, config), Start::kRun);
+  EXPECT_EQ(config.callers.token_file, "token");
+  for (const std::vector<const char*>& flags : std::vector<std::vector<const char*>>{
+           {"--plaintext", "--allowed-peers", "operator.svc"},
+           {"--plaintext", "--admin-token-file", "token", "--admin-grpc-listen", "127.0.0.5:7103"},
+           {"--admin-token-file", "token", "--admin-grpc-listen", "0.0.0.0:7103"},
+       }) {
+    GatewayConfig refused;
+    EXPECT_EQ(Read(flags, refused), Start::kExitError) << flags.back();
+  }
+}
+
 TEST(Config, RefusesWhatIsNoNetworkAndNoAddress) {
   for (const std::vector<const char*>& flags : std::vector<std::vector<const char*>>{
            {"--allowed-networks", "10.20.0.1/16"},

@@ -158,6 +158,31 @@ TEST_F(WholeGateway, ServesALeaveFromAdminCallToCommit) {
     EXPECT_EQ(v1_again.body, "[200,{}]");
   }
   EXPECT_THAT(Operate("/metrics").body, testing::HasSubstr("postern_gateway_rpc_seconds"));
+  EXPECT_THAT(Operate("/metrics").body,
+              testing::HasSubstr(R"(postern_gateway_signing_key_info{key_id="ed25519:h1"} 1)"));
+  EXPECT_THAT(Operate("/metrics").body, testing::HasSubstr("postern_gateway_requests_under_way 0"));
+}
+
+TEST_F(WholeGateway, WantsTheTokenOfAdminCallsAloneAndTakesANewOneAtOnce) {
+  config_.callers.token_file = config_.signing_key_file + ".token";
+  std::ofstream(config_.callers.token_file) << "first-0123456789abcdef\n";
+  Start();
+  const auto admin =
+      v1::Admin::NewStub(*rpc::OpenChannel("127.0.0.1:" + std::to_string(gateway_->grpc_port()), {.plaintext = true}));
+  const auto reload_with = [&admin](const std::string& authorization) {
+    grpc::ClientContext context;
+    if (!authorization.empty()) context.AddMetadata("authorization", authorization);
+    v1::ReloadSigningKeysResponse response;
+    return admin->ReloadSigningKeys(&context, {}, &response).error_code();
+  };
+  EXPECT_EQ(reload_with(""), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(reload_with("Bearer first-0123456789abcdef"), grpc::StatusCode::OK);
+  for (const char* open : {"/livez", "/metrics"}) EXPECT_EQ(Operate(open).status, 200) << open;
+  EXPECT_EQ(Operate("/readyz").status, 503);  // store and validator do not serve: not a matter of tokens
+  std::ofstream(config_.callers.token_file) << "second-0123456789abcdef\n";
+  EXPECT_EQ(reload_with("Bearer first-0123456789abcdef"), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(reload_with("Bearer second-0123456789abcdef"), grpc::StatusCode::OK);
+  std::remove(config_.callers.token_file.c_str());
 }
 
 TEST_F(WholeGateway, FindsTheKeysOfAServerThatDnsLeadsTo) {

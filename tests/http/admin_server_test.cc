@@ -44,6 +44,20 @@ TEST_F(AdminServerTest, ExposesMetrics) {
               testing::StartsWith("text/plain; version=0.0.4"));
 }
 
+TEST_F(AdminServerTest, ExposesTheProcessAndWhatIsWorkedOutWhenAsked) {
+  int asked = 0;
+  const auto server = AdminServer::Start(
+                          "127.0.0.1:0", metrics_, [] { return std::vector<std::string>(); },
+                          [&] { metrics_.SetGauge("postern_asked", ++asked); })
+                          .value();
+  HttpClient client({.allow_private_networks = true});
+  const std::string url = "http://127.0.0.1:" + std::to_string(server->port()) + "/metrics";
+  client.Send({.url = url}).value();
+  const std::string second = client.Send({.url = url}).value().body;
+  EXPECT_THAT(second, testing::AllOf(testing::HasSubstr("postern_asked 2"), testing::HasSubstr("process_open_fds "),
+                                     testing::HasSubstr("postern_build_info{")));
+}
+
 TEST_F(AdminServerTest, ServesNothingElse) {
   EXPECT_EQ(Get("/").status, 404);
   EXPECT_EQ(Get("/metrics", "POST").status, 405);

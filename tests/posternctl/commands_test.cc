@@ -6,7 +6,11 @@
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 
 #include "postern/gateway/v1/admin.grpc.pb.h"
@@ -30,10 +34,14 @@ grpc::Status RefusedWith(grpc::StatusCode code, matrix::v1::Reason reason, const
 // What was asked is read by the test while a server thread may write: one lock over it.
 class FakeAdmin : public gateway::v1::Admin::Service {
  public:
-  grpc::Status CreateRoom(grpc::ServerContext*, const gateway::v1::CreateRoomRequest* request,
+  grpc::Status CreateRoom(grpc::ServerContext* context, const gateway::v1::CreateRoomRequest* request,
                           gateway::v1::CreateRoomResponse* response) override {
     const std::lock_guard lock(mutex_);
     created_ = *request;
+    const auto authorization = context->client_metadata().find("authorization");
+    authorization_ = authorization == context->client_metadata().end()
+                         ? ""
+                         : std::string(authorization->second.data(), authorization->second.size());
     response->set_room_id("!new:here");
     auto* event = response->add_events();
     event->set_event_id("$create");
@@ -42,6 +50,7 @@ class FakeAdmin : public gateway::v1::Admin::Service {
   }
   grpc::Status Invite(grpc::ServerContext*, const gateway::v1::InviteRequest* request,
                       gateway::v1::Minted* minted) override {
+    if (request->room_id() == "!kept out:here") return {grpc::StatusCode::UNAUTHENTICATED, "this port wants a token"};
     minted->set_event_id("$invite");
     minted->set_type("m.room.member");
     minted->set_state_key(request->user_id());
@@ -119,6 +128,10 @@ class FakeAdmin : public gateway::v1::Admin::Service {
     response->set_key_id("ed25519:a_2");
     return grpc::Status::OK;
   }
+  std::string authorization() const {
+    const std::lock_guard lock(mutex_);
+    return authorization_;
+  }
   gateway::v1::CreateRoomRequest created() const {
     const std::lock_guard lock(mutex_);
     return created_;
@@ -127,6 +140,7 @@ class FakeAdmin : public gateway::v1::Admin::Service {
  private:
   mutable std::mutex mutex_;
   gateway::v1::CreateRoomRequest created_;
+  std::string authorization_;
 };
 
 class FakeStore : public store::v1::Store::Service {
@@ -374,6 +388,25 @@ TEST_F(Commands, TalkInTheClearToThisMachineOnly) {
   const Ended ended = RunPosternctl({"--store", "store.example:7102", "room", "list"});
   EXPECT_EQ(ended.status, 2);
   EXPECT_THAT(ended.errors, HasSubstr("--plaintext"));
+}
+
+TEST_F(Commands, BringTheGatewayTheTokenOfAFile) {
+  const std::string file = testing::TempDir() + "/postern_token_" + std::to_string(getpid());
+  std::ofstream(file) << "0123456789abcdef\n";
+  ASSERT_EQ(Ctl({"--token-file", file, "room", "create", "--version", "10", "--creator", "@ann:here"}).status, 0);
+  EXPECT_EQ(admin_.authorization(), "Bearer 0123456789abcdef");
+  ASSERT_EQ(Ctl({"room", "create", "--version", "10", "--creator", "@ann:here"}).status, 0);
+  EXPECT_EQ(admin_.authorization(), "");
+  std::remove(file.c_str());
+  const Ended without = Ctl({"--token-file", file, "room", "create", "--version", "10", "--creator", "@ann:here"});
+  EXPECT_EQ(without.status, 1);
+  EXPECT_THAT(without.errors, HasSubstr(file));
+}
+
+TEST_F(Commands, SayThatTheyWereNotLetIn) {
+  const Ended ended = Ctl({"room", "invite", "!kept out:here", "@bob:there"});
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_THAT(ended.errors, HasSubstr("not let in by the gateway"));
 }
 
 TEST_F(Commands, SayWhatTheyDo) {

@@ -41,7 +41,7 @@ TEST(Rpc, CarriesDeadlineAndTrace) {
   ASSERT_TRUE(Call(OpenChannel(AddressOf(*server), kPlaintext).value(), sent).ok());
   const CallContext received = seen.get_future().get();
   EXPECT_EQ(received.trace.trace_id, sent.trace.trace_id);
-  EXPECT_NE(received.trace.span_id, sent.trace.span_id);
+  EXPECT_EQ(received.trace.span_id, sent.trace.span_id);
   EXPECT_LT(absl::AbsDuration(received.deadline - sent.deadline), absl::Seconds(1));
 }
 

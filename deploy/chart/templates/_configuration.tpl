@@ -5,6 +5,14 @@
 certificate_file: /etc/postern/tls/tls.crt
 key_file: /etc/postern/tls/tls.key
 ca_file: /etc/postern/tls/ca.crt
+allowed_peers:
+  - {{ .Values.mtls.callers.gateway | default (include "postern.callerName" (dict "root" . "component" "gateway")) }}
+  {{- if .Values.mtls.certManager.operatorCertificate }}
+  - {{ include "postern.callerName" (dict "root" . "component" "operator") }}
+  {{- end }}
+  {{- range .Values.mtls.callers.operators }}
+  - {{ . }}
+  {{- end }}
 {{- else -}}
 plaintext: true
 {{- end -}}
@@ -16,6 +24,12 @@ plaintext: true
 {{- $config := deepCopy .tier.config -}}
 {{- include "postern.overlay" (dict "base" $config "over" $wired) -}}
 {{- include "postern.overlay" (dict "base" $config "over" (include "postern.betweenServices" .root | fromYaml)) -}}
+{{- with .root.Values.tracing -}}
+{{- if .endpoint -}}
+{{- $_ := set $config "otlp_endpoint" .endpoint -}}
+{{- if eq $.component "gateway" -}}{{- $_ := set $config "trace_sample_ratio" .sampleRatio -}}{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $_ := set $config "shutdown_grace" (printf "%ds" (int .tier.shutdownGraceSeconds)) -}}
 {{- toYaml $config -}}
 {{- end -}}
@@ -28,6 +42,9 @@ admin_grpc_listen: 127.0.0.1:7103
 store: {{ printf "dns:///%s:7102" (include "postern.host" (dict "root" .root "component" "store")) }}
 validator: {{ printf "dns:///%s:7101" (include "postern.host" (dict "root" .root "component" "validator")) }}
 signing_key_file: /etc/postern/signing-key/signing.key
+{{- if include "postern.adminTokenSecret" .root }}
+admin_token_file: /etc/postern/admin-token/token
+{{- end }}
 {{- with .root.Values.signingKey }}
 {{- if .oldVerifyKeysKey }}
 old_verify_keys_file: /etc/postern/signing-key/old_verify_keys

@@ -67,9 +67,21 @@ imagePullSecrets:
 {{ include "postern.fullname" .root }}-{{ .component }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}
 {{- end -}}
 
+{{/* The name in its certificate by which a tier, or an operator, is let in. (dict "root" $ "component" "gateway") */}}
+{{- define "postern.callerName" -}}
+{{ include "postern.fullname" .root }}-{{ .component }}.{{ .root.Release.Namespace }}.svc
+{{- end -}}
+
 {{/* The entries that hold secrets, and where they come from. */}}
 {{- define "postern.signingKeySecret" -}}
 {{ .Values.signingKey.existingSecret | default (printf "%s-signing-key" (include "postern.fullname" .)) }}
+{{- end -}}
+
+{{/* Empty: no token is asked for. */}}
+{{- define "postern.adminTokenSecret" -}}
+{{- with .Values.adminToken -}}
+{{ .existingSecret | default (ternary (printf "%s-admin-token" (include "postern.fullname" $)) "" (ne .inline "")) }}
+{{- end -}}
 {{- end -}}
 
 {{- define "postern.databaseSecret" -}}

@@ -41,6 +41,18 @@ spec:
     - {protocol: TCP, port: 53}
 {{- end -}}
 
+{{/* The collector of spans, if there is one. */}}
+{{- define "postern.egressToCollector" -}}
+{{- with .Values.tracing -}}
+{{- if .endpoint -}}
+- to:
+    {{- toYaml .collector | nindent 4 }}
+  ports:
+    - {protocol: TCP, port: {{ regexFind "[0-9]+$" .endpoint }}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Of an address as dns_servers has it: 192.0.2.53, 192.0.2.53:53, [2001:db8::53], [2001:db8::53]:53. */}}
 {{- define "postern.addressOf" -}}
 {{- if hasPrefix "[" . -}}

@@ -20,6 +20,12 @@ spec:
         name: cpu
         target: {type: Utilization, averageUtilization: {{ int .tier.autoscaling.targetCPUUtilizationPercentage }}}
     {{- end }}
+    {{- if gt (int .tier.autoscaling.targetUnderWay) 0 }}
+    - type: Pods
+      pods:
+        metric: {name: {{ printf "postern_%s_%s_under_way" .component (ternary "requests" "calls" (eq .component "gateway")) }}}
+        target: {type: AverageValue, averageValue: {{ int .tier.autoscaling.targetUnderWay | quote }}}
+    {{- end }}
     {{- with .tier.autoscaling.metrics }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

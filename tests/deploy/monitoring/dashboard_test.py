@@ -59,7 +59,8 @@ class DashboardTest(unittest.TestCase):
                 self.assertIn(panel["fieldConfig"]["defaults"].get("unit", "short"), UNITS)
 
     def test_every_metric_of_the_services_is_read(self):
-        code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "services").rglob("*.*") if file.suffix in (".cc", ".h"))
+        code = "".join(file.read_text(encoding="utf-8") for folder in ("http", "rpc", "services", "telemetry")
+                       for file in (ROOT / folder).rglob("*.*") if file.suffix in (".cc", ".h"))
         read = json.dumps(DASHBOARD) + (ROOT / "deploy" / "chart" / "files" / "rules.yml").read_text(encoding="utf-8")
         unread = {metric for metric in re.findall(r'"(postern_[a-z_]+)"', code) if metric not in read}
         self.assertEqual(unread, SAID_BY_ANOTHER)
