@@ -211,7 +211,7 @@ http::Response LeaveRig::Send(http::Request request) {
   });
   std::unique_lock lock(box->mutex);
   box->filled.wait(lock, [&] { return box->response.has_value(); });
-  return *box->response;
+  return *std::move(box->response);  // the box may live on for a moment, and must hold nothing of it
 }
 
 std::optional<std::string> WholeBody(const http::Response& response) {
