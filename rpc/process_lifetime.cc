@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "absl/time/clock.h"
 #include "fmt/format.h"
 #include "matrix/refusal.h"
 
@@ -29,6 +30,16 @@ void WaitForEnd(const std::function<void()>& reload) {
   const sigset_t signals = HandledSignals();
   int signal = 0;
   while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) reload();
+}
+
+void Linger(absl::Duration delay) {
+  const sigset_t signals = HandledSignals();
+  const absl::Time end = absl::Now() + delay;
+  for (absl::Duration left = delay; left > absl::ZeroDuration(); left = end - absl::Now()) {
+    const timespec patience = absl::ToTimespec(left);
+    const int signal = sigtimedwait(&signals, nullptr, &patience);
+    if (signal == SIGTERM || signal == SIGINT) return;
+  }
 }
 
 absl::Status WritePortFile(const std::string& path, const std::vector<std::pair<std::string, int>>& ports) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace postern::rpc {
 
@@ -16,6 +17,9 @@ void BlockSignals();
 
 /// Returns at SIGTERM or SIGINT; calls `reload` at each SIGHUP.
 void WaitForEnd(const std::function<void()>& reload);
+
+/// Returns after `delay`, or at another SIGTERM or SIGINT.
+void Linger(absl::Duration delay);
 
 /// Writes {"name":port,…} to `path` in one step, so that a reader sees all or nothing; does nothing for an empty path.
 /// Refuses: kInvalidArgument.

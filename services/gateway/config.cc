@@ -127,6 +127,8 @@ void DeclareServing(Settings& settings, GatewayConfig& config) {
   settings.Flag("v1_send_join", &config.v1_send_join, "serve v1 of send_join, for old servers");
   settings.Time("request_timeout", &config.request_timeout, absl::Seconds(1), absl::Minutes(5),
                 "how long a request may take before it is answered 503");
+  settings.Time("drain_delay", &config.drain_delay, absl::ZeroDuration(), absl::Minutes(10),
+                "how long to serve on after SIGTERM, no longer ready, so that whoever sends requests here notices");
   settings.Time("shutdown_grace", &config.shutdown_grace, absl::ZeroDuration(), absl::Minutes(10),
                 "how long requests in flight may still take after SIGTERM");
   settings.Integer("workers", &config.workers, 2, 1024, "threads that serve requests");

@@ -59,6 +59,8 @@ struct GatewayConfig {
   bool v1_send_join = true;
   absl::Duration request_timeout = absl::Seconds(20);
   absl::Duration longest_wait = absl::Seconds(1);
+  /// How long it serves on after SIGTERM, no longer ready.
+  absl::Duration drain_delay = absl::ZeroDuration();
   absl::Duration shutdown_grace = absl::Seconds(20);
   std::int64_t workers = 32;
   std::int64_t queue_limit = 2048;

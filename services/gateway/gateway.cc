@@ -302,6 +302,11 @@ class RunningGateway : public Gateway {
                    {{"reason", matrix::DetailOf(status)}});
   }
 
+  void StopBeingReady() override {
+    draining_ = true;
+    if (grpc_host_ != nullptr) grpc_host_->SetServing(false);
+  }
+
   void Shutdown() override {
     if (ending_.exchange(true)) return;
     const absl::Time deadline = absl::Now() + config_.shutdown_grace;
@@ -396,7 +401,7 @@ class RunningGateway : public Gateway {
   }
 
   std::vector<std::string> Missing() const {
-    if (ending_) return {"shutting down"};
+    if (ending_ || draining_) return {"shutting down"};
     return health_.Missing();
   }
 
@@ -472,6 +477,7 @@ class RunningGateway : public Gateway {
   AdminService admin_service_;
   InvitesService invites_service_;
   HttpRouter router_;
+  std::atomic<bool> draining_ = false;
   std::atomic<bool> ending_ = false;
   std::string key_id_shown_;
   std::unique_ptr<http::AdminServer> admin_;

@@ -22,6 +22,8 @@ class Gateway {
 
   /// Reads the TLS certificate again.
   virtual void Reload() = 0;
+  /// /readyz and gRPC health say so; everything is served as before.
+  virtual void StopBeingReady() = 0;
   /// Stops being ready, finishes what is in flight, and returns.
   virtual void Shutdown() = 0;
 };

@@ -40,6 +40,8 @@ int main(int argc, char** argv) {
                            {"admin_port", (*gateway)->admin_port()}});
 
   postern::rpc::WaitForEnd([&] { (*gateway)->Reload(); });
+  (*gateway)->StopBeingReady();
+  postern::rpc::Linger(config.drain_delay);
   (*gateway)->Shutdown();
   postern::telemetry::Log(postern::telemetry::Level::kInfo, "ended");
   return EXIT_SUCCESS;

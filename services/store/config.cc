@@ -66,6 +66,8 @@ configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& 
                    "other servers that are remembered, and that keys are kept of");
   settings.Time("max_connection_age", &config.max_connection_age, absl::ZeroDuration(), absl::Hours(24),
                 "after that a client has to connect again, and finds replicas that are new; 0: never");
+  settings.Time("drain_delay", &config.drain_delay, absl::ZeroDuration(), absl::Minutes(10),
+                "how long to serve on after SIGTERM, no longer ready, so that whoever sends requests here notices");
   settings.Time("shutdown_grace", &config.shutdown_grace, absl::ZeroDuration(), absl::Minutes(10),
                 "how long calls in flight may still take after SIGTERM");
   settings.Text("otlp_endpoint", &config.spans.endpoint,

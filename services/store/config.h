@@ -33,6 +33,8 @@ struct StoreConfig {
   std::int64_t refusals_limit = 10'000;
   std::int64_t remote_servers_limit = 100'000;
   absl::Duration max_connection_age = absl::ZeroDuration();
+  /// How long it serves on after SIGTERM, no longer ready.
+  absl::Duration drain_delay = absl::ZeroDuration();
   absl::Duration shutdown_grace = absl::Seconds(20);
   std::string log_level = "info";
 };

@@ -36,6 +36,8 @@ int main(int argc, char** argv) {
                           {{"grpc_port", (*store)->grpc_port()}, {"admin_port", (*store)->admin_port()}});
 
   postern::rpc::WaitForEnd([] {});
+  (*store)->StopBeingReady();
+  postern::rpc::Linger(config.drain_delay);
   (*store)->Shutdown();
   postern::telemetry::Log(postern::telemetry::Level::kInfo, "ended");
   return EXIT_SUCCESS;

@@ -82,7 +82,7 @@ struct Store::Parts {
         fetched_states(events, workers, metrics) {}
 
   std::vector<std::string> Missing() const {
-    if (stopping) return {"shutdown"};
+    if (stopping || draining) return {"shutdown"};
     return watch.Missing();
   }
 
@@ -95,6 +95,7 @@ struct Store::Parts {
   const absl::Duration grace;
   const rpc::TransportSecurity between_services;
   std::atomic<bool> stopping = false;
+  std::atomic<bool> draining = false;
   telemetry::Metrics metrics;
   std::unique_ptr<rpc::SpanExporter> spans;
   HealthSwitch health;
@@ -141,6 +142,12 @@ int Store::grpc_port() const { return parts_->host->port(); }
 int Store::admin_port() const { return parts_->admin->port(); }
 
 bool Store::WaitUntilReady(absl::Time deadline) { return parts_->watch.WaitUntilReady(deadline); }
+
+void Store::StopBeingReady() {
+  parts_->draining = true;
+  parts_->health.Attach(nullptr);  // what becomes of the database is no matter any more
+  if (parts_->host != nullptr) parts_->host->SetServing(false);
+}
 
 void Store::Shutdown() {
   if (parts_->stopping.exchange(true)) return;

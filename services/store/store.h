@@ -19,6 +19,8 @@ class Store {
   int admin_port() const;
   /// Waits until PostgreSQL is there and migrated; false if `deadline` came first.
   bool WaitUntilReady(absl::Time deadline);
+  /// /readyz and gRPC health say so; everything is served as before.
+  void StopBeingReady();
   /// Stops being ready, finishes what is in flight within the grace period.
   void Shutdown();
 

@@ -22,6 +22,8 @@ struct ValidatorConfig {
   std::int64_t workers = 0;  // 0: one for each processor
   std::int64_t queue_limit = 1024;
   absl::Duration max_connection_age = absl::ZeroDuration();
+  /// How long it serves on after SIGTERM, no longer ready.
+  absl::Duration drain_delay = absl::ZeroDuration();
   absl::Duration shutdown_grace = absl::Seconds(20);
   std::string log_level = "info";
 };

@@ -36,6 +36,8 @@ int main(int argc, char** argv) {
                           {{"grpc_port", (*validator)->grpc_port()}, {"admin_port", (*validator)->admin_port()}});
 
   postern::rpc::WaitForEnd([] {});
+  (*validator)->StopBeingReady();
+  postern::rpc::Linger(config.drain_delay);
   (*validator)->Shutdown();
   postern::telemetry::Log(postern::telemetry::Level::kInfo, "ended");
   return EXIT_SUCCESS;

@@ -59,6 +59,11 @@ class RunningValidator : public Validator {
   int grpc_port() const override { return host_->port(); }
   int admin_port() const override { return admin_->port(); }
 
+  void StopBeingReady() override {
+    draining_ = true;
+    if (host_ != nullptr) host_->SetServing(false);
+  }
+
   void Shutdown() override {
     if (ending_.exchange(true)) return;
     if (host_ != nullptr) {
@@ -76,7 +81,7 @@ class RunningValidator : public Validator {
   }
 
   std::vector<std::string> Missing() const {
-    return ending_ ? std::vector<std::string>{"shutting down"} : std::vector<std::string>{};
+    return ending_ || draining_ ? std::vector<std::string>{"shutting down"} : std::vector<std::string>{};
   }
 
   const ValidatorConfig config_;
@@ -85,6 +90,7 @@ class RunningValidator : public Validator {
   rpc::WorkerPool workers_;
   ValidatorService service_;
   ValidatorTogetherService together_;
+  std::atomic<bool> draining_ = false;
   std::atomic<bool> ending_ = false;
   std::unique_ptr<http::AdminServer> admin_;
   std::unique_ptr<rpc::ServerHost> host_;

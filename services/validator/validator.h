@@ -19,6 +19,8 @@ class Validator {
 
   /// Stops being ready, finishes what is in flight, and returns.
   virtual void Shutdown() = 0;
+  /// /readyz and gRPC health say so; everything is served as before.
+  virtual void StopBeingReady() = 0;
 };
 
 }  // namespace postern::validator

@@ -182,13 +182,13 @@ def test_every_value_that_the_schema_knows_has_a_default_and_so_a_line_in_values
 # What the chart says itself, or has no place for in a cluster: not to be set by an operator.
 WIRED = {
     "gateway": {"server_name", "listen", "tls_certificate_file", "tls_key_file", "admin_grpc_listen", "admin_listen", "port_file",
-                "shutdown_grace", "signing_key_file", "old_verify_keys", "old_verify_keys_file", "store", "validator", "plaintext",
+                "drain_delay", "shutdown_grace", "signing_key_file", "old_verify_keys", "old_verify_keys_file", "store", "validator", "plaintext",
                 "certificate_file", "key_file", "ca_file", "allowed_peers", "admin_token_file", "otlp_endpoint",
                 "trace_sample_ratio", "roles"},
     "validator": {"listen", "admin_listen", "port_file", "plaintext", "certificate_file", "key_file", "ca_file", "allowed_peers",
-                  "otlp_endpoint", "shutdown_grace"},
+                  "otlp_endpoint", "drain_delay", "shutdown_grace"},
     "store": {"server_name", "listen", "admin_listen", "port_file", "plaintext", "certificate_file", "key_file", "ca_file", "allowed_peers",
-              "otlp_endpoint", "database_uri_file", "database_uri", "allow_seeding", "shutdown_grace"},
+              "otlp_endpoint", "drain_delay", "database_uri_file", "database_uri", "allow_seeding", "shutdown_grace"},
 }
 
 

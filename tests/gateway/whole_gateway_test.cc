@@ -223,6 +223,19 @@ TEST_F(WholeGateway, IsReadyOnlyWhileStoreAndValidatorServe) {
   EXPECT_THAT(Operate("/readyz").body, testing::HasSubstr("store"));
 }
 
+TEST_F(WholeGateway, ServesOnWhileItDrains) {
+  Start();
+  store_.host().SetServing(true);
+  validator_host_->SetServing(true);
+  ASSERT_TRUE(BecomesReady(true));
+  gateway_->StopBeingReady();
+  EXPECT_EQ(Operate("/readyz").status, 503);
+  http::Request keys;
+  keys.method = "GET";
+  keys.target = "/_matrix/key/v2/server";
+  EXPECT_EQ(Federate(keys).status, 200);
+}
+
 TEST_F(WholeGateway, DoesNotStartWithoutItsKey) {
   config_.signing_key_file += ".none";
   EXPECT_FALSE(Gateway::Start(config_).ok());

@@ -28,6 +28,14 @@ TEST(ProcessLifetime, EndsAtInterrupt) {
   WaitForEnd([] { FAIL(); });
 }
 
+TEST(ProcessLifetime, LingersUntilItIsToldToEndAgain) {
+  BlockSignals();
+  ::kill(::getpid(), SIGHUP);  // what is asked of a service that ends makes no difference
+  ::kill(::getpid(), SIGTERM);
+  Linger(absl::Hours(24));
+  Linger(absl::ZeroDuration());
+}
+
 TEST(PortFile, IsWrittenWhole) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / ("postern-ports-" + std::to_string(::getpid()));
