@@ -26,6 +26,7 @@ using matrix::Refuse;
 
 constexpr std::string_view kPlain = "http://";
 constexpr std::string_view kEncrypted = "https://";
+constexpr std::size_t kLongestText = 512;
 constexpr absl::Duration kLastWords = absl::Seconds(2);
 constexpr absl::Duration kLogInterval = absl::Minutes(1);
 
@@ -38,9 +39,13 @@ std::string FromHex(std::string_view digits) {
   return bytes;
 }
 
+// A stranger wrote some of it: what is no UTF-8 would cost the whole message.
 void AddText(otlp::KeyValue& attribute, std::string_view key, std::string_view value) {
+  std::string text(value.substr(0, kLongestText));
+  std::ranges::replace_if(
+      text, [](char c) { return c < 0x20 || c >= 0x7f; }, '?');
   attribute.set_key(std::string(key));
-  attribute.mutable_value()->set_string_value(std::string(value));
+  attribute.mutable_value()->set_string_value(std::move(text));
 }
 
 void Fill(const telemetry::Span& span, otlp::Span& out) {

@@ -87,7 +87,7 @@ struct Store::Parts {
   }
 
   void UpdateMetrics() {
-    metrics.SetGauge("postern_store_calls_under_way", static_cast<double>(workers.under_way()));
+    metrics.SetGauge("postern_store_calls_under_way", static_cast<double>(service.under_way()));
     http::ShowCertificate(metrics, "services", between_services.certificate_file);
     http::ShowCertificate(metrics, "services_authority", between_services.ca_file);
   }

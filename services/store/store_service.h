@@ -35,6 +35,9 @@ class StoreService final : public v1::Store::CallbackService {
   void Take(std::vector<PendingPersist> pending);
   void Take(std::vector<PendingContext> pending);
 
+  /// Calls that wait or are worked on, but for batches that a transaction has taken.
+  std::size_t under_way() const { return workers_.under_way() + persists_.queued() + contexts_.queued(); }
+
   using Call = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
   Reactor* GetEventContext(Call*, const v1::GetEventContextRequest*, v1::EventContext*) override;

@@ -75,6 +75,20 @@ TEST_F(Exporting, TellsBothEndsOfACallAsOneTrace) {
   EXPECT_TRUE(CountsWithin(R"(postern_spans_total{result="sent"} 2)"));
 }
 
+TEST_F(Exporting, SendsWhatAStrangerWroteAsPlainTextOfBoundedLength) {
+  Start(collector_.endpoint());
+  telemetry::Say({.name = "some",
+                  .self = Sampled(),
+                  .begun = absl::Now(),
+                  .ended = absl::Now(),
+                  .attributes = {{"postern.room_id", "!a\xff\n:b"}, {"postern.origin", std::string(10000, 'x')}}});
+  const auto spans = collector_.AwaitSpans([](const auto& received) { return !received.empty(); });
+  ASSERT_EQ(spans.size(), 1U);
+  ASSERT_EQ(spans[0].span.attributes_size(), 2);
+  EXPECT_EQ(spans[0].span.attributes(0).value().string_value(), "!a??:b");
+  EXPECT_EQ(spans[0].span.attributes(1).value().string_value().size(), 512U);
+}
+
 TEST_F(Exporting, SendsWhatWaitsWhenTheProcessEnds) {
   Start(collector_.endpoint());
   SaySome(3);
