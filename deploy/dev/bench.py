@@ -37,7 +37,8 @@ scenarios:
   beyond        eight servers that begin three times as many leaves as can be taken: what is answered, how soon, with how much memory
   large-room    a room of 100,000 members; a fifth as many leaves
 only where they are asked for, as they seed for minutes or need root:
-  held-1, held-2, held-4    many-rooms with so many validators, each held to 4 % of a processor: leaves a second for each of them
+  held-1, held-2, held-4    many-rooms with so many validators, each held to 2 % of a processor, and as many gateways with 8 leaves in flight
+                            each, a thousand leaves for each; then what each validator made, over what one alone did
   rooms-10, rooms-100, rooms-1000, rooms-10000    so many rooms, for as many leaves
   million-events, million-events-4                many-rooms in a database of a million events; with four validators
 
@@ -69,6 +70,7 @@ def read_options(arguments):
     add("--in-flight", type=count(100_000), default=16, metavar="N", help="leaves at once, 256 at most (default: 16)")
     add("--rate", type=count(100_000), default=0, metavar="N", help="begin N leaves a second (default: one as soon as another has ended)")
     add("--members", type=count(100_000), default=100_000, metavar="N", help="of the large room (default: 100000)")
+    add("--room-partitions", type=count(256), default=0, metavar="N", help="tables partitioned by room (default: whole)")
     add("--state-dir", type=pathlib.Path, metavar="DIR", help="keep data, batches and logs here (default: a temporary directory)")
     add("--pure", action="store_true", help="benchmarks of the pure parts, without a stack")
     add("--filter", metavar="REGEX", help="of --pure: only benchmarks whose names it finds")
@@ -137,6 +139,18 @@ def told_of_overload(of):
             f"    many-rooms, ms before: {spread(of['ms_before'])}; after: {spread(of['ms_after'])}"]
 
 
+def told_of_scaling(found):
+    """A table of the loads in which validators were held to little CPU: how many leaves each of them judged a second."""
+    held = [of for of in found.values() if "held_validators" in of]
+    if not held:
+        return []
+    each = [of["leaves_per_second"] / of["held_validators"] for of in held]
+    return ["", "VALIDATORS  A SECOND  FOR EACH  OVER THE FIRST  OF ITS QUOTA  CPU US A JUDGEMENT  JUDGED IN A MESSAGE  MACHINE IDLE",
+            *(f"{of['held_validators']:<10}  {of['leaves_per_second']:<8.1f}  {own:<8.1f}  {own / each[0]:<14.3f}  {of['quota_used']:<12.0%}  "
+              f"{of['cpu_us']['validator']:<18.0f}  {1 / of['judging_messages']:<19.1f}  {of['machine_idle']:.0%}"
+              for of, own in zip(held, each))]
+
+
 def line(cells):
     return "  ".join(str(cell).ljust(width) for cell, width in zip(cells, WIDTHS)).rstrip()
 
@@ -148,12 +162,13 @@ def play(options, directory, show):
         remote = RemoteServer(directory, options.programs)
         ending.callback(remote.end)
 
-        def stack_of(validators):
-            if validators not in stacks:
-                running = LoadStack(directory / f"stack-{validators}", validators)
+        def stack_of(validators, gateways=1):
+            if (validators, gateways) not in stacks:
+                running = LoadStack(directory / f"stack-{validators}-{gateways}", validators, gateways=gateways,
+                                    store_settings={"room_partitions": options.room_partitions})
                 ending.callback(running.end)
-                stacks[validators] = MeasuredStack(running, remote, directory)
-            return stacks[validators]
+                stacks[validators, gateways] = MeasuredStack(running, remote, directory)
+            return stacks[validators, gateways]
 
         scenarios = BenchScenarios(options, stack_of, remote, directory)
         for name in options.scenario or SCENARIOS:
@@ -167,12 +182,14 @@ def play(options, directory, show):
 def measure(options, directory):
     """The report; a table is shown meanwhile, unless JSON is wanted."""
     show = (lambda text: None) if options.json else (lambda text: print(text, flush=True))
-    asked = {name: getattr(options, name) for name in ("leaves", "in_flight", "rate", "members")}
+    asked = {name: getattr(options, name) for name in ("leaves", "in_flight", "rate", "members", "room_partitions")}
     report = {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "commit": commit(), "machine": machine(), "options": asked}
     show(f"{report['machine']['processors']} processors, load average {report['machine']['load_average_before'][0]:.2f} before; "
          f"{options.leaves} leaves, {options.in_flight} at once{f', {options.rate} begun in a second' if options.rate else ''}\n")
     show(line([heading for heading, _ in COLUMNS]))
     report["scenarios"] = play(options, directory, show)
+    for more in told_of_scaling(report["scenarios"]):
+        show(more)
     show("")
     if options.compare is not None and options.compare.get("options") != asked:
         print(f"./dev bench: other loads are compared: {options.compare.get('options')}, {asked}", file=sys.stderr)

@@ -1,9 +1,10 @@
 """The scenarios of ./dev bench: each plays one load and says what it cost."""
 from answers_held import Held, disagreements
-from cpu_quota import CpuQuota
+from cpu_quota import CpuQuota, MachineIdle
 from leave_load import Sender
 from overload import Overload
 from room_size import topic_of_operator
+from senders_at_once import SendersAtOnce
 from stack_cost import SERVICES, Cost, Snapshot
 from write_ahead_log import WriteAheadLog
 
@@ -16,8 +17,12 @@ USERS_OF_A_FILLING_ROOM = 1000
 READING_USERS = 64
 READS_AT_ONCE = 64
 HALF_IN_FLIGHT = 128
-HELD_IN_FLIGHT = 64
-VALIDATORS_PART_OF_A_PROCESSOR = 0.04
+# So little that four of them are the limit where two processors have all the rest to do.
+VALIDATORS_PART_OF_A_PROCESSOR = 0.02
+# The same load on each replica, however many there are: few enough that none waits so long as to be refused, and that a gateway has a
+# thread for each.
+IN_FLIGHT_FOR_A_HELD_VALIDATOR = 8
+LEAVES_FOR_A_HELD_VALIDATOR = 1000
 SHARES = {"50": 0.5, "95": 0.95, "99": 0.99, "most": 1.0}
 
 
@@ -31,7 +36,7 @@ class MeasuredStack:
 
 
 class BenchScenarios:
-    """`stacks` gives the MeasuredStack of a number of validators; `directory` is for files."""
+    """`stacks` gives the MeasuredStack of a number of validators, and of gateways; `directory` is for files."""
 
     def __init__(self, options, stacks, remote, directory):
         self.options = options
@@ -94,11 +99,19 @@ class BenchScenarios:
             "ms_before": before["ms"], "ms_after": after["ms"]}
 
     def held_validators(self, validators):
-        """Many rooms, each validator held to so little CPU that all of them are the limit."""
-        running = self.stacks(validators).running
+        """Many rooms, each validator held to so little CPU that all of them are the limit. With a gateway for each: the more calls a gateway
+        makes, the more of them share a message, and the less each costs, which is not what is asked here."""
+        stack = self.stacks(validators, validators)
+        running = stack.running
         quotas = [CpuQuota(pid, VALIDATORS_PART_OF_A_PROCESSOR) for pid in running.reach["pids"]["validator"]]
         try:
-            return self.many_rooms(f"held-{validators}", validators, in_flight=HELD_IN_FLIGHT)
+            name, leaves = f"held-{validators}", validators * LEAVES_FOR_A_HELD_VALIDATOR
+            sender = SendersAtOnce(running, self.remote, self.directory, IN_FLIGHT_FOR_A_HELD_VALIDATOR)
+            members = running.seed(self.remote, *self._rooms(USERS_OF_A_ROOM, leaves), name)
+            found = self._measure(name, stack, sender, sender.take_templates(in_turn(members)))
+            allowed = validators * VALIDATORS_PART_OF_A_PROCESSOR * found["seconds"]
+            return found | {"held_validators": validators,
+                            "quota_used": round(1e-6 * found["cpu_us"]["validator"] * found["leaves"] / allowed, 2)}
         finally:
             for quota in quotas:
                 quota.end()
@@ -141,15 +154,16 @@ class BenchScenarios:
 
         def at_go():
             before["syncs"], before["at"] = log.syncs(), log.now()
-            before["log"], before["cost"] = log.bytes(), Snapshot(running.reach)
+            before["log"], before["cost"], before["idle"] = log.bytes(), Snapshot(running.reach), MachineIdle()
 
         if per_second is None:
             per_second = self.options.rate if sender.in_flight > 1 else 0
         load = sender.measured(warming, batch, at_go, per_second)
-        cost = Cost(before["cost"], Snapshot(running.reach))
+        idle, cost = before["idle"].share(), Cost(before["cost"], Snapshot(running.reach))
         log_bytes, syncs = log.bytes() - before["log"], log.syncs(before["at"]) - before["syncs"]
         wrong = disagreements(held, Held(running, rooms), load.answers, running.reach["server_name"])
-        return figures(load, cost, log_bytes, syncs) | {"held": not wrong, "wrong": wrong[:3]}
+        return figures(load, cost, log_bytes, syncs) | {
+            "machine_idle": round(idle, 2), "held": not wrong, "wrong": wrong[:3]}
 
 
 def figures(load, cost, log_bytes, syncs):
@@ -158,7 +172,8 @@ def figures(load, cost, log_bytes, syncs):
     cpu = {service: 1e6 * cost.cpu_seconds[service] / leaves for service in SERVICES}
     cpu |= {"in_all": sum(cpu.values()), "client": 1e6 * load.client_cpu_seconds / leaves}
     each = {"rpcs": sum(cost.rpcs.values()), "messages": sum(cost.rpc_messages.values()), "rpc_bytes": sum(cost.rpc_bytes.values()),
-            "wal_bytes": log_bytes, "fsyncs": syncs, "transactions": cost.transactions(), "branches_asked": cost.branches_asked}
+            "judging_messages": cost.rpc_messages.get("Validate", 0), "wal_bytes": log_bytes, "fsyncs": syncs,
+            "transactions": cost.transactions(), "branches_asked": cost.branches_asked}
     return {"leaves": leaves, "answers": {str(code): count for code, count in load.by_status().items()},
             "seconds": round(load.seconds, 3), "leaves_per_second": round(leaves / load.seconds, 1),
             "ms": {name: load.milliseconds(share) for name, share in SHARES.items()},

@@ -16,7 +16,7 @@ class LoadStack:
     """Started by ./dev up with the switches that a load needs; ended by `end`. `statistics`: `reads` can be asked."""
 
     def __init__(self, directory, validators=1, statistics=False, gateway_settings=None, gateways=1, stores=1, database_uri=None,
-                 store_settings=None):
+                 store_settings=None, programs=None):
         self.directory = directory
         command = [sys.executable, STACK, "up", "--state-dir", directory, "--server-name", "here.example",
                    "--stores", str(stores), "--validators", str(validators), "--gateways", str(gateways), "--allow-private-networks",
@@ -25,6 +25,7 @@ class LoadStack:
         command += ["--rate-limits", gateway_settings] if gateway_settings else []
         command += ["--store-settings", json.dumps(store_settings)] if store_settings else []
         command += ["--database-uri", database_uri] if database_uri else []
+        command += ["--bin-dir", programs] if programs else []
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode != 0:
             raise Trouble(f"the stack did not start:\n{done.stderr}")

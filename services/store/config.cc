@@ -59,6 +59,9 @@ configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& 
       "batches", &config.batches, 1, 100,
       "transactions at once that persist events, and as many that read contexts: what comes meanwhile goes "
       "together in the next; more where PostgreSQL has many processors");
+  settings.Integer("room_partitions", &config.room_partitions, 0, 256,
+                   "when the tables are first made, those that grow with rooms are hash-partitioned by room into so "
+                   "many; 0: they are whole. docs/postgresql.md says when it pays");
   settings.Integer("queue_limit", &config.queue_limit, 1, 1'000'000, "calls that may wait; more are refused");
   settings.Flag("allow_seeding", &config.allow_seeding, "take events without a verdict: for load tests only");
   settings.Integer("refusals_limit", &config.refusals_limit, 1, 100'000'000, "rejected events that are remembered");

@@ -28,6 +28,7 @@ struct StoreConfig {
   std::int64_t connections = 16;
   std::int64_t batches = 1;
   std::int64_t queue_limit = 1024;
+  std::int64_t room_partitions = 0;
 
   bool allow_seeding = false;
   std::int64_t refusals_limit = 10'000;

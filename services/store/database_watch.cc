@@ -7,6 +7,7 @@
 #include "matrix/refusal.h"
 #include "services/store/database_connection.h"
 #include "services/store/migrations.h"
+#include "services/store/room_partitions.h"
 #include "services/store/sql_functions.h"
 #include "telemetry/log.h"
 
@@ -18,8 +19,13 @@ constexpr absl::Duration kLongestDelay = absl::Seconds(3);
 
 }  // namespace
 
-DatabaseWatch::DatabaseWatch(std::string uri, ReachedBy reached_by, std::function<void(bool)> on_change)
-    : uri_(std::move(uri)), reached_by_(reached_by), on_change_(std::move(on_change)), thread_([this] { Run(); }) {}
+DatabaseWatch::DatabaseWatch(std::string uri, ReachedBy reached_by, std::function<void(bool)> on_change,
+                             int room_partitions)
+    : uri_(std::move(uri)),
+      reached_by_(reached_by),
+      on_change_(std::move(on_change)),
+      room_partitions_(room_partitions),
+      thread_([this] { Run(); }) {}
 
 DatabaseWatch::~DatabaseWatch() {
   {
@@ -91,6 +97,7 @@ bool DatabaseWatch::Attempt() {
   absl::Status migrated = (*connection)->SettleRole();
   if (migrated.ok()) migrated = ApplyMigrations(**connection);
   if (migrated.ok()) migrated = InstallSqlFunctions(**connection);
+  if (migrated.ok()) migrated = PartitionByRoom(**connection, room_partitions_);
   if (!migrated.ok()) {
     telemetry::Log(telemetry::Level::kError, "the schema could not be brought up to date; trying again",
                    {{"detail", matrix::DetailOf(migrated)}});

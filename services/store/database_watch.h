@@ -17,8 +17,9 @@ namespace postern::store {
 /// connection, and finds out whether that was the database or the connection only.
 class DatabaseWatch {
  public:
-  /// `on_change` is called, on the watch's thread, when readiness changes.
-  DatabaseWatch(std::string uri, ReachedBy reached_by, std::function<void(bool ready)> on_change);
+  /// `on_change` is called, on the watch's thread, when readiness changes. `room_partitions`: see room_partitions.h.
+  DatabaseWatch(std::string uri, ReachedBy reached_by, std::function<void(bool ready)> on_change,
+                int room_partitions = 0);
   ~DatabaseWatch();
   DatabaseWatch(const DatabaseWatch&) = delete;
   DatabaseWatch& operator=(const DatabaseWatch&) = delete;
@@ -40,6 +41,7 @@ class DatabaseWatch {
   const std::string uri_;
   const ReachedBy reached_by_;
   const std::function<void(bool)> on_change_;
+  const int room_partitions_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;

@@ -221,6 +221,7 @@ inline constexpr Statement kDecisionContext{
 inline constexpr Statement kDecisionBranches{"decision_branches",
                                              "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from "
                                              "fn.decision_branches(" POSTERN_P8 ", $9, $10, $11)"};
+inline constexpr Statement kPartitionByRoom{"partition_by_room", "select fn.partition_by_room($1, false)"};
 inline constexpr Statement kRoomTips{"room_tips", "select extremities from rooms where room_id = $1"};
 inline constexpr Statement kNeighbours{
     "neighbours",

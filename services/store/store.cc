@@ -73,7 +73,9 @@ struct Store::Parts {
       : grace(config.shutdown_grace),
         between_services(config.between_services),
         pool(config.database_uri, HowReached(config), static_cast<std::size_t>(config.connections), metrics),
-        watch(config.database_uri, HowReached(config), [this](bool ready) { health.Set(ready); }),
+        watch(
+            config.database_uri, HowReached(config), [this](bool ready) { health.Set(ready); },
+            static_cast<int>(config.room_partitions)),
         events(pool, watch, metrics, OptionsOf(config)),
         workers(static_cast<std::size_t>(config.connections), static_cast<std::size_t>(config.queue_limit)),
         service(events, workers, metrics, ServiceOptionsOf(config)),

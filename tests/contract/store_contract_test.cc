@@ -27,6 +27,7 @@ class RealStore : public ServedStore {
     config.database_uri = database_.dsn();
     config.connections = 4;
     config.allow_seeding = true;
+    config.room_partitions = support::TestDatabase::room_partitions();
     auto started = store::Store::Start(config);
     if (!started.ok()) return false;
     running_ = *std::move(started);

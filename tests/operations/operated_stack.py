@@ -1,4 +1,5 @@
 """A stack of several replicas a tier behind a proxy, whose processes can be restarted and killed one by one while it serves."""
+import collections
 import json
 import os
 import pathlib
@@ -48,9 +49,10 @@ class OperatedStack(LoadStack):
     """`replicas` of each tier. Other servers reach the gateways through the proxy."""
 
     def __init__(self, directory, programs, port, replicas=2, database_uri=None, store_settings=None):
-        self.programs = programs
+        # Of which directory each process is started; all of `programs` at first.
+        self.programs = collections.defaultdict(lambda: programs)
         super().__init__(directory, validators=replicas, gateways=replicas, stores=replicas, database_uri=database_uri,
-                         store_settings=store_settings)
+                         store_settings=store_settings, programs=programs)
         self.processes = stack.Stack(directory)
         urls = zip(self.reach["federation_urls"], self.reach["admin"]["gateway"])
         servers = "".join(f"  server gateway-{number} {url.partition('//')[2]} check port {admin.rpartition(':')[2]} inter 100ms fall 1 rise 1\n"
@@ -69,6 +71,11 @@ class OperatedStack(LoadStack):
         self.proxy.terminate()
         self.proxy.wait()
         super().end()
+
+    def replace(self, service, number, programs):
+        """As `restart`, with the program of another directory, now and from then on."""
+        self.programs[service, number] = programs
+        return self.restart(service, number)
 
     def restart(self, service, number):
         """Asks one process to end, as an operator does, waits for that, starts it anew at the same place, and lets it settle. Seconds until it
@@ -92,7 +99,7 @@ class OperatedStack(LoadStack):
         ports = json.loads((self.directory / f"{name}.ports.json").read_text(encoding="utf-8"))
         self._keep_ports(service, name, ports)
         began = time.monotonic()
-        command = [self.programs / f"postern-{service}", "--config", self.directory / f"{name}.yaml"]
+        command = [self.programs[service, number] / f"postern-{service}", "--config", self.directory / f"{name}.yaml"]
         process, record = processes.start(command, self.directory / "logs" / f"{name}.log", stack.service_environment())
         self.processes.add(service, record)
         while (missing := stack.what_is_missing(ports["admin"])) is not None:

@@ -5,6 +5,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "deploy" / "dev"))
+import bench
 import bench_scenarios
 import figures
 import pure_benchmarks
@@ -67,6 +68,15 @@ class Scenarios(unittest.TestCase):
         self.assertEqual(told["cpu_us"], {"gateway": 1000, "validator": 500, "store": 500, "postgres": 2000, "in_all": 4000, "client": 200})
         self.assertEqual([told[name] for name in ("rpcs", "messages", "rpc_bytes", "wal_bytes", "fsyncs", "transactions", "branches_asked")],
                          [2, 1.5, 50, 1500, 0.5, 1, 0.5])
+
+    def test_of_validators_that_are_held_is_said_what_each_made_over_the_first(self):
+        def held(validators, a_second):
+            return {"held_validators": validators, "leaves_per_second": a_second, "quota_used": 0.97, "cpu_us": {"validator": 500.0},
+                    "judging_messages": 0.5, "machine_idle": 0.4}
+
+        lines = bench.told_of_scaling({"many-rooms": {}, "held-1": held(1, 40.0), "held-4": held(4, 152.0)})
+        self.assertEqual([line.split()[:4] for line in lines[2:]], [["1", "40.0", "40.0", "1.000"], ["4", "152.0", "38.0", "0.950"]])
+        self.assertEqual(bench.told_of_scaling({"many-rooms": {}}), [])
 
     def test_rooms_are_taken_in_turn(self):
         members = [("!a", "@1"), ("!a", "@2"), ("!a", "@3"), ("!b", "@1"), ("!b", "@2")]

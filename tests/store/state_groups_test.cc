@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "services/store/migrations.h"
+#include "services/store/room_partitions.h"
 #include "services/store/sql_functions.h"
 #include "tests/store/store_rig.h"
 
@@ -34,6 +35,7 @@ class StateGroups : public testing::Test {
   StateGroups() : connection_(*DatabaseConnection::Open(database_.dsn())) {
     EXPECT_TRUE(ApplyMigrations(*connection_).ok());
     EXPECT_TRUE(InstallSqlFunctions(*connection_).ok());
+    EXPECT_TRUE(PartitionByRoom(*connection_, support::TestDatabase::room_partitions()).ok());
   }
 
   Rows Run(const Statement& statement, const Parameters& parameters) {

@@ -13,7 +13,8 @@ StoreRig::StoreRig(std::string dsn, store::PostgresEventStoreOptions options, st
     : database_(dsn.empty() ? std::make_unique<TestDatabase>() : nullptr),
       dsn_(dsn.empty() ? database_->dsn() : std::move(dsn)),
       pool_(dsn_, store::ReachedBy::kItself, connections, metrics_),
-      watch_(dsn_, store::ReachedBy::kItself, [](bool) {}),
+      watch_(
+          dsn_, store::ReachedBy::kItself, [](bool) {}, TestDatabase::room_partitions()),
       store_(pool_, watch_, metrics_, std::move(options)) {
   EXPECT_TRUE(watch_.WaitUntilReady(absl::Now() + absl::Seconds(30)));
 }

@@ -154,6 +154,11 @@ TestDatabase::TestDatabase() {
   dsn_ = std::regex_replace(admin_dsn_, std::regex("dbname=\\S+"), "dbname=" + name_);
 }
 
+int TestDatabase::room_partitions() {
+  const char* given = std::getenv("POSTERN_TEST_ROOM_PARTITIONS");
+  return given == nullptr ? 0 : std::atoi(given);
+}
+
 TestDatabase::~TestDatabase() {
   auto connection = DatabaseConnection::Open(admin_dsn_);
   const std::string statement = "drop database if exists " + name_ + " with (force)";

@@ -56,6 +56,9 @@ class TestDatabase {
 
   const std::string& dsn() const { return dsn_; }
   const std::string& name() const { return name_; }
+  /// Into how many partitions a store is to part the tables of its test database: POSTERN_TEST_ROOM_PARTITIONS, 0
+  /// unless it is set. A test program that heeds it is run once with and once without.
+  static int room_partitions();
 
  private:
   std::string admin_dsn_;
