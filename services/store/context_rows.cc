@@ -1,8 +1,32 @@
 #include "services/store/context_rows.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace postern::store {
+namespace {
+
+std::size_t ReadSize(std::string_view& bytes) {
+  std::uint32_t size = 0;
+  for (const char byte : bytes.substr(0, 4)) size = size << 8 | static_cast<unsigned char>(byte);
+  bytes.remove_prefix(std::min<std::size_t>(bytes.size(), 4));
+  return size;
+}
+
+/// Of a one-dimensional bytea[] without nulls, as array_send writes it: three words, its size, its lower bound; then
+/// each item after its size.
+std::vector<std::string> ItemsOf(std::string_view array) {
+  std::vector<std::string> items;
+  array.remove_prefix(std::min<std::size_t>(array.size(), 20));
+  while (!array.empty()) {
+    const std::size_t size = ReadSize(array);
+    items.emplace_back(array.substr(0, size));
+    array.remove_prefix(std::min(array.size(), size));
+  }
+  return items;
+}
+
+}  // namespace
 
 void DecodeEntry(const Rows& rows, std::size_t row, matrix::v1::StateEntry& entry) {
   entry.set_event_id(rows.Bytes(row, kId));
@@ -40,12 +64,25 @@ void ContextDecoder::AddEvent(const Rows& rows, std::size_t row) {
   event.set_soft_failed(rows.Boolean(row, kF2));
   held_.insert(event.event_id());
   if (rows.Boolean(row, kF3)) outliers_.insert(event.event_id());
+  if (event.soft_failed()) soft_failed_.insert(event.event_id());
+}
+
+void ContextDecoder::AddHead(const Rows& rows, std::size_t row) {
+  context_.head = RoomHead{.stored = rows.Integer(row, kN1),
+                           .accepted = context_.token.ordering,
+                           .fixed = rows.Integer(row, kN3),
+                           .group = context_.token.now,
+                           .lineages = rows.Integer(row, kN2),
+                           .extremities = ItemsOf(rows.Bytes(row, kA))};
 }
 
 void ContextDecoder::Add(const Rows& rows, std::size_t row) {
   switch (rows.Text(row, kKind).front()) {
     case 'r':
       AddRoom(rows, row);
+      break;
+    case 'h':
+      AddHead(rows, row);
       break;
     case 'p':
       context_.judging.add_prev_events()->set_event_id(rows.Bytes(row, kId));
@@ -105,6 +142,9 @@ ContextRows ContextDecoder::Take() {
   ContextToken& token = context_.token;
   FindPrev(*judging.mutable_prev_events());
   FindAuth(*judging.mutable_auth_events());
+  token.no_soft_failed_prev = std::ranges::none_of(judging.prev_events(), [this](const matrix::v1::Reference& prev) {
+    return soft_failed_.contains(prev.event_id());
+  });
   branches_.MoveTo(judging);
   if (!token.merged && !token.before) {
     judging.set_state_before_unresolved(true);

@@ -10,6 +10,7 @@
 #include "services/store/branch_rows.h"
 #include "services/store/context_token.h"
 #include "services/store/database_connection.h"
+#include "services/store/room_heads.h"
 
 namespace postern::store {
 
@@ -25,6 +26,8 @@ struct ContextRows {
   bool resident = false;
   std::optional<v1::ExistingEvent> existing;
   ContextToken token;
+  /// Where it was told.
+  std::optional<RoomHead> head;
 };
 
 /// Gathers the rows of one request.
@@ -48,6 +51,7 @@ class ContextDecoder {
  private:
   void AddRoom(const Rows& rows, std::size_t row);
   void AddEvent(const Rows& rows, std::size_t row);
+  void AddHead(const Rows& rows, std::size_t row);
   void FindPrev(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const;
   void FindAuth(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const;
 
@@ -57,7 +61,7 @@ class ContextDecoder {
   /// Ids of judging.events, in its own memory.
   std::unordered_set<std::string_view> held_;
   /// Of these.
-  std::unordered_set<std::string_view> outliers_;
+  std::unordered_set<std::string_view> outliers_, soft_failed_;
   std::unordered_set<std::string> refused_;
   /// The state before the event is one that another server told.
   bool given_before_ = false;

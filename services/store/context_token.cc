@@ -8,7 +8,7 @@ namespace {
 constexpr char kFormat = 1;
 // What the second byte says.
 constexpr unsigned kBeforeIsKnown = 1, kBranchingIsKnown = 2, kExtendsAll = 4, kDiverges = 8, kMerged = 16,
-                   kFixedIsKnown = 32, kHasExtremities = 64;
+                   kFixedIsKnown = 32, kHasExtremities = 64, kNoSoftFailedPrev = 128;
 constexpr std::size_t kFixedBytes = 2 + 4 * 8;
 
 void Append(std::string& bytes, std::int64_t number) {
@@ -24,7 +24,8 @@ std::int64_t ReadNumber(std::string_view bytes) {
 
 unsigned FlagsOf(const ContextToken& token) {
   unsigned flags = (token.before ? kBeforeIsKnown : 0) | (token.merged ? kMerged : 0) |
-                   (token.fixed ? kFixedIsKnown : 0) | (token.extremities.empty() ? 0 : kHasExtremities);
+                   (token.fixed ? kFixedIsKnown : 0) | (token.extremities.empty() ? 0 : kHasExtremities) |
+                   (token.no_soft_failed_prev ? kNoSoftFailedPrev : 0);
   if (!token.branching) return flags;
   flags |= kBranchingIsKnown;
   if (token.branching->extends_all_extremities) flags |= kExtendsAll;
@@ -65,6 +66,7 @@ absl::StatusOr<ContextToken> DecodeToken(std::string_view bytes, std::string_vie
   token.ordering = ReadNumber(bytes.substr(2));
   if ((flags & kBeforeIsKnown) != 0) token.before = ReadNumber(bytes.substr(10));
   token.merged = (flags & kMerged) != 0;
+  token.no_soft_failed_prev = (flags & kNoSoftFailedPrev) != 0;
   if ((flags & kBranchingIsKnown) != 0) {
     token.branching = {.extends_all_extremities = (flags & kExtendsAll) != 0,
                        .states_diverge = (flags & kDiverges) != 0};

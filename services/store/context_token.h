@@ -31,6 +31,8 @@ struct ContextToken {
   std::optional<std::int64_t> fixed;
   /// The state group of the current state.
   std::int64_t now = 0;
+  /// None of the event's prev events was soft-failed. False too in a token of a store that did not tell.
+  bool no_soft_failed_prev = false;
   /// Kept with the verdict, for replay. nullopt in a token of a store that did not tell.
   std::optional<Branching> branching = {};
   /// Where branches were given, the room's forward extremities: kept too.

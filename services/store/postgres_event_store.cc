@@ -35,9 +35,7 @@ absl::StatusOr<std::vector<matrix::v1::StateKey>> CheckedKeys(const v1::GetEvent
   return WantedKeys(request.state_keys());
 }
 
-absl::StatusOr<v1::EventContext> AnswerOf(ContextDecoder& decoder) {
-  if (!decoder.known()) return UnknownRoom();
-  ContextRows context = decoder.Take();
+v1::EventContext AnswerOf(ContextRows context) {
   v1::EventContext answer;
   *answer.mutable_judging() = std::move(context.judging);
   answer.set_sender_membership(std::move(context.membership));
@@ -125,7 +123,12 @@ Parameters PostgresEventStore::ContextsParameters(std::span<const AskedContext> 
 
 PostgresEventStore::PostgresEventStore(ConnectionPool& pool, DatabaseWatch& watch, telemetry::Metrics& metrics,
                                        PostgresEventStoreOptions options)
-    : pool_(pool), watch_(watch), metrics_(metrics), options_(std::move(options)) {}
+    : pool_(pool),
+      watch_(watch),
+      metrics_(metrics),
+      options_(std::move(options)),
+      heads_(options_.room_heads),
+      seen_(static_cast<std::size_t>(options_.remote_servers_limit)) {}
 
 absl::StatusOr<Rows> PostgresEventStore::CallOn(const ConnectionPool::Lease& lease, const Statement& statement,
                                                 const Parameters& parameters) {
@@ -153,9 +156,10 @@ absl::StatusOr<Rows> PostgresEventStore::Read(const rpc::CallContext& call, cons
 
 template <typename MakeParameters>
 absl::StatusOr<Rows> PostgresEventStore::Write(const rpc::CallContext& call, const Statement& statement,
-                                               MakeParameters parameters) {
-  if (!watch_.ready()) return Refuse(Reason::kStoreDown, "PostgreSQL is not there, or its schema not up to date");
-  bool in_doubt = false;
+                                               MakeParameters parameters, bool in_doubt) {
+  if (!in_doubt && !watch_.ready()) {
+    return Refuse(Reason::kStoreDown, "PostgreSQL is not there, or its schema not up to date");
+  }
   for (;;) {
     {
       absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, in_doubt);
@@ -203,6 +207,13 @@ std::vector<absl::StatusOr<v1::EventContext>> PostgresEventStore::GetEventContex
   return answers;
 }
 
+absl::StatusOr<v1::EventContext> PostgresEventStore::Remembered(ContextDecoder& decoder) {
+  if (!decoder.known()) return UnknownRoom();
+  ContextRows context = decoder.Take();
+  if (context.head && options_.room_heads > 0) heads_.Keep(context.judging.room_id(), *std::move(context.head));
+  return AnswerOf(std::move(context));
+}
+
 void PostgresEventStore::AnswerContexts(const rpc::CallContext& call, std::span<const AskedContext> asked) {
   const absl::StatusOr<Rows> rows = Read(call, kEventContexts, ContextsParameters(asked));
   if (!rows.ok() && asked.size() > 1 && matrix::ReasonOf(rows.status()) == Reason::kInternal) {
@@ -223,7 +234,7 @@ void PostgresEventStore::AnswerContexts(const rpc::CallContext& call, std::span<
   for (std::size_t row = 0; row < rows->size(); ++row) {
     decoders[static_cast<std::size_t>(rows->Integer(row, kPlace)) - 1].Add(*rows, row);
   }
-  for (std::size_t i = 0; i < asked.size(); ++i) *asked[i].answer = AnswerOf(decoders[i]);
+  for (std::size_t i = 0; i < asked.size(); ++i) *asked[i].answer = Remembered(decoders[i]);
 }
 
 absl::StatusOr<v1::EventContext> PostgresEventStore::BranchedContext(const rpc::CallContext& call,
@@ -247,7 +258,7 @@ absl::StatusOr<v1::EventContext> PostgresEventStore::BranchedContext(const rpc::
   ContextDecoder decoder(request.room_id());
   decoder.Cite(request.prev_events(), request.auth_events());
   for (std::size_t row = 0; row < rows->size(); ++row) decoder.Add(*rows, row);
-  absl::StatusOr<v1::EventContext> answer = AnswerOf(decoder);
+  absl::StatusOr<v1::EventContext> answer = Remembered(decoder);
   if (answer.ok() && answer->judging().has_branches()) {
     const bool too_large = answer->judging().branches().too_large();
     metrics_.Count("postern_store_branches_total", {{"answer", too_large ? "too_large" : "given"}});
@@ -341,47 +352,121 @@ void PostgresEventStore::PersistEvents(const rpc::CallContext& call,
   }
 }
 
+/// With what its change of the current state does to members.
+struct PostgresEventStore::SoundPersist {
+  CheckedPersist persist;
+  MemberChanges members;
+};
+
 void PostgresEventStore::PersistTogether(const rpc::CallContext& call, const std::vector<CheckedPersist>& company,
                                          LockedRooms locked, const PersistAnswer& answer) {
-  std::vector<CheckedPersist> sound;
-  PersistBatch batch;
+  std::vector<SoundPersist> sound;
   for (const CheckedPersist& persist : company) {
-    const absl::StatusOr<MemberChanges> members = MembersChangedBy(call, persist);
+    absl::StatusOr<MemberChanges> members = MembersChangedBy(call, persist);
     if (members.ok()) {
-      batch.Add(persist, *members);
-      sound.push_back(persist);
+      sound.push_back({persist, *std::move(members)});
     } else {
       answer(persist.place, members.status());
     }
   }
-  if (sound.empty()) return;
-  const auto rows = Write(call, kPersistEvents, [&](bool in_doubt) {
-    Parameters parameters;
-    parameters.Bytes(options_.server_name)
+  bool in_doubt = false;
+  sound = PersistPlain(call, std::move(sound), answer, in_doubt);
+  if (!sound.empty()) PersistByDatabase(call, sound, locked, answer, in_doubt);
+}
+
+std::vector<PostgresEventStore::SoundPersist> PostgresEventStore::PersistPlain(const rpc::CallContext& call,
+                                                                               std::vector<SoundPersist> company,
+                                                                               const PersistAnswer& answer,
+                                                                               bool& in_doubt) {
+  PlainPersists plain;
+  std::vector<std::size_t> plain_ones;
+  std::vector<SoundPersist> others;
+  std::optional<RoomHead> head;
+  for (std::size_t i = 0; i < company.size(); ++i) {
+    const CheckedPersist& persist = company[i].persist;
+    if (i == 0 || company[i - 1].persist.room_id() != persist.room_id()) head = heads_.Find(persist.room_id());
+    if (head && plain.Add(persist, company[i].members, *head)) {
+      plain_ones.push_back(i);
+    } else {
+      head.reset();  // what follows it in its room comes after it
+      others.push_back(company[i]);
+    }
+  }
+  if (plain.empty()) return company;
+  if (!WritePlain(call, plain, in_doubt)) {
+    for (const std::string& room : plain.rooms()) heads_.Forget(room);
+    return company;
+  }
+  for (std::size_t i = 0; i < plain.rooms().size(); ++i) heads_.Keep(plain.rooms()[i], plain.heads()[i]);
+  for (std::size_t i = 0; i < plain_ones.size(); ++i) {
+    v1::PersistEventResponse response;
+    response.mutable_stored()->set_outcome(matrix::v1::OUTCOME_ACCEPTED);
+    response.mutable_stored()->set_forward_extremities(static_cast<std::uint32_t>(plain.extremities(i)));
+    answer(company[plain_ones[i]].persist.place, std::move(response));
+  }
+  return others;
+}
+
+bool PostgresEventStore::WritePlain(const rpc::CallContext& call, const PlainPersists& plain, bool& in_doubt) {
+  if (!watch_.ready()) return false;
+  const absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, /*fresh=*/false);
+  if (!lease.ok()) return false;
+  const absl::Time now = absl::Now();
+  std::vector<std::string> seen = seen_.NotSeenLately(plain.origins(), now);
+  std::erase(seen, options_.server_name);
+  Parameters parameters;
+  parameters.Bytes(options_.server_name)
+      .Integer(absl::ToUnixMillis(now))
+      .Integer(options_.remote_servers_limit)
+      .BytesArray(seen);
+  plain.AppendTo(parameters);
+  const absl::StatusOr<Rows> rows = CallOn(*lease, kPersistPlain, parameters);
+  if (rows.ok() && !(*lease)->warned()) {
+    if (rows->Boolean(0, 0)) seen_.Note(seen, now);
+    return rows->Boolean(0, 0);
+  }
+  if (rows.ok() || (*lease)->broken()) {
+    metrics_.Count("postern_store_commits_in_doubt_total");
+    in_doubt = true;
+  }
+  return false;
+}
+
+void PostgresEventStore::PersistByDatabase(const rpc::CallContext& call, const std::vector<SoundPersist>& company,
+                                           LockedRooms locked, const PersistAnswer& answer, bool in_doubt) {
+  PersistBatch batch;
+  for (const SoundPersist& one : company) {
+    batch.Add(one.persist, one.members);
+    heads_.Forget(one.persist.room_id());
+  }
+  const auto parameters = [&](bool doubt) {
+    Parameters given;
+    given.Bytes(options_.server_name)
         .Integer(absl::ToUnixMillis(absl::Now()))
         .Integer(options_.refusals_limit)
         .Integer(options_.remote_servers_limit)
-        .Boolean(in_doubt)
+        .Boolean(doubt)
         .Boolean(locked == LockedRooms::kWaitFor);
-    batch.AppendTo(parameters);
-    return parameters;
-  });
+    batch.AppendTo(given);
+    return given;
+  };
+  const auto rows = Write(call, kPersistEvents, parameters, in_doubt);
   if (rows.ok()) {
-    AnswerPersists(sound, *rows, answer);
+    AnswerPersists(company, *rows, answer);
     return;
   }
   // PostgreSQL may have taken offence at one of them.
-  const bool alone = sound.size() > 1 && matrix::ReasonOf(rows.status()) != Reason::kStoreDown;
-  for (const CheckedPersist& persist : sound) {
+  const bool alone = company.size() > 1 && matrix::ReasonOf(rows.status()) != Reason::kStoreDown;
+  for (const SoundPersist& one : company) {
     if (alone) {
-      PersistTogether(call, {persist}, locked, answer);
+      PersistByDatabase(call, {one}, locked, answer, in_doubt);
     } else {
-      answer(persist.place, rows.status());
+      answer(one.persist.place, rows.status());
     }
   }
 }
 
-void PostgresEventStore::AnswerPersists(const std::vector<CheckedPersist>& company, const Rows& rows,
+void PostgresEventStore::AnswerPersists(const std::vector<SoundPersist>& company, const Rows& rows,
                                         const PersistAnswer& answer) {
   enum Result { kStored = 0, kReplay = 1, kConflict = 2, kNoRoom = 3, kLocked = 4 };
   const auto results = rows.IntegerArray(0, 0), outcomes = rows.IntegerArray(0, 1), reasons = rows.IntegerArray(0, 2),
@@ -390,11 +475,11 @@ void PostgresEventStore::AnswerPersists(const std::vector<CheckedPersist>& compa
     const std::int64_t result = results[i].value_or(kNoRoom);
     v1::PersistEventResponse response;
     if (result == kNoRoom) {
-      answer(company[i].place, UnknownRoom());
+      answer(company[i].persist.place, UnknownRoom());
       continue;
     }
     if (result == kLocked) {
-      answer(company[i].place, Refuse(Reason::kRoomBusy, "the room is locked"));
+      answer(company[i].persist.place, Refuse(Reason::kRoomBusy, "the room is locked"));
       continue;
     }
     if (result == kConflict) {
@@ -405,7 +490,7 @@ void PostgresEventStore::AnswerPersists(const std::vector<CheckedPersist>& compa
       response.mutable_stored()->set_replay(result == kReplay);
       response.mutable_stored()->set_forward_extremities(static_cast<std::uint32_t>(extremities[i].value_or(0)));
     }
-    answer(company[i].place, std::move(response));
+    answer(company[i].persist.place, std::move(response));
   }
 }
 

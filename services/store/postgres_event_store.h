@@ -14,6 +14,9 @@
 #include "services/store/event_store.h"
 #include "services/store/fetched_state_store.h"
 #include "services/store/persist_batch.h"
+#include "services/store/plain_persists.h"
+#include "services/store/room_heads.h"
+#include "services/store/seen_origins.h"
 #include "services/store/store_request.h"
 #include "telemetry/metrics.h"
 
@@ -24,6 +27,8 @@ struct PostgresEventStoreOptions {
   std::string server_name;
   int refusals_limit = 10'000;
   int remote_servers_limit = 100'000;
+  /// Rooms whose heads are remembered. 0: what an event does to its room is always decided in the database.
+  std::size_t room_heads = 10'000;
 };
 
 class PostgresEventStore final : public EventStore, public FetchedStateStore {
@@ -122,13 +127,16 @@ class PostgresEventStore final : public EventStore, public FetchedStateStore {
   /// Runs a statement that writes, until PostgreSQL has confirmed its commit without a warning. `parameters(in_doubt)`
   /// are those of an attempt; in_doubt: an earlier one may have been committed.
   template <typename MakeParameters>
-  absl::StatusOr<Rows> Write(const rpc::CallContext& call, const Statement& statement, MakeParameters parameters);
+  absl::StatusOr<Rows> Write(const rpc::CallContext& call, const Statement& statement, MakeParameters parameters,
+                             bool in_doubt = false);
   absl::StatusOr<Rows> CallOn(const ConnectionPool::Lease& lease, const Statement& statement,
                               const Parameters& parameters);
 
   struct AskedContext;
   static Parameters ContextsParameters(std::span<const AskedContext> asked);
   void AnswerContexts(const rpc::CallContext& call, std::span<const AskedContext> asked);
+  /// The answer that its rows make; what they tell of the room is remembered.
+  absl::StatusOr<v1::EventContext> Remembered(ContextDecoder& decoder);
   absl::StatusOr<v1::EventContext> BranchedContext(const rpc::CallContext& call,
                                                    const v1::GetEventContextRequest& request,
                                                    const std::vector<matrix::v1::StateKey>& keys);
@@ -136,15 +144,25 @@ class PostgresEventStore final : public EventStore, public FetchedStateStore {
                                                         const Parameters& parameters, ContextDecoder decoder);
   /// The changes of members that come with a verdict; those that name other events are read from the database.
   absl::StatusOr<MemberChanges> MembersChangedBy(const rpc::CallContext& call, const CheckedPersist& persist);
-  /// As one transaction.
+  struct SoundPersist;
+  /// As two transactions at most: what needs no decision of the database, then the rest.
   void PersistTogether(const rpc::CallContext& call, const std::vector<CheckedPersist>& company, LockedRooms locked,
                        const PersistAnswer& answer);
-  void AnswerPersists(const std::vector<CheckedPersist>& company, const Rows& rows, const PersistAnswer& answer);
+  /// Persists what is plain, and returns the rest. in_doubt: whether something may have been committed all the same.
+  std::vector<SoundPersist> PersistPlain(const rpc::CallContext& call, std::vector<SoundPersist> company,
+                                         const PersistAnswer& answer, bool& in_doubt);
+  /// Whether it was written.
+  bool WritePlain(const rpc::CallContext& call, const PlainPersists& plain, bool& in_doubt);
+  void PersistByDatabase(const rpc::CallContext& call, const std::vector<SoundPersist>& company, LockedRooms locked,
+                         const PersistAnswer& answer, bool in_doubt);
+  void AnswerPersists(const std::vector<SoundPersist>& company, const Rows& rows, const PersistAnswer& answer);
 
   ConnectionPool& pool_;
   DatabaseWatch& watch_;
   telemetry::Metrics& metrics_;
   const PostgresEventStoreOptions options_;
+  RoomHeads heads_;
+  SeenOrigins seen_;
 };
 
 }  // namespace postern::store

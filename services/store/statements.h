@@ -28,6 +28,10 @@ inline constexpr Statement kPersistEvents{
     "persist_events", "select results, outcomes, reasons, extremities from fn.persist_events(" POSTERN_P24
                       ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, "
                       "$40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53)"};
+inline constexpr Statement kPersistPlain{
+    "persist_plain", "select fn.persist_plain(" POSTERN_P24
+                     ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, "
+                     "$44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60, $61)"};
 inline constexpr Statement kLeaseExtremities{
     "lease_extremities", "select granted, extremities, joined_users from fn.lease_extremities($1, $2, $3, $4, $5)"};
 inline constexpr Statement kCreateRoom{"create_room", "select fn.create_room(" POSTERN_P24 ", $25, $26)"};

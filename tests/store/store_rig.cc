@@ -21,6 +21,13 @@ StoreRig::StoreRig(std::string dsn, store::PostgresEventStoreOptions options, st
 
 rpc::CallContext StoreRig::Within(absl::Duration time) { return {absl::Now() + time, telemetry::NewTrace()}; }
 
+int StoreRig::Calls(const std::string& statement) const {
+  const std::string name = "postern_store_transaction_seconds_count{statement=\"" + statement + "\"} ";
+  const std::string exposed = metrics_.Expose();
+  const std::size_t at = exposed.find(name);
+  return at == std::string::npos ? 0 : std::stoi(exposed.substr(at + name.size()));
+}
+
 std::string StoreRig::Sql(const std::string& text) {
   auto connection = store::DatabaseConnection::Open(dsn_);
   EXPECT_TRUE(connection.ok());

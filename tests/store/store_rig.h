@@ -22,6 +22,9 @@ class StoreRig {
   /// A call that may take so long.
   static rpc::CallContext Within(absl::Duration time);
 
+  /// How often the store has run a statement.
+  int Calls(const std::string& statement) const;
+
   /// Runs SQL beside the store; the first column of the first row.
   std::string Sql(const std::string& text);
 

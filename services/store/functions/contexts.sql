@@ -7,6 +7,8 @@
 --   m  n1 the fixed_ordering of the state before, f1 it is put together from the states after the prev events, f2 another server told it,
 --      and what it lies behind counts as known
 --   x  the event asked for, if it is stored: a pdu, n1 outcome, n2 reason
+--   h  the room's row besides: a the extremities, as array_send writes them, n1 stream_ordering, n2 lineages, n3 fixed_ordering; not
+--      where there are more than 20 extremities
 --   p  a prev event that the caller does not know of: id, n1 its place
 --   b, n  an entry of the state before (left out where it is the same group as now) and now: id, a type, b state key
 --   e  an event that is stored, of those that are cited or that an entry names: id, a pdu, f1 rejected, f2 soft-failed, f3 an outlier
@@ -148,7 +150,7 @@ begin
   v_rooms := array_fill(null::bytea, array[cardinality(p_rooms)]);
   for r in
     select i.place, o.room_id, o.room_version, o.accepted_ordering, o.fixed_ordering, o.state_group, o.extremities,
-           m.membership, x.pdu, x.outcome, x.reason, p.state_group_after, p.fixed_ordering as fixed_after
+           o.stream_ordering, o.lineages, m.membership, x.pdu, x.outcome, x.reason, p.state_group_after, p.fixed_ordering as fixed_after
     from (select generate_series(1, cardinality(p_rooms)) as place, unnest(p_rooms) as room_id, unnest(p_events) as event_id,
                  unnest(p_senders) as sender, unnest(p_prev_ends) as prev_end) as i
     cross join lateral (select * from rooms o where o.room_id = i.room_id limit 1) as o
@@ -190,6 +192,10 @@ begin
     return next (r.place, 'r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_group, r.state_group, v_extends,
                  null, v_fixed is distinct from r.fixed_ordering)::fn.placed_row;
     return next (r.place, 'm', null, null, null, v_fixed, null, null, v_groups is not null, v_given is not null, null)::fn.placed_row;
+    if cardinality(r.extremities) <= 20 then
+      return next (r.place, 'h', null, array_send(r.extremities), null, r.stream_ordering, r.lineages, r.fixed_ordering, null, null,
+                   null)::fn.placed_row;
+    end if;
     if r.outcome is not null then
       return next (r.place, 'x', null, r.pdu, null, r.outcome, r.reason, null, null, null, null)::fn.placed_row;
     end if;

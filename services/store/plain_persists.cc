@@ -1,0 +1,252 @@
+#include "services/store/plain_persists.h"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+#include "matrix/content_hash.h"
+#include "services/store/recorded_decision.h"
+
+namespace postern::store {
+namespace {
+
+/// No event cites more, so no larger set is ever asked for.
+constexpr std::size_t kMostTipsNoted = 20;
+/// Groups below are of lineage 0, the trunk.
+constexpr std::int64_t kFirstBranch = std::int64_t{1} << 32;
+
+std::vector<std::optional<std::string>> ListOf(const auto& items) { return {items.begin(), items.end()}; }
+
+bool Holds(const std::vector<std::string>& ids, const std::string& id) {
+  return std::ranges::find(ids, id) != ids.end();
+}
+
+bool AllDiffer(const std::vector<std::string>& ids) {
+  return std::set<std::string_view>(ids.begin(), ids.end()).size() == ids.size();
+}
+
+/// As fn.digest_of_set.
+std::string DigestOfSet(const std::vector<std::string>& ids) {
+  std::string bytes;
+  for (const std::string_view id : std::set<std::string_view>(ids.begin(), ids.end())) {
+    for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(id.size() >> shift));
+    bytes += id;
+  }
+  return matrix::Sha256(bytes);
+}
+
+std::vector<std::string> TipsAfter(const std::vector<std::string>& tips, const CheckedPersist& persist) {
+  std::vector<std::string> after;
+  for (const std::string& tip : tips) {
+    if (!Holds(persist.checked.columns.prev_events, tip)) after.push_back(tip);
+  }
+  after.push_back(persist.request->verdict().event_id());
+  return after;
+}
+
+bool OfMembersAlone(const matrix::v1::Verdict& verdict) {
+  return std::ranges::all_of(verdict.current_state_change(), [](const matrix::v1::StateEntry& change) {
+    return change.type() == kMemberType && !change.event_id().empty();
+  });
+}
+
+bool SameChange(const std::vector<matrix::v1::StateEntry>& after, const matrix::v1::Verdict& verdict) {
+  return std::equal(after.begin(), after.end(), verdict.current_state_change().begin(),
+                    verdict.current_state_change().end(), [](const auto& one, const auto& other) {
+                      return one.type() == other.type() && one.state_key() == other.state_key() &&
+                             one.event_id() == other.event_id();
+                    });
+}
+
+/// The verdict stands: nothing was accepted since its context was read, or all of that commutes, as this does; what it
+/// relied on is looked at in the database.
+bool Stands(const RoomHead& head, const CheckedPersist& persist) {
+  const matrix::v1::Verdict& verdict = persist.request->verdict();
+  const ContextToken& token = persist.checked.token;
+  if (head.accepted == token.ordering) return true;
+  return head.accepted > token.ordering && head.fixed <= token.ordering && verdict.commutes() &&
+         !verdict.read_set().empty();
+}
+
+bool DecidesItself(const RoomHead& head, const CheckedPersist& persist) {
+  const v1::PersistEventRequest& request = *persist.request;
+  const ContextToken& token = persist.checked.token;
+  const EventColumns& columns = persist.checked.columns;
+  if (request.verdict().outcome() != matrix::v1::OUTCOME_ACCEPTED || request.verdict().reason() != 0) return false;
+  if (request.context_request().with_branches() || !request.verdict().state_before_change().empty()) return false;
+  if (!token.before || token.merged || !token.fixed) return false;
+  if (!OfMembersAlone(request.verdict()) || !AllDiffer(columns.auth_events)) return false;
+  // A soft-failed event is no extremity: what takes its place takes those that it cites in its turn.
+  const bool cites_tips =
+      std::ranges::all_of(columns.prev_events, [&head](const std::string& id) { return Holds(head.extremities, id); });
+  return (cites_tips || token.no_soft_failed_prev) && Stands(head, persist);
+}
+
+}  // namespace
+
+/// What the event makes of its room.
+struct PlainPersists::Effect {
+  RoomHead head;
+  std::int64_t after = 0;
+  std::int64_t fixed = 0;
+  /// Lineage `head.lineages` holds what the event adds to the state before it.
+  bool branches = false;
+};
+
+std::optional<PlainPersists::Effect> PlainPersists::EffectOn(const RoomHead& head, const CheckedPersist& persist) {
+  if (!DecidesItself(head, persist)) return std::nullopt;
+  const matrix::v1::Verdict& verdict = persist.request->verdict();
+  const std::vector<matrix::v1::StateEntry>& change = persist.checked.after_change;
+  const std::int64_t before = *persist.checked.token.before;
+  Effect effect{.head = head};
+  RoomHead& now = effect.head;
+  now.stored = now.accepted = head.stored + 1;
+  // An event that changes nothing is no more in anybody's way than one that commutes.
+  const bool in_the_way = !verdict.commutes() && !(change.empty() && verdict.current_state_change().empty());
+  if (in_the_way) now.fixed = now.stored;
+  now.extremities = TipsAfter(head.extremities, persist);
+  now.group = head.group + verdict.current_state_change_size();
+  const bool alone = now.extremities.size() == 1;
+  if (alone) {
+    effect.after = now.group;  // nothing stands beside it
+  } else if (change.empty()) {
+    effect.after = before;
+  } else if (before == head.group && SameChange(change, verdict)) {
+    effect.after = now.group;
+  } else if (before < kFirstBranch) {
+    effect.branches = true;
+    ++now.lineages;
+    effect.after = now.lineages * kFirstBranch + static_cast<std::int64_t>(change.size());
+  } else {
+    return std::nullopt;  // what it branches from may have to be copied
+  }
+  // See persist_events: beside other branches a change that does not commute has nothing in common with them.
+  if (verdict.commutes() || alone) {
+    effect.fixed = now.fixed;
+  } else {
+    effect.fixed = change.empty() ? *persist.checked.token.fixed : -now.stored;
+  }
+  return effect;
+}
+
+bool PlainPersists::Add(const CheckedPersist& persist, const MemberChanges& members, RoomHead& head) {
+  std::optional<Effect> effect = EffectOn(head, persist);
+  if (!effect) return false;
+  AddHead(persist, head, effect->head);
+  AddEvent(persist, *effect);
+  AddState(persist, head, *effect);
+  member_places_.resize(member_places_.size() + members.size(), static_cast<std::int64_t>(rooms_.size()));
+  member_rooms_.resize(member_places_.size(), persist.room_id());
+  members_.Add(members);
+  head = std::move(effect->head);
+  return true;
+}
+
+void PlainPersists::AddHead(const CheckedPersist& persist, const RoomHead& before, const RoomHead& after) {
+  if (head_rooms_.empty() || head_rooms_.back() != persist.room_id()) {
+    head_rooms_.push_back(persist.room_id());
+    stored_before_.emplace_back(before.stored);
+    lineages_before_.emplace_back(before.lineages);
+    heads_.emplace_back();
+  }
+  heads_.back() = after;
+}
+
+void PlainPersists::AddEvent(const CheckedPersist& persist, const Effect& effect) {
+  const v1::PersistEventRequest& request = *persist.request;
+  const matrix::v1::Verdict& verdict = request.verdict();
+  const EventColumns& columns = persist.checked.columns;
+  rooms_.push_back(persist.room_id());
+  events_.push_back(verdict.event_id());
+  pdus_.push_back(request.pdu());
+  verdicts_.push_back(VerdictToKeep(request, persist.checked.token).SerializeAsString());
+  origins_.push_back(request.origin());
+  judged_at_.emplace_back(verdict.judged_at_ms());
+  types_.push_back(columns.type);
+  state_keys_.push_back(columns.state_key);
+  senders_.push_back(columns.sender);
+  depths_.emplace_back(columns.depth);
+  timestamps_.emplace_back(columns.origin_server_ts);
+  prevs_.push_back(ListOf(columns.prev_events));
+  auths_.push_back(ListOf(columns.auth_events));
+  orderings_.emplace_back(effect.head.stored);
+  befores_.push_back(persist.checked.token.before);
+  nows_.emplace_back(persist.checked.token.now);
+  afters_.emplace_back(effect.after);
+  fixed_.emplace_back(effect.fixed);
+  if (request.told_by_origin()) {
+    also_tell_.push_back({std::nullopt});  // nobody
+  } else {
+    also_tell_.push_back(ListOf(request.also_tell()));
+  }
+  extremities_.push_back(effect.head.extremities.size());
+}
+
+void PlainPersists::AddState(const CheckedPersist& persist, const RoomHead& before, const Effect& effect) {
+  const auto place = static_cast<std::int64_t>(rooms_.size());
+  const matrix::v1::Verdict& verdict = persist.request->verdict();
+  const auto change = [&](std::int64_t lineage, std::int64_t position, const matrix::v1::StateEntry& entry) {
+    changed_.places.emplace_back(place);
+    changed_lineages_.emplace_back(lineage);
+    changed_.types.push_back(entry.type());
+    changed_.keys.push_back(entry.state_key());
+    changed_.positions.emplace_back(position);
+    changed_ids_.push_back(entry.event_id());
+  };
+  std::int64_t position = before.group;
+  for (const matrix::v1::StateEntry& entry : verdict.current_state_change()) change(0, ++position, entry);
+  if (effect.branches) {
+    branch_places_.emplace_back(place);
+    branch_lineages_.emplace_back(effect.head.lineages);
+    branch_positions_.push_back(persist.checked.token.before);
+    position = 0;
+    for (const matrix::v1::StateEntry& entry : persist.checked.after_change) {
+      change(effect.head.lineages, ++position, entry);
+    }
+  }
+  if (effect.head.extremities.size() > 1 && effect.head.extremities.size() <= kMostTipsNoted) {
+    set_places_.emplace_back(place);
+    set_digests_.push_back(DigestOfSet(effect.head.extremities));
+    set_groups_.emplace_back(effect.head.group);
+    set_fixed_.emplace_back(effect.head.fixed);
+  }
+  if (before.accepted == persist.checked.token.ordering) return;
+  for (const matrix::v1::StateKey& key : verdict.read_set()) {
+    relied_on_.places.emplace_back(place);
+    relied_on_.types.push_back(key.type());
+    relied_on_.keys.push_back(key.state_key());
+    relied_on_.positions.emplace_back(persist.checked.token.now);
+  }
+}
+
+void PlainPersists::AppendTo(Parameters& parameters) const {
+  Numbers stored, accepted, fixed, groups, lineages;
+  Lists extremities;
+  for (const RoomHead& head : heads_) {
+    stored.emplace_back(head.stored);
+    accepted.emplace_back(head.accepted);
+    fixed.emplace_back(head.fixed);
+    groups.emplace_back(head.group);
+    lineages.emplace_back(head.lineages);
+    extremities.push_back(ListOf(head.extremities));
+  }
+  parameters.BytesArray(head_rooms_).IntegerArray(stored_before_).IntegerArray(lineages_before_);
+  parameters.IntegerArray(stored).IntegerArray(accepted).IntegerArray(fixed).IntegerArray(groups).IntegerArray(
+      lineages);
+  parameters.BytesLists(extremities);
+  parameters.BytesArray(rooms_).BytesArray(events_).BytesArray(pdus_).BytesArray(verdicts_).BytesArray(origins_);
+  parameters.IntegerArray(judged_at_).BytesArray(types_).BytesArray(state_keys_).BytesArray(senders_);
+  parameters.IntegerArray(depths_).IntegerArray(timestamps_).BytesLists(prevs_).BytesLists(auths_);
+  parameters.IntegerArray(orderings_).IntegerArray(befores_).IntegerArray(nows_).IntegerArray(afters_);
+  parameters.IntegerArray(fixed_).BytesLists(also_tell_);
+  parameters.IntegerArray(changed_.places).IntegerArray(changed_lineages_).BytesArray(changed_.types);
+  parameters.BytesArray(changed_.keys).IntegerArray(changed_.positions).BytesArray(changed_ids_);
+  parameters.IntegerArray(branch_places_).IntegerArray(branch_lineages_).IntegerArray(branch_positions_);
+  parameters.IntegerArray(set_places_).BytesArray(set_digests_).IntegerArray(set_groups_).IntegerArray(set_fixed_);
+  parameters.IntegerArray(relied_on_.places).BytesArray(relied_on_.types).BytesArray(relied_on_.keys);
+  parameters.IntegerArray(relied_on_.positions);
+  parameters.IntegerArray(member_places_).BytesArray(member_rooms_);
+  members_.AppendTo(parameters);
+}
+
+}  // namespace postern::store
