@@ -15,6 +15,7 @@ class OutsideDatabase:
     """On the bridge's address."""
 
     def __init__(self, directory):
+        directory.mkdir()
         self.cluster = Cluster(directory)
         self.cluster.log.parent.mkdir(parents=True, exist_ok=True)
         self.cluster.prepare()

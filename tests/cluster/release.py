@@ -58,7 +58,7 @@ class Release(LoadStack):
         """Installs it, or changes what is said with `over`; waits until all is ready. Seconds."""
         self.values = chart.merged(self.values, over or {})
         began = time.monotonic()
-        self.helm("upgrade", "--install", self.name, chart.CHART, "-f", self._file("values.json", json.dumps(self.values)), "--wait",
+        self.helm("upgrade", "--install", self.name, chart.CHART, "-f", self.file("values.json", json.dumps(self.values)), "--wait",
                   f"--timeout={2 * READY_SECONDS}s", *options)
         self.reach["federation_url"] = f"http://{self.service_address('gateway')}:8008"
         return time.monotonic() - began
@@ -94,6 +94,14 @@ class Release(LoadStack):
         selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={tier}"
         await_that(f"{count} pods of {tier}", lambda: len(self.api_server.get("pods", "--namespace", NAMESPACE, "--selector", selector)[
             "items"]) <= count, READY_SECONDS)
+
+    def spread(self):
+        """Over both nodes again, after one had none."""
+        for tier in chart.TIERS:
+            self.kubectl("rollout", "restart", self.deployment(tier))
+        self.await_rollout(*chart.TIERS)
+        for tier in chart.TIERS:
+            self.await_gone(tier, self.values.get(tier, {}).get("replicas", 2))
 
     def service_address(self, name):
         return self.api_server.get("service", f"{self.fullname}-{name}", "--namespace", NAMESPACE)["spec"]["clusterIP"]
@@ -139,7 +147,7 @@ class Release(LoadStack):
         key = self.directory / "signing.key"
         run(self.programs / "posternctl", "key", "generate", "--output", key)
         self._make_secret("signing-key", f"--from-file={key}")
-        self._make_secret("database-uri", f"--from-file=uri={self._file('database.uri', uri)}")
+        self._make_secret("database-uri", f"--from-file=uri={self.file('database.uri', uri)}")
         authority = self.directory / "authority"
         authority.mkdir()
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=services",
@@ -164,7 +172,7 @@ class Release(LoadStack):
     def _make_secret(self, name, *options):
         self.kubectl("create", "secret", "generic", f"{self.name}-{name}", *options)
 
-    def _file(self, name, text):
+    def file(self, name, text):
         path = self.directory / name
         path.write_text(text, encoding="utf-8")
         return path
