@@ -49,7 +49,8 @@ build_image() {
       # These two can share the compiler's cache of this machine.
       local cache
       cache=$(ccache --get-config cache_dir 2>/dev/null || true)
-      [ -z "$cache" ] || ! [ -d "$cache" ] || options+=(--volume "$cache:/ccache")
+      [ -z "$cache" ] || ! [ -d "$cache" ] ||
+        options+=(--volume "$cache:/ccache" --build-arg "CCACHE_MAXSIZE=$(ccache --get-config max_size)")
       "$engine" build --layers "${options[@]}" . >&2
       ;;
   esac

@@ -66,15 +66,17 @@ class LoadStack:
 
 
 class RemoteServer:
-    """A key of its own, published over HTTPS on a port of this machine, which is its name."""
+    """A key of its own, published over HTTPS on a port of this machine, which is its name. `host`: an address of this machine, where
+    loopback is not what others reach."""
 
-    def __init__(self, directory, programs):
+    def __init__(self, directory, programs, host="localhost"):
         self.key = directory / "remote.key"
         client = programs / "posternctl"
-        self.name = f"localhost:{free_port()}"
+        self.name = f"{host}:{free_port()}"
         if not self.key.exists():
             subprocess.run([client, "key", "generate", "--output", self.key], check=True, stdout=subprocess.DEVNULL)
         command = [client, "--json", "key", "serve", "--server-name", self.name, "--key", self.key]
+        command += [] if host == "localhost" else ["--listen", self.name]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         if not self.process.stdout.readline():
             raise Trouble("the remote's key endpoint did not start")

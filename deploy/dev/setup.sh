@@ -20,39 +20,14 @@ else
   packages+=(libboost-json1.81-dev clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev)
 fi
 
-installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null | sed -n 's/^installed //p' || true)
-missing=()
-for package in "${packages[@]}"; do
-  grep -qxF "$package" <<<"$installed" || missing+=("$package")
-done
+# shellcheck source=deploy/dev/packages.sh
+source "$COMMANDS/packages.sh"
+mapfile -t missing < <(missing_packages "${packages[@]}")
 if [ ${#missing[@]} -eq 0 ]; then
   say "setup: every package is there"
   return 0
 fi
-
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || { say "setup: ${missing[*]} are missing, and this user is neither root nor has sudo"; exit 1; }
-  as_root=(sudo)
-fi
-install_packages() {
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --no-remove "$@" >&2
-}
-
-# install_program PACKAGE: without the service that comes with it, which Debian starts at once, and again at each boot.
-install_program() {
-  local policy=/usr/sbin/policy-rc.d placed=no
-  if ! [ -e "$policy" ]; then
-    placed=yes
-    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
-    "${as_root[@]}" chmod 0755 "$policy"
-  fi
-  local status=0
-  install_packages "$1" || status=$?
-  [ "$placed" = no ] || "${as_root[@]}" rm -f "$policy"
-  [ "$status" -eq 0 ] || return "$status"
-  "${as_root[@]}" update-rc.d "$1" disable >&2 # of systemd too, if that is here
-}
+require_root_or_sudo "${missing[@]}"
 
 say "setup: installing ${missing[*]}"
 "${as_root[@]}" apt-get update >&2
@@ -61,6 +36,6 @@ if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
   "${as_root[@]}" sed -i 's/^#\?create_main_cluster *=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
 fi
 for program in prometheus haproxy pgbouncer; do
-  PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || install_program "$program"
+  PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || install_without_service "$program"
 done
 install_packages "${missing[@]}"

@@ -139,6 +139,12 @@ def test_pods_spread_over_nodes_and_zones_by_revision(render, tier):
 
 
 @BY_TIER
+def test_pods_spread_over_nodes_alone_where_there_are_no_zones(render, tier):
+    manifests = render({"pods": {"topologySpread": {"topologyKeys": ["kubernetes.io/hostname"]}}})
+    assert [constraint["topologyKey"] for constraint in spec_of(manifests, tier)["topologySpreadConstraints"]] == ["kubernetes.io/hostname"]
+
+
+@BY_TIER
 def test_a_hard_spread_leaves_out_nodes_that_are_drained(render, tier):
     manifests = render({tier: {"topologySpread": {"whenUnsatisfiable": "DoNotSchedule"}}})
     constraints = spec_of(manifests, tier)["topologySpreadConstraints"]

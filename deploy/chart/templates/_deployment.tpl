@@ -142,7 +142,7 @@ affinity:
 {{- end }}
 {{- if .tier.topologySpread.enabled }}
 topologySpreadConstraints:
-  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  {{- range .tier.topologySpread.topologyKeys }}
   - topologyKey: {{ . }}
     maxSkew: {{ int $.tier.topologySpread.maxSkew }}
     whenUnsatisfiable: {{ $.tier.topologySpread.whenUnsatisfiable }}
