@@ -21,7 +21,7 @@ struct RoomHead {
   std::int64_t fixed = 0;     // fixed_ordering
   std::int64_t group = 0;     // state_group
   std::int64_t lineages = 0;
-  std::vector<std::string> extremities;
+  std::vector<std::string> extremities = {};
 };
 
 /// Of so many rooms at most; those that were asked for least recently go. Thread-safe.
