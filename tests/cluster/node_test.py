@@ -72,7 +72,7 @@ def test_its_processes_may_do_no_more_than_they_need(cluster, postern, tier):
         root = next(line.split() for line in mounts if line.split()[4] == "/")
         assert "ro" in root[5].split(",")
         secrets = {"gateway": {"signing-key", "tls"}, "validator": {"tls"}, "store": {"database", "tls"}}[tier]
-        place = pathlib.Path(f"/proc/{process}/root/etc/postern")
+        place = pathlib.Path("/proc", str(process), "root", "etc/postern")  # as the process sees it
         assert {path.name for path in place.iterdir()} == secrets | {"configuration"}
         assert {path.stat().st_mode & 0o777 for name in secrets for path in (place / name).iterdir() if path.is_file()} == {0o440}
 
