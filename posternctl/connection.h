@@ -33,17 +33,24 @@ absl::Status FailedCall(const grpc::Status& status, const std::string& peer);
 /// What a call of the gateway carries beside that: the operator's token. It goes to no other service.
 absl::Status AddToken(const GlobalOptions& global, grpc::ClientContext& context);
 
-/// One unary call: `method` is a pointer to the stub's member.
+/// One unary call in a context that is prepared: `method` is a pointer to the stub's member.
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> CallIn(grpc::ClientContext& context, const std::string& peer, Stub& stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                const Request& request) {
+  Response response;
+  const grpc::Status status = (stub.*method)(&context, request, &response);
+  if (!status.ok()) return FailedCall(status, peer);
+  return response;
+}
+
 template <typename Stub, typename Request, typename Response>
 absl::StatusOr<Response> Call(const GlobalOptions& global, const std::string& peer, Stub& stub,
                               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                               const Request& request) {
   grpc::ClientContext context;
   Prepare(global, context);
-  Response response;
-  const grpc::Status status = (stub.*method)(&context, request, &response);
-  if (!status.ok()) return FailedCall(status, peer);
-  return response;
+  return CallIn(context, peer, stub, method, request);
 }
 
 /// The same of a service of the gateway's.
@@ -54,10 +61,7 @@ absl::StatusOr<Response> CallOfGateway(const GlobalOptions& global, Stub& stub,
   grpc::ClientContext context;
   Prepare(global, context);
   if (absl::Status status = AddToken(global, context); !status.ok()) return status;
-  Response response;
-  const grpc::Status status = (stub.*method)(&context, request, &response);
-  if (!status.ok()) return FailedCall(status, "gateway at " + global.gateway);
-  return response;
+  return CallIn(context, "gateway at " + global.gateway, stub, method, request);
 }
 
 /// Opens the channel and calls.

@@ -13,19 +13,17 @@
 namespace postern::gateway {
 namespace {
 
-telemetry::TraceContext TraceOf(const http::Request& request) {
+/// The span of who sent the request, if it said so.
+std::optional<telemetry::TraceContext> ParentOf(const http::Request& request) {
   const auto header = http::FindHeader(request.headers, "traceparent");
-  const auto parent = header ? telemetry::ParseTraceparent(*header) : std::nullopt;
+  return header ? telemetry::ParseTraceparent(*header) : std::nullopt;
+}
+
+telemetry::TraceContext TraceOf(const http::Request& request) {
+  const auto parent = ParentOf(request);
   telemetry::TraceContext trace = parent ? telemetry::ChildOf(*parent) : telemetry::NewTrace();
   telemetry::Sample(trace);
   return trace;
-}
-
-/// The span of who sent the request, if it said so.
-std::string ParentOf(const http::Request& request) {
-  const auto header = http::FindHeader(request.headers, "traceparent");
-  const auto parent = header ? telemetry::ParseTraceparent(*header) : std::nullopt;
-  return parent ? parent->span_id : std::string();
 }
 
 constexpr int kFirstServerError = 500;
@@ -74,9 +72,10 @@ void Exchange::Finish(http::Response response, const absl::Status& why) {
                   {"status", status},
                   {"duration_ms", taken}});
   if (!telemetry::WantsSpans(call_.trace)) return;
+  const auto parent = ParentOf(request_);
   telemetry::Say({.name = route_,
                   .self = call_.trace,
-                  .parent_id = ParentOf(request_),
+                  .parent_id = parent ? parent->span_id : std::string(),
                   .begun = received_at_,
                   .ended = received_at_ + taken,
                   .refused = std::string(why.ok() ? "" : reason),
