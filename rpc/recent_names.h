@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace postern::gateway {
+namespace postern::rpc {
 
 /// Holds at most `most` values; the one that was used longest ago goes first. Not thread-safe.
 template <class Value>
@@ -35,6 +35,13 @@ class RecentNames {
     places_.emplace(name, by_use_.emplace(by_use_.end(), name, std::move(value)));
   }
 
+  void Forget(const std::string& name) {
+    const auto found = places_.find(name);
+    if (found == places_.end()) return;
+    by_use_.erase(found->second);
+    places_.erase(found);
+  }
+
   std::size_t size() const { return places_.size(); }
 
  private:
@@ -45,4 +52,4 @@ class RecentNames {
   std::unordered_map<std::string, typename Entries::iterator> places_;
 };
 
-}  // namespace postern::gateway
+}  // namespace postern::rpc

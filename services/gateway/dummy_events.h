@@ -14,10 +14,10 @@
 #include "absl/time/time.h"
 #include "matrix/server_name.h"
 #include "rpc/call_context.h"
+#include "rpc/recent_names.h"
 #include "rpc/worker_pool.h"
 #include "services/gateway/alarm.h"
 #include "services/gateway/clock.h"
-#include "services/gateway/recent_names.h"
 #include "services/gateway/room_author.h"
 #include "services/gateway/store_client.h"
 #include "telemetry/metrics.h"
@@ -71,7 +71,7 @@ class DummyEvents {
   std::mutex mutex_;
   std::set<std::string> waiting_;
   /// Rooms in which nobody here could send one, and when to try again.
-  RecentNames<absl::Time> hopeless_;
+  rpc::RecentNames<absl::Time> hopeless_;
   rpc::WorkerPool worker_;
 };
 

@@ -12,12 +12,12 @@
 #include "absl/time/time.h"
 #include "postern/store/v1/store.pb.h"
 #include "rpc/call_context.h"
+#include "rpc/recent_names.h"
 #include "rpc/worker_pool.h"
 #include "services/gateway/back_off.h"
 #include "services/gateway/clock.h"
 #include "services/gateway/event_signer.h"
 #include "services/gateway/federation_client.h"
-#include "services/gateway/recent_names.h"
 #include "services/gateway/srv_order.h"
 #include "services/gateway/store_client.h"
 #include "telemetry/metrics.h"
@@ -87,7 +87,7 @@ class FederationSender {
   std::map<std::string, bool> busy_;
   std::vector<store::v1::DeliveryReport> reports_;
   std::vector<std::string> heard_of_;
-  RecentNames<absl::Time> heard_lately_;
+  rpc::RecentNames<absl::Time> heard_lately_;
   rpc::WorkerPool senders_;
   std::thread thread_;
 };

@@ -13,10 +13,10 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "matrix/server_name.h"
+#include "rpc/recent_names.h"
 #include "services/gateway/clock.h"
 #include "services/gateway/dns_resolver.h"
 #include "services/gateway/peer_addresses.h"
-#include "services/gateway/recent_names.h"
 #include "services/gateway/srv_order.h"
 #include "services/gateway/well_known.h"
 #include "telemetry/metrics.h"
@@ -87,7 +87,7 @@ class ServerDiscovery {
   std::mutex mutex_;
   std::condition_variable landed_;
   std::set<std::string> in_flight_;  // as many as there are callers at most
-  RecentNames<Entry> known_;
+  rpc::RecentNames<Entry> known_;
 };
 
 }  // namespace postern::gateway

@@ -10,9 +10,9 @@
 #include "absl/time/time.h"
 #include "http/http_client.h"
 #include "matrix/server_name.h"
+#include "rpc/recent_names.h"
 #include "services/gateway/clock.h"
 #include "services/gateway/peer_addresses.h"
-#include "services/gateway/recent_names.h"
 #include "services/gateway/srv_order.h"
 #include "telemetry/metrics.h"
 
@@ -71,7 +71,7 @@ class WellKnown {
   telemetry::Metrics& metrics_;
 
   std::mutex mutex_;
-  RecentNames<Entry> known_;
+  rpc::RecentNames<Entry> known_;
 };
 
 }  // namespace postern::gateway

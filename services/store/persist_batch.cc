@@ -2,12 +2,8 @@
 
 #include <algorithm>
 
-#include "services/store/recorded_decision.h"
-
 namespace postern::store {
 namespace {
-
-std::vector<std::optional<std::string>> ListOf(const auto& items) { return {items.begin(), items.end()}; }
 
 std::string Word(bool value) { return value ? "t" : "f"; }
 
@@ -43,26 +39,12 @@ void PersistBatch::Changes::AppendTo(Parameters& parameters) const {
 }
 
 void PersistBatch::Add(const CheckedPersist& persist, const MemberChanges& members) {
-  const v1::PersistEventRequest& request = *persist.request;
-  const matrix::v1::Verdict& verdict = request.verdict();
-  const EventColumns& columns = persist.checked.columns;
+  const matrix::v1::Verdict& verdict = persist.request->verdict();
   const ContextToken& token = persist.checked.token;
-  rooms_.push_back(persist.room_id());
-  events_.push_back(verdict.event_id());
-  pdus_.push_back(request.pdu());
-  verdicts_.push_back(VerdictToKeep(request, token).SerializeAsString());
+  events_.Add(persist, members);
   hashes_.push_back(verdict.judged_sha256());
   outcomes_.emplace_back(verdict.outcome());
   reasons_.emplace_back(verdict.reason());
-  origins_.push_back(request.origin());
-  judged_at_.emplace_back(verdict.judged_at_ms());
-  types_.push_back(columns.type);
-  state_keys_.push_back(columns.state_key);
-  senders_.push_back(columns.sender);
-  depths_.emplace_back(columns.depth);
-  timestamps_.emplace_back(columns.origin_server_ts);
-  prevs_.push_back(ListOf(columns.prev_events));
-  auths_.push_back(ListOf(columns.auth_events));
   after_.Add(persist.checked.after_change);
   now_.Add(verdict.current_state_change());
   other_changes_.emplace_back(Word(std::ranges::any_of(
@@ -79,33 +61,11 @@ void PersistBatch::Add(const CheckedPersist& persist, const MemberChanges& membe
   merged_.emplace_back(Word(token.merged));
   fixed_.push_back(token.fixed);
   nows_.emplace_back(token.now);
-  if (request.told_by_origin()) {
-    also_tell_.push_back({std::nullopt});  // nobody
-  } else {
-    also_tell_.push_back(ListOf(request.also_tell()));
-  }
-  member_places_.resize(member_places_.size() + members.size(), static_cast<std::int64_t>(rooms_.size()));
-  member_rooms_.resize(member_places_.size(), persist.room_id());
-  members_.Add(members);
 }
 
 void PersistBatch::AppendTo(Parameters& parameters) const {
-  parameters.BytesArray(rooms_)
-      .BytesArray(events_)
-      .BytesArray(pdus_)
-      .BytesArray(verdicts_)
-      .BytesArray(hashes_)
-      .IntegerArray(outcomes_)
-      .IntegerArray(reasons_)
-      .BytesArray(origins_)
-      .IntegerArray(judged_at_)
-      .BytesArray(types_)
-      .BytesArray(state_keys_)
-      .BytesArray(senders_)
-      .IntegerArray(depths_)
-      .IntegerArray(timestamps_)
-      .BytesLists(prevs_)
-      .BytesLists(auths_);
+  events_.AppendTo(parameters);
+  parameters.BytesArray(hashes_).IntegerArray(outcomes_).IntegerArray(reasons_);
   after_.AppendTo(parameters);
   now_.AppendTo(parameters);
   parameters.WordArray(other_changes_).BytesLists(read_types_).BytesLists(read_keys_).WordArray(commutes_);
@@ -114,11 +74,8 @@ void PersistBatch::AppendTo(Parameters& parameters) const {
       .IntegerArray(befores_)
       .WordArray(merged_)
       .IntegerArray(fixed_)
-      .IntegerArray(nows_)
-      .BytesLists(also_tell_)
-      .IntegerArray(member_places_)
-      .BytesArray(member_rooms_);
-  members_.AppendTo(parameters);
+      .IntegerArray(nows_);
+  events_.AppendMembersTo(parameters);
 }
 
 }  // namespace postern::store

@@ -10,19 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "services/store/member_changes.h"
-#include "services/store/store_request.h"
+#include "services/store/persisted_events.h"
 
 namespace postern::store {
-
-/// A persist request with what was read from it. The request outlives it.
-struct CheckedPersist {
-  std::size_t place;  // among the requests that came together
-  const v1::PersistEventRequest* request;
-  PersistRequest checked;
-
-  const std::string& room_id() const { return request->context_request().room_id(); }
-};
 
 /// Which events may be persisted by one call: of a room no event twice, none that relies on a key of state which an
 /// earlier one changes, and no key changed twice. So the order in which their effects become visible tells nothing.
@@ -59,14 +49,12 @@ class PersistBatch {
   using Words = std::vector<std::optional<std::string>>;
   using Numbers = std::vector<std::optional<std::int64_t>>;
 
-  std::vector<std::string> rooms_, events_, pdus_, verdicts_, hashes_, origins_, types_, senders_;
-  Words state_keys_, other_changes_, commutes_, merged_;
-  Numbers outcomes_, reasons_, judged_at_, depths_, timestamps_, orderings_, befores_, fixed_, nows_;
-  Lists prevs_, auths_, read_types_, read_keys_, also_tell_;
+  PersistedEvents events_;
+  std::vector<std::string> hashes_;
+  Words other_changes_, commutes_, merged_;
+  Numbers outcomes_, reasons_, orderings_, befores_, fixed_, nows_;
+  Lists read_types_, read_keys_;
   Changes after_, now_, before_;
-  Numbers member_places_;
-  std::vector<std::string> member_rooms_;
-  MemberChanges members_;
 };
 
 }  // namespace postern::store

@@ -4,9 +4,6 @@
 #include <set>
 #include <string_view>
 
-#include "matrix/content_hash.h"
-#include "services/store/recorded_decision.h"
-
 namespace postern::store {
 namespace {
 
@@ -15,24 +12,12 @@ constexpr std::size_t kMostTipsNoted = 20;
 /// Groups below are of lineage 0, the trunk.
 constexpr std::int64_t kFirstBranch = std::int64_t{1} << 32;
 
-std::vector<std::optional<std::string>> ListOf(const auto& items) { return {items.begin(), items.end()}; }
-
 bool Holds(const std::vector<std::string>& ids, const std::string& id) {
   return std::ranges::find(ids, id) != ids.end();
 }
 
 bool AllDiffer(const std::vector<std::string>& ids) {
   return std::set<std::string_view>(ids.begin(), ids.end()).size() == ids.size();
-}
-
-/// As fn.digest_of_set.
-std::string DigestOfSet(const std::vector<std::string>& ids) {
-  std::string bytes;
-  for (const std::string_view id : std::set<std::string_view>(ids.begin(), ids.end())) {
-    for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(id.size() >> shift));
-    bytes += id;
-  }
-  return matrix::Sha256(bytes);
 }
 
 std::vector<std::string> TipsAfter(const std::vector<std::string>& tips, const CheckedPersist& persist) {
@@ -133,11 +118,8 @@ bool PlainPersists::Add(const CheckedPersist& persist, const MemberChanges& memb
   std::optional<Effect> effect = EffectOn(head, persist);
   if (!effect) return false;
   AddHead(persist, head, effect->head);
-  AddEvent(persist, *effect);
+  AddEvent(persist, members, *effect);
   AddState(persist, head, *effect);
-  member_places_.resize(member_places_.size() + members.size(), static_cast<std::int64_t>(rooms_.size()));
-  member_rooms_.resize(member_places_.size(), persist.room_id());
-  members_.Add(members);
   head = std::move(effect->head);
   return true;
 }
@@ -152,38 +134,18 @@ void PlainPersists::AddHead(const CheckedPersist& persist, const RoomHead& befor
   heads_.back() = after;
 }
 
-void PlainPersists::AddEvent(const CheckedPersist& persist, const Effect& effect) {
-  const v1::PersistEventRequest& request = *persist.request;
-  const matrix::v1::Verdict& verdict = request.verdict();
-  const EventColumns& columns = persist.checked.columns;
-  rooms_.push_back(persist.room_id());
-  events_.push_back(verdict.event_id());
-  pdus_.push_back(request.pdu());
-  verdicts_.push_back(VerdictToKeep(request, persist.checked.token).SerializeAsString());
-  origins_.push_back(request.origin());
-  judged_at_.emplace_back(verdict.judged_at_ms());
-  types_.push_back(columns.type);
-  state_keys_.push_back(columns.state_key);
-  senders_.push_back(columns.sender);
-  depths_.emplace_back(columns.depth);
-  timestamps_.emplace_back(columns.origin_server_ts);
-  prevs_.push_back(ListOf(columns.prev_events));
-  auths_.push_back(ListOf(columns.auth_events));
+void PlainPersists::AddEvent(const CheckedPersist& persist, const MemberChanges& members, const Effect& effect) {
+  events_.Add(persist, members);
   orderings_.emplace_back(effect.head.stored);
   befores_.push_back(persist.checked.token.before);
   nows_.emplace_back(persist.checked.token.now);
   afters_.emplace_back(effect.after);
   fixed_.emplace_back(effect.fixed);
-  if (request.told_by_origin()) {
-    also_tell_.push_back({std::nullopt});  // nobody
-  } else {
-    also_tell_.push_back(ListOf(request.also_tell()));
-  }
   extremities_.push_back(effect.head.extremities.size());
 }
 
 void PlainPersists::AddState(const CheckedPersist& persist, const RoomHead& before, const Effect& effect) {
-  const auto place = static_cast<std::int64_t>(rooms_.size());
+  const auto place = static_cast<std::int64_t>(events_.size());
   const matrix::v1::Verdict& verdict = persist.request->verdict();
   const auto change = [&](std::int64_t lineage, std::int64_t position, const matrix::v1::StateEntry& entry) {
     changed_.places.emplace_back(place);
@@ -206,7 +168,7 @@ void PlainPersists::AddState(const CheckedPersist& persist, const RoomHead& befo
   }
   if (effect.head.extremities.size() > 1 && effect.head.extremities.size() <= kMostTipsNoted) {
     set_places_.emplace_back(place);
-    set_digests_.push_back(DigestOfSet(effect.head.extremities));
+    sets_.emplace_back(effect.head.extremities.begin(), effect.head.extremities.end());
     set_groups_.emplace_back(effect.head.group);
     set_fixed_.emplace_back(effect.head.fixed);
   }
@@ -228,25 +190,25 @@ void PlainPersists::AppendTo(Parameters& parameters) const {
     fixed.emplace_back(head.fixed);
     groups.emplace_back(head.group);
     lineages.emplace_back(head.lineages);
-    extremities.push_back(ListOf(head.extremities));
+    extremities.emplace_back(head.extremities.begin(), head.extremities.end());
   }
   parameters.BytesArray(head_rooms_).IntegerArray(stored_before_).IntegerArray(lineages_before_);
   parameters.IntegerArray(stored).IntegerArray(accepted).IntegerArray(fixed).IntegerArray(groups).IntegerArray(
       lineages);
   parameters.BytesLists(extremities);
-  parameters.BytesArray(rooms_).BytesArray(events_).BytesArray(pdus_).BytesArray(verdicts_).BytesArray(origins_);
-  parameters.IntegerArray(judged_at_).BytesArray(types_).BytesArray(state_keys_).BytesArray(senders_);
-  parameters.IntegerArray(depths_).IntegerArray(timestamps_).BytesLists(prevs_).BytesLists(auths_);
-  parameters.IntegerArray(orderings_).IntegerArray(befores_).IntegerArray(nows_).IntegerArray(afters_);
-  parameters.IntegerArray(fixed_).BytesLists(also_tell_);
+  events_.AppendTo(parameters);
+  parameters.IntegerArray(orderings_)
+      .IntegerArray(befores_)
+      .IntegerArray(nows_)
+      .IntegerArray(afters_)
+      .IntegerArray(fixed_);
   parameters.IntegerArray(changed_.places).IntegerArray(changed_lineages_).BytesArray(changed_.types);
   parameters.BytesArray(changed_.keys).IntegerArray(changed_.positions).BytesArray(changed_ids_);
   parameters.IntegerArray(branch_places_).IntegerArray(branch_lineages_).IntegerArray(branch_positions_);
-  parameters.IntegerArray(set_places_).BytesArray(set_digests_).IntegerArray(set_groups_).IntegerArray(set_fixed_);
+  parameters.IntegerArray(set_places_).BytesLists(sets_).IntegerArray(set_groups_).IntegerArray(set_fixed_);
   parameters.IntegerArray(relied_on_.places).BytesArray(relied_on_.types).BytesArray(relied_on_.keys);
   parameters.IntegerArray(relied_on_.positions);
-  parameters.IntegerArray(member_places_).BytesArray(member_rooms_);
-  members_.AppendTo(parameters);
+  events_.AppendMembersTo(parameters);
 }
 
 }  // namespace postern::store

@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "services/store/member_changes.h"
-#include "services/store/persist_batch.h"
+#include "services/store/persisted_events.h"
 #include "services/store/room_heads.h"
 
 namespace postern::store {
@@ -22,9 +21,9 @@ class PlainPersists {
   /// commute. Events of a room follow each other, rooms by their ids.
   bool Add(const CheckedPersist& persist, const MemberChanges& members, RoomHead& head);
 
-  bool empty() const { return events_.empty(); }
+  bool empty() const { return events_.size() == 0; }
   /// By event.
-  const std::vector<std::string>& origins() const { return origins_; }
+  const std::vector<std::string>& origins() const { return events_.origins(); }
   /// How many forward extremities the room has after the event of that place.
   std::size_t extremities(std::size_t place) const { return extremities_[place]; }
   /// The rooms, as they are once it is written.
@@ -36,21 +35,18 @@ class PlainPersists {
  private:
   using Lists = std::vector<std::vector<std::optional<std::string>>>;
   using Numbers = std::vector<std::optional<std::int64_t>>;
-  using Words = std::vector<std::optional<std::string>>;
   struct Effect;
   static std::optional<Effect> EffectOn(const RoomHead& head, const CheckedPersist& persist);
   void AddHead(const CheckedPersist& persist, const RoomHead& before, const RoomHead& after);
-  void AddEvent(const CheckedPersist& persist, const Effect& effect);
+  void AddEvent(const CheckedPersist& persist, const MemberChanges& members, const Effect& effect);
   void AddState(const CheckedPersist& persist, const RoomHead& before, const Effect& effect);
 
   std::vector<std::string> head_rooms_;
   Numbers stored_before_, lineages_before_;
   std::vector<RoomHead> heads_;
 
-  std::vector<std::string> rooms_, events_, pdus_, verdicts_, origins_, types_, senders_;
-  Words state_keys_;
-  Numbers judged_at_, depths_, timestamps_, orderings_, befores_, nows_, afters_, fixed_;
-  Lists prevs_, auths_, also_tell_;
+  PersistedEvents events_;
+  Numbers orderings_, befores_, nows_, afters_, fixed_;
   std::vector<std::size_t> extremities_;
 
   struct Keys {
@@ -63,10 +59,7 @@ class PlainPersists {
   std::vector<std::string> changed_ids_;
   Numbers branch_places_, branch_lineages_, branch_positions_;
   Numbers set_places_, set_groups_, set_fixed_;
-  std::vector<std::string> set_digests_;
-  Numbers member_places_;
-  std::vector<std::string> member_rooms_;
-  MemberChanges members_;
+  Lists sets_;
 };
 
 }  // namespace postern::store

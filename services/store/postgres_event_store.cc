@@ -379,17 +379,17 @@ std::vector<PostgresEventStore::SoundPersist> PostgresEventStore::PersistPlain(c
                                                                                const PersistAnswer& answer,
                                                                                bool& in_doubt) {
   PlainPersists plain;
-  std::vector<std::size_t> plain_ones;
-  std::vector<SoundPersist> others;
+  std::vector<std::size_t> plain_places;  // of requests
+  std::vector<bool> is_plain;
   std::optional<RoomHead> head;
   for (std::size_t i = 0; i < company.size(); ++i) {
     const CheckedPersist& persist = company[i].persist;
     if (i == 0 || company[i - 1].persist.room_id() != persist.room_id()) head = heads_.Find(persist.room_id());
-    if (head && plain.Add(persist, company[i].members, *head)) {
-      plain_ones.push_back(i);
+    is_plain.push_back(head && plain.Add(persist, company[i].members, *head));
+    if (is_plain.back()) {
+      plain_places.push_back(persist.place);
     } else {
       head.reset();  // what follows it in its room comes after it
-      others.push_back(company[i]);
     }
   }
   if (plain.empty()) return company;
@@ -398,11 +398,15 @@ std::vector<PostgresEventStore::SoundPersist> PostgresEventStore::PersistPlain(c
     return company;
   }
   for (std::size_t i = 0; i < plain.rooms().size(); ++i) heads_.Keep(plain.rooms()[i], plain.heads()[i]);
-  for (std::size_t i = 0; i < plain_ones.size(); ++i) {
+  for (std::size_t i = 0; i < plain_places.size(); ++i) {
     v1::PersistEventResponse response;
     response.mutable_stored()->set_outcome(matrix::v1::OUTCOME_ACCEPTED);
     response.mutable_stored()->set_forward_extremities(static_cast<std::uint32_t>(plain.extremities(i)));
-    answer(company[plain_ones[i]].persist.place, std::move(response));
+    answer(plain_places[i], std::move(response));
+  }
+  std::vector<SoundPersist> others;
+  for (std::size_t i = 0; i < company.size(); ++i) {
+    if (!is_plain[i]) others.push_back(std::move(company[i]));
   }
   return others;
 }

@@ -1,36 +1,25 @@
 #include "services/store/room_heads.h"
 
+#include <utility>
+
 namespace postern::store {
 
 std::optional<RoomHead> RoomHeads::Find(const std::string& room_id) {
   const std::lock_guard lock(mutex_);
-  const auto found = by_room_.find(room_id);
-  if (found == by_room_.end()) return std::nullopt;
-  entries_.splice(entries_.begin(), entries_, found->second);
-  return found->second->second;
+  const RoomHead* const head = heads_.Find(room_id);
+  return head == nullptr ? std::nullopt : std::optional(*head);
 }
 
 void RoomHeads::Keep(const std::string& room_id, RoomHead head) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = by_room_.find(room_id); found != by_room_.end()) {
-    RoomHead& kept = found->second->second;
-    if (std::pair(kept.stored, kept.lineages) < std::pair(head.stored, head.lineages)) kept = std::move(head);
-    return;
-  }
-  entries_.emplace_front(room_id, std::move(head));
-  by_room_.emplace(entries_.front().first, entries_.begin());
-  if (entries_.size() <= most_) return;
-  by_room_.erase(entries_.back().first);
-  entries_.pop_back();
+  const RoomHead* const kept = heads_.Find(room_id);
+  if (kept != nullptr && std::pair(kept->stored, kept->lineages) >= std::pair(head.stored, head.lineages)) return;
+  heads_.Put(room_id, std::move(head));
 }
 
 void RoomHeads::Forget(const std::string& room_id) {
   const std::lock_guard lock(mutex_);
-  const auto found = by_room_.find(room_id);
-  if (found == by_room_.end()) return;
-  const auto entry = found->second;
-  by_room_.erase(found);
-  entries_.erase(entry);
+  heads_.Forget(room_id);
 }
 
 }  // namespace postern::store

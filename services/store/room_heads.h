@@ -3,14 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <unordered_map>
-#include <utility>
 #include <vector>
+
+#include "rpc/recent_names.h"
 
 namespace postern::store {
 
@@ -27,7 +25,7 @@ struct RoomHead {
 /// Of so many rooms at most; those that were asked for least recently go. Thread-safe.
 class RoomHeads {
  public:
-  explicit RoomHeads(std::size_t most) : most_(most) {}
+  explicit RoomHeads(std::size_t most) : heads_(most) {}
 
   std::optional<RoomHead> Find(const std::string& room_id);
   /// Unless a later one is here.
@@ -36,12 +34,8 @@ class RoomHeads {
   void Forget(const std::string& room_id);
 
  private:
-  using Entry = std::pair<std::string, RoomHead>;
-  const std::size_t most_;
   std::mutex mutex_;
-  /// The least recent last.
-  std::list<Entry> entries_;
-  std::unordered_map<std::string_view, std::list<Entry>::iterator> by_room_;
+  rpc::RecentNames<RoomHead> heads_;
 };
 
 }  // namespace postern::store

@@ -10,20 +10,19 @@ constexpr absl::Duration kLately = absl::Minutes(30);
 
 }  // namespace
 
-std::vector<std::string> SeenOrigins::NotSeenLately(const std::vector<std::string>& origins, absl::Time now) const {
+std::vector<std::string> SeenOrigins::NotSeenLately(const std::vector<std::string>& origins, absl::Time now) {
   std::set<std::string> due;
   const std::lock_guard lock(mutex_);
   for (const std::string& origin : origins) {
-    const auto noted = noted_.find(origin);
-    if (noted == noted_.end() || now - noted->second >= kLately) due.insert(origin);
+    const absl::Time* const noted = noted_.Find(origin);
+    if (noted == nullptr || now - *noted >= kLately) due.insert(origin);
   }
   return {due.begin(), due.end()};
 }
 
 void SeenOrigins::Note(const std::vector<std::string>& origins, absl::Time now) {
   const std::lock_guard lock(mutex_);
-  if (noted_.size() + origins.size() > most_) noted_.clear();
-  for (const std::string& origin : origins) noted_[origin] = now;
+  for (const std::string& origin : origins) noted_.Put(origin, now);
 }
 
 }  // namespace postern::store

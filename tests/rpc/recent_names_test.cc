@@ -1,10 +1,10 @@
-#include "services/gateway/recent_names.h"
+#include "rpc/recent_names.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace postern::gateway {
+namespace postern::rpc {
 namespace {
 
 TEST(Names, AreForgottenOnceTooManyAreKnownTheLongestUnusedFirst) {
@@ -29,5 +29,17 @@ TEST(Names, AreReplacedInPlace) {
   EXPECT_EQ(*names.Find("b"), 2);
 }
 
+TEST(Names, AreForgottenOnRequest) {
+  RecentNames<int> names(2);
+  names.Put("a", 1);
+  names.Put("b", 2);
+  names.Forget("a");
+  names.Forget("c");
+  names.Put("c", 3);
+  EXPECT_EQ(names.Find("a"), nullptr);
+  EXPECT_EQ(*names.Find("b"), 2);
+  EXPECT_EQ(*names.Find("c"), 3);
+}
+
 }  // namespace
-}  // namespace postern::gateway
+}  // namespace postern::rpc

@@ -10,6 +10,25 @@ language sql stable as $$
   where coalesce(n.membership = 'join', false) <> coalesce(o.membership = 'join', false)
 $$;
 
+-- Which servers are to hear of an event: those that had a member joined before it, which the changes before its place may have made so; and
+-- who else is named; not its origin, nor this server. Written so that it is inlined.
+create function fn.destinations_of(p_server bytea, p_room bytea, p_origin bytea, p_also_tell text, p_place bigint, p_places integer[],
+                                   p_rooms bytea[], p_servers bytea[], p_joins integer[]) returns table (names bytea[])
+language sql stable as $$
+  select coalesce(array_agg(s.server_name order by s.server_name), '{}')
+  from (
+    select x.server_name
+    from (
+      select j.server_name, j.joined_members as joined from room_servers j where j.room_id = p_room
+      union all
+      select m.server_name, m.joins from unnest(p_places, p_rooms, p_servers, p_joins) as m(place, room_id, server_name, joins)
+      where m.room_id = p_room and m.place < p_place
+      union all
+      select a.server_name, 1 from unnest(p_also_tell::bytea[]) as a(server_name)) as x
+    where x.server_name <> p_origin and x.server_name <> p_server
+    group by x.server_name having sum(x.joined) > 0) as s
+$$;
+
 -- Counts the joined members of servers anew, after such changes.
 create function fn.count_members(p_rooms bytea[], p_servers bytea[], p_joins integer[]) returns void
 language plpgsql as $$
@@ -177,13 +196,13 @@ end $$;
 -- and p_wait is not set; with the outcomes and reasons that are stored, and how many forward extremities there are.
 create function fn.persist_events(
   p_server bytea, p_now bigint, p_refusals_limit integer, p_servers_limit integer, p_in_doubt boolean, p_wait boolean,
-  p_rooms bytea[], p_events bytea[], p_pdus bytea[], p_verdicts bytea[], p_sha256s bytea[], p_outcomes integer[], p_reasons integer[],
-  p_origins bytea[], p_judged_at bigint[], p_types bytea[], p_state_keys bytea[], p_senders bytea[], p_depths bigint[],
-  p_timestamps bigint[], p_prevs text[], p_auths text[],
+  p_rooms bytea[], p_events bytea[], p_pdus bytea[], p_verdicts bytea[], p_origins bytea[], p_judged_at bigint[], p_types bytea[],
+  p_state_keys bytea[], p_senders bytea[], p_depths bigint[], p_timestamps bigint[], p_prevs text[], p_auths text[], p_also_tell text[],
+  p_sha256s bytea[], p_outcomes integer[], p_reasons integer[],
   p_after_types text[], p_after_keys text[], p_after_ids text[], p_now_types text[], p_now_keys text[], p_now_ids text[],
   p_other_changes boolean[], p_read_types text[], p_read_keys text[], p_commutes boolean[],
   p_before_types text[], p_before_keys text[], p_before_ids text[],
-  t_orderings bigint[], t_befores bigint[], t_merged boolean[], t_fixed bigint[], t_nows bigint[], p_also_tell text[],
+  t_orderings bigint[], t_befores bigint[], t_merged boolean[], t_fixed bigint[], t_nows bigint[],
   m_places integer[], m_rooms bytea[], m_users bytea[], m_servers bytea[], m_events bytea[], m_memberships text[], m_reasons bytea[],
   m_displaynames bytea[], m_avatars bytea[], m_inviters bytea[], m_third_party bytea[], m_authorisers bytea[],
   out results integer[], out outcomes integer[], out reasons integer[], out extremities integer[])
@@ -481,23 +500,11 @@ begin
   -- the room's events, which the numbers of deliveries follow.
   with told as (
     insert into outbox (room_id, event_id, stream_ordering, destinations, created_at)
-    select i.room_id, i.event_id, i.ordering, coalesce(d.names, '{}'), p_now
+    select i.room_id, i.event_id, i.ordering, d.names, p_now
     from unnest(p_rooms, p_events, v_orderings, p_origins, p_also_tell, v_accepted) with ordinality
       as i(room_id, event_id, ordering, origin, also_tell, accepted, place)
-    cross join lateral (
-      select array_agg(s.server_name order by s.server_name) as names
-      from (
-        select x.server_name
-        from (
-          select j.server_name, j.joined_members as joined from room_servers j where j.room_id = i.room_id
-          union all
-          select m.server_name, m.joins
-          from unnest(v_moves.places, v_moves.rooms, v_moves.servers, v_moves.joins) as m(place, room_id, server_name, joins)
-          where m.room_id = i.room_id and m.place < i.place
-          union all
-          select a.server_name, 1 from unnest(i.also_tell::bytea[]) as a(server_name)) as x
-        where x.server_name <> i.origin and x.server_name <> p_server
-        group by x.server_name having sum(x.joined) > 0) as s) as d
+    cross join lateral fn.destinations_of(p_server, i.room_id, i.origin, i.also_tell, i.place, v_moves.places, v_moves.rooms,
+                                          v_moves.servers, v_moves.joins) as d
     where i.accepted and i.also_tell <> '{NULL}'
     returning room_id, event_id, stream_ordering, destinations)
   insert into deliveries (destination, room_id, event_id, created_at)

@@ -11,17 +11,18 @@ create function fn.persist_plain(
   h_rooms bytea[], h_stored_before bigint[], h_lineages_before integer[], h_stored bigint[], h_accepted bigint[], h_fixed bigint[],
   h_groups bigint[], h_lineages integer[], h_extremities text[],
   p_rooms bytea[], p_events bytea[], p_pdus bytea[], p_verdicts bytea[], p_origins bytea[], p_judged_at bigint[], p_types bytea[],
-  p_state_keys bytea[], p_senders bytea[], p_depths bigint[], p_timestamps bigint[], p_prevs text[], p_auths text[],
-  p_orderings bigint[], p_befores bigint[], p_nows bigint[], p_afters bigint[], p_fixed bigint[], p_also_tell text[],
+  p_state_keys bytea[], p_senders bytea[], p_depths bigint[], p_timestamps bigint[], p_prevs text[], p_auths text[], p_also_tell text[],
+  p_orderings bigint[], p_befores bigint[], p_nows bigint[], p_afters bigint[], p_fixed bigint[],
   s_places integer[], s_lineages integer[], s_types bytea[], s_keys bytea[], s_positions integer[], s_ids bytea[],
   l_places integer[], l_lineages integer[], l_positions integer[],
-  x_places integer[], x_digests bytea[], x_groups bigint[], x_fixed bigint[],
+  x_places integer[], x_sets text[], x_groups bigint[], x_fixed bigint[],
   k_places integer[], k_types bytea[], k_keys bytea[], k_positions integer[],
   m_places integer[], m_rooms bytea[], m_users bytea[], m_servers bytea[], m_events bytea[], m_memberships text[], m_reasons bytea[],
   m_displaynames bytea[], m_avatars bytea[], m_inviters bytea[], m_third_party bytea[], m_authorisers bytea[]) returns boolean
 language plpgsql as $$
 declare
   v_held integer;
+  v_moves record;
   v_origin bytea;
 begin
   -- As in persist_events, in the order of their ids; what somebody else holds is not waited for.
@@ -47,6 +48,9 @@ begin
     return false;
   end if;
 
+  select array_agg(m_places[c.place]) as places, array_agg(c.room_id) as rooms, array_agg(c.server_name) as servers,
+         array_agg(c.joins) as joins
+  into v_moves from fn.joined_changes(m_rooms, m_users, m_servers, m_memberships) c;
   with stored as (
     insert into events (room_id, event_id, stream_ordering, outcome, reason, depth, origin_server_ts, stored_at, judged_at,
                         state_group_before, state_group_now, state_group_after, fixed_ordering, type, state_key, sender, origin,
@@ -72,59 +76,23 @@ begin
     select p_rooms[l.place], l.lineage, '{0}', array[l.position] from unnest(l_places, l_lineages, l_positions) as l(place, lineage, position)),
   noted as (
     insert into extremity_states (room_id, extremities_digest, state_group, fixed_ordering)
-    select p_rooms[x.place], x.digest, x.state_group, x.fixed_ordering
-    from unnest(x_places, x_digests, x_groups, x_fixed) as x(place, digest, state_group, fixed_ordering)),
-  moves as materialized (
-    select m_places[c.place] as place, c.room_id, c.server_name, c.joins
-    from fn.joined_changes(m_rooms, m_users, m_servers, m_memberships) c),
+    select p_rooms[x.place], d.digest, x.state_group, x.fixed_ordering
+    from unnest(x_places, x_sets, x_groups, x_fixed) as x(place, tips, state_group, fixed_ordering)
+    cross join lateral fn.digest_of_set(x.tips::bytea[]) as d(digest)),
   told as (
     insert into outbox (room_id, event_id, stream_ordering, destinations, created_at)
-    select i.room_id, i.event_id, i.ordering, coalesce(d.names, '{}'), p_now
+    select i.room_id, i.event_id, i.ordering, d.names, p_now
     from unnest(p_rooms, p_events, p_orderings, p_origins, p_also_tell) with ordinality
       as i(room_id, event_id, ordering, origin, also_tell, place)
-    cross join lateral (
-      select array_agg(s.server_name order by s.server_name) as names
-      from (
-        select x.server_name
-        from (
-          select j.server_name, j.joined_members as joined from room_servers j where j.room_id = i.room_id
-          union all
-          select m.server_name, m.joins from moves m where m.room_id = i.room_id and m.place < i.place
-          union all
-          select a.server_name, 1 from unnest(i.also_tell::bytea[]) as a(server_name)) as x
-        where x.server_name <> i.origin and x.server_name <> p_server
-        group by x.server_name having sum(x.joined) > 0) as s) as d
+    cross join lateral fn.destinations_of(p_server, i.room_id, i.origin, i.also_tell, i.place, v_moves.places, v_moves.rooms,
+                                          v_moves.servers, v_moves.joins) as d
     where i.also_tell <> '{NULL}'
     returning room_id, event_id, stream_ordering, destinations),
   queued as (
     insert into deliveries (destination, room_id, event_id, created_at)
     select d.name, t.room_id, t.event_id, p_now
     from told t cross join lateral unnest(t.destinations) as d(name)
-    order by t.room_id, t.stream_ordering, d.name),
-  counts as (
-    select m.room_id, m.server_name, sum(m.joins)::integer as joins, coalesce(min(s.joined_members), 0) as joined
-    from moves m left join lateral (
-      select s.joined_members from room_servers s where s.room_id = m.room_id and s.server_name = m.server_name limit 1) as s on true
-    group by m.room_id, m.server_name having sum(m.joins) <> 0),
-  counted as (
-    insert into room_servers as s (room_id, server_name, joined_members)
-    select c.room_id, c.server_name, c.joins from counts c where c.joined + c.joins > 0
-    on conflict (room_id, server_name) do update set joined_members = s.joined_members + excluded.joined_members),
-  gone as (
-    delete from room_servers s using (select c.room_id, c.server_name from counts c where c.joined + c.joins <= 0) as n
-    where s.room_id = n.room_id and s.server_name = n.server_name),
-  projected as (
-    insert into memberships as m (room_id, user_id, membership, event_id, reason, displayname, avatar_url, is_direct, invited_by,
-                                  third_party_invite, join_authorised_via_users_server, updated_at)
-    select n.room_id, n.user_id, n.membership, n.event_id, n.reason, n.displayname, n.avatar_url, false, n.invited_by, n.third_party,
-           n.authoriser, p_now
-    from unnest(m_rooms, m_users, m_events, m_memberships, m_reasons, m_displaynames, m_avatars, m_inviters, m_third_party, m_authorisers)
-      as n(room_id, user_id, event_id, membership, reason, displayname, avatar_url, invited_by, third_party, authoriser)
-    on conflict (room_id, user_id) do update set
-      membership = excluded.membership, event_id = excluded.event_id, reason = excluded.reason, displayname = excluded.displayname,
-      avatar_url = excluded.avatar_url, is_direct = excluded.is_direct, invited_by = excluded.invited_by,
-      third_party_invite = excluded.third_party_invite,
-      join_authorised_via_users_server = excluded.join_authorised_via_users_server, updated_at = excluded.updated_at)
+    order by t.room_id, t.stream_ordering, d.name)
   update rooms o
   set stream_ordering = h.stored, accepted_ordering = h.accepted, state_group = h.state_group, lineages = h.lineages,
       fixed_ordering = h.fixed, extremities = h.extremities::bytea[]
@@ -132,6 +100,13 @@ begin
     as h(room_id, stored, accepted, fixed, state_group, lineages, extremities)
   where o.room_id = h.room_id;
 
+  if v_moves.places is not null then
+    perform fn.count_members(v_moves.rooms, v_moves.servers, v_moves.joins);
+  end if;
+  if m_places <> '{}' then
+    perform fn.project_members(m_rooms, p_now, m_users, m_events, m_memberships, m_reasons, m_displaynames, m_avatars, m_inviters,
+                            m_third_party, m_authorisers);
+  end if;
   if p_seen <> '{}' then
     for v_origin in
       select i.origin from unnest(p_seen) as i(origin)
