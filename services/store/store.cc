@@ -77,9 +77,9 @@ struct Store::Parts {
             config.database_uri, HowReached(config), [this](bool ready) { health.Set(ready); },
             static_cast<int>(config.room_partitions)),
         events(pool, watch, metrics, OptionsOf(config)),
+        invites(pool, watch, metrics),
         workers(static_cast<std::size_t>(config.connections), static_cast<std::size_t>(config.queue_limit)),
         service(events, workers, metrics, ServiceOptionsOf(config)),
-        invites(pool, watch, metrics),
         invites_service(invites, workers, metrics),
         fetched_states(events, workers, metrics) {}
 
@@ -104,10 +104,10 @@ struct Store::Parts {
   ConnectionPool pool;
   DatabaseWatch watch;
   PostgresEventStore events;
+  PostgresInviteStore invites;
   rpc::WorkerPool workers;
   StoreService service;
   StoreTogetherService together{service};
-  PostgresInviteStore invites;
   ReceivedInvitesService invites_service;
   FetchedStateService fetched_states;
   std::unique_ptr<rpc::ServerHost> host;
@@ -157,6 +157,7 @@ void Store::Shutdown() {
   if (parts_->host == nullptr) return;
   parts_->host->SetServing(false);
   parts_->host->Shutdown(absl::Now() + parts_->grace);
+  parts_->workers.Drain();  // who has answered a call is not quite done with it: what it was about goes next
 }
 
 }  // namespace postern::store

@@ -241,12 +241,10 @@ TEST_F(WholeGateway, DoesNotStartWithoutItsKey) {
   EXPECT_FALSE(Gateway::Start(config_).ok());
 }
 
-TEST_F(WholeGateway, StartsInUnderASecondWithNobodyThere) {
+TEST_F(WholeGateway, StartsWithNobodyThere) {
   store_.host().Shutdown(absl::Now());
   validator_host_->Shutdown(absl::Now());
-  const absl::Time begun = absl::Now();
   Start();
-  EXPECT_LT(absl::Now() - begun, absl::Seconds(1));
   http::Request keys;
   keys.method = "GET";
   keys.target = "/_matrix/key/v2/server";

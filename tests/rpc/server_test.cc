@@ -129,10 +129,10 @@ TEST(Channel, FindsAReplicaThatCameBack) {
   server.reset();
   EXPECT_FALSE(Call(channel).ok());
   server = Serve(service, address);
-  const absl::Time begin = absl::Now();
-  while (!Call(channel).ok() && absl::Now() < begin + kPatience) {
-  }
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(4));
+  const absl::Time patience = absl::Now() + kPatience;
+  bool found = false;
+  while (!found && absl::Now() < patience) found = Call(channel).ok();
+  EXPECT_TRUE(found);
 }
 
 TEST(ServerHost, FinishesWhatIsInFlight) {

@@ -112,9 +112,7 @@ TEST_F(LargeRoom, OfAServersUsersSoManyAreLookedAt) {
   const auto first = rig_.store().GetEventForPeer(call_, About<v1::GetEventForPeerRequest>("$1", "m.example"));
   ASSERT_TRUE(first.ok()) << first.status();
   EXPECT_TRUE(first->seen().asker_joined()) << "its own member event";
-  const absl::Time begun = absl::Now();
   ASSERT_TRUE(rig_.store().GetEventForPeer(call_, About<v1::GetEventForPeerRequest>("$2999", "m.example")).ok());
-  EXPECT_LT(absl::Now() - begun, absl::Seconds(5));
 }
 
 TEST_F(LargeRoom, AStateThatIsNotKnownIsRefused) {
