@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <list>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -35,11 +36,21 @@ class RecentNames {
     places_.emplace(name, by_use_.emplace(by_use_.end(), name, std::move(value)));
   }
 
-  void Forget(const std::string& name) {
+  void Forget(const std::string& name) { Take(name); }
+
+  /// What was known of it.
+  std::optional<Value> Take(const std::string& name) {
     const auto found = places_.find(name);
-    if (found == places_.end()) return;
+    if (found == places_.end()) return std::nullopt;
+    std::optional<Value> value(std::move(found->second->second));
     by_use_.erase(found->second);
     places_.erase(found);
+    return value;
+  }
+
+  /// The longest unused.
+  std::optional<Value> TakeOldest() {
+    return by_use_.empty() ? std::nullopt : Take(std::string(by_use_.front().first));
   }
 
   std::size_t size() const { return places_.size(); }

@@ -1,4 +1,5 @@
-// What event_contexts, event_context and template_context answer (functions/contexts.sql), as the messages of the rpcs.
+// What event_contexts, event_context and template_context answer (functions/contexts.sql), and kContextRests
+// (statements.h), as the messages of the rpcs.
 #pragma once
 
 #include <optional>
@@ -10,7 +11,7 @@
 #include "services/store/branch_rows.h"
 #include "services/store/context_token.h"
 #include "services/store/database_connection.h"
-#include "services/store/room_heads.h"
+#include "services/store/remembered_rooms.h"
 
 namespace postern::store {
 
@@ -26,8 +27,8 @@ struct ContextRows {
   bool resident = false;
   std::optional<v1::ExistingEvent> existing;
   ContextToken token;
-  /// Where it was told.
-  std::optional<RoomHead> head;
+  /// Where the room's head was told: what is worth remembering of it.
+  std::optional<RoomNews> news;
 };
 
 /// Gathers the rows of one request.
@@ -42,15 +43,23 @@ class ContextDecoder {
     for (const std::string& id : auth) context_.judging.add_auth_events()->set_event_id(id);
   }
   void Add(const Rows& rows, std::size_t row);
+  /// What was remembered of it; the rows that are added then are the rest.
+  void Recall(Recollection recollection);
 
   /// Whether the room is known: its own row has come.
   bool known() const { return known_; }
+  /// Whether what was remembered holds, and the rest goes with it. Else all has to be asked for.
+  bool recalled() const;
   /// When all rows have been added; once.
   ContextRows Take();
 
  private:
   void AddRoom(const Rows& rows, std::size_t row);
-  void AddEvent(const Rows& rows, std::size_t row);
+  void AddRoomAgain(const Rows& rows, std::size_t row);
+  void AddStoredEvent(const Rows& rows, std::size_t row);
+  void AddEvent(const RememberedEvent& event, bool rejected);
+  void AddStoredEntry(const Rows& rows, std::size_t row);
+  void AddEntryNow(const RememberedEntry& entry);
   void AddHead(const Rows& rows, std::size_t row);
   void FindPrev(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const;
   void FindAuth(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const;
@@ -65,6 +74,12 @@ class ContextDecoder {
   std::unordered_set<std::string> refused_;
   /// The state before the event is one that another server told.
   bool given_before_ = false;
+  RoomNews news_;
+  bool has_head_ = false;
+  /// The room is the one that was remembered; its keys have had their entries since `recalled_before_`.
+  bool same_ = false;
+  bool changed_since_ = false;
+  std::int64_t recalled_before_ = 0;
 };
 
 }  // namespace postern::store

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace postern::store {
 namespace {
 
 /// No event cites more, so no larger set is ever asked for.
 constexpr std::size_t kMostTipsNoted = 20;
-/// Groups below are of lineage 0, the trunk.
-constexpr std::int64_t kFirstBranch = std::int64_t{1} << 32;
 
 bool Holds(const std::vector<std::string>& ids, const std::string& id) {
   return std::ranges::find(ids, id) != ids.end();
@@ -129,9 +128,9 @@ void PlainPersists::AddHead(const CheckedPersist& persist, const RoomHead& befor
     head_rooms_.push_back(persist.room_id());
     stored_before_.emplace_back(before.stored);
     lineages_before_.emplace_back(before.lineages);
-    heads_.emplace_back();
+    news_.emplace_back();
   }
-  heads_.back() = after;
+  news_.back().head = after;
 }
 
 void PlainPersists::AddEvent(const CheckedPersist& persist, const MemberChanges& members, const Effect& effect) {
@@ -142,6 +141,10 @@ void PlainPersists::AddEvent(const CheckedPersist& persist, const MemberChanges&
   afters_.emplace_back(effect.after);
   fixed_.emplace_back(effect.fixed);
   extremities_.push_back(effect.head.extremities.size());
+  news_.back().events.push_back({.event_id = persist.request->verdict().event_id(),
+                                 .pdu = persist.request->pdu(),
+                                 .group_after = effect.after,
+                                 .fixed = effect.fixed});
 }
 
 void PlainPersists::AddState(const CheckedPersist& persist, const RoomHead& before, const Effect& effect) {
@@ -156,7 +159,11 @@ void PlainPersists::AddState(const CheckedPersist& persist, const RoomHead& befo
     changed_ids_.push_back(entry.event_id());
   };
   std::int64_t position = before.group;
-  for (const matrix::v1::StateEntry& entry : verdict.current_state_change()) change(0, ++position, entry);
+  for (const matrix::v1::StateEntry& entry : verdict.current_state_change()) {
+    change(0, ++position, entry);
+    news_.back().entries.push_back(
+        {.type = entry.type(), .state_key = entry.state_key(), .event_id = entry.event_id(), .since = position});
+  }
   if (effect.branches) {
     branch_places_.emplace_back(place);
     branch_lineages_.emplace_back(effect.head.lineages);
@@ -181,10 +188,17 @@ void PlainPersists::AddState(const CheckedPersist& persist, const RoomHead& befo
   }
 }
 
+void PlainPersists::AdvanceIn(RememberedRooms& rooms) {
+  for (std::size_t i = 0; i < head_rooms_.size(); ++i) {
+    rooms.Advance(head_rooms_[i], *stored_before_[i], *lineages_before_[i], std::move(news_[i]));
+  }
+}
+
 void PlainPersists::AppendTo(Parameters& parameters) const {
   Numbers stored, accepted, fixed, groups, lineages;
   Lists extremities;
-  for (const RoomHead& head : heads_) {
+  for (const RoomNews& news : news_) {
+    const RoomHead& head = news.head;
     stored.emplace_back(head.stored);
     accepted.emplace_back(head.accepted);
     fixed.emplace_back(head.fixed);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "services/store/persisted_events.h"
-#include "services/store/room_heads.h"
+#include "services/store/remembered_rooms.h"
 
 namespace postern::store {
 
@@ -26,9 +26,9 @@ class PlainPersists {
   const std::vector<std::string>& origins() const { return events_.origins(); }
   /// How many forward extremities the room has after the event of that place.
   std::size_t extremities(std::size_t place) const { return extremities_[place]; }
-  /// The rooms, as they are once it is written.
   const std::vector<std::string>& rooms() const { return head_rooms_; }
-  const std::vector<RoomHead>& heads() const { return heads_; }
+  /// Once it is written: to be told to what remembers the rooms.
+  void AdvanceIn(RememberedRooms& rooms);
   /// From h_rooms on, in the function's order.
   void AppendTo(Parameters& parameters) const;
 
@@ -43,7 +43,7 @@ class PlainPersists {
 
   std::vector<std::string> head_rooms_;
   Numbers stored_before_, lineages_before_;
-  std::vector<RoomHead> heads_;
+  std::vector<RoomNews> news_;
 
   PersistedEvents events_;
   Numbers orderings_, befores_, nows_, afters_, fixed_;

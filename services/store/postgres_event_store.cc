@@ -127,7 +127,7 @@ PostgresEventStore::PostgresEventStore(ConnectionPool& pool, DatabaseWatch& watc
       watch_(watch),
       metrics_(metrics),
       options_(std::move(options)),
-      heads_(options_.room_heads),
+      rooms_(options_.memory),
       seen_(static_cast<std::size_t>(options_.remote_servers_limit)) {}
 
 absl::StatusOr<Rows> PostgresEventStore::CallOn(const ConnectionPool::Lease& lease, const Statement& statement,
@@ -135,7 +135,10 @@ absl::StatusOr<Rows> PostgresEventStore::CallOn(const ConnectionPool::Lease& lea
   const absl::Time begun = absl::Now();
   absl::StatusOr<Rows> rows = lease->Call(statement, parameters);
   metrics_.Observe("postern_store_transaction_seconds", absl::Now() - begun, {{"statement", statement.name}});
-  if (!rows.ok() && lease->broken()) watch_.Suspect();
+  if (!rows.ok() && lease->broken()) {
+    watch_.Suspect();
+    rooms_.ForgetAll();
+  }
   return rows;
 }
 
@@ -207,18 +210,94 @@ std::vector<absl::StatusOr<v1::EventContext>> PostgresEventStore::GetEventContex
   return answers;
 }
 
-absl::StatusOr<v1::EventContext> PostgresEventStore::Remembered(ContextDecoder& decoder) {
+absl::StatusOr<v1::EventContext> PostgresEventStore::Remembered(ContextDecoder& decoder, std::uint64_t generation) {
   if (!decoder.known()) return UnknownRoom();
   ContextRows context = decoder.Take();
-  if (context.head && options_.room_heads > 0) heads_.Keep(context.judging.room_id(), *std::move(context.head));
+  if (context.news)
+    rooms_.Learn(context.judging.room_id(), context.judging.room_version(), *std::move(context.news), generation);
   return AnswerOf(std::move(context));
 }
 
+struct PostgresEventStore::RecalledContext {
+  AskedContext asked;
+  Recollection recollection;
+};
+
+Parameters PostgresEventStore::RestsParameters(std::span<const RecalledContext> recalled) {
+  std::vector<std::string_view> rooms, events, senders, types, keys, cited;
+  std::vector<std::optional<std::int64_t>> key_places, positions, cited_places;
+  for (std::size_t i = 0; i < recalled.size(); ++i) {
+    const v1::GetEventContextRequest& request = *recalled[i].asked.request;
+    const Recollection& recollection = recalled[i].recollection;
+    const auto place = static_cast<std::int64_t>(i) + 1;
+    rooms.push_back(request.room_id());
+    events.push_back(request.event_id());
+    senders.push_back(request.sender());
+    for (const matrix::v1::StateKey& key : recollection.unknown_keys) {
+      key_places.emplace_back(place);
+      types.push_back(key.type());
+      keys.push_back(key.state_key());
+      positions.emplace_back(recollection.head.group);
+    }
+    cited.insert(cited.end(), recollection.unknown_events.begin(), recollection.unknown_events.end());
+    cited_places.resize(cited.size(), place);
+  }
+  Parameters parameters;
+  parameters.BytesArray(rooms).BytesArray(events).BytesArray(senders);
+  parameters.IntegerArray(key_places).BytesArray(types).BytesArray(keys).IntegerArray(positions);
+  parameters.IntegerArray(cited_places).BytesArray(cited);
+  return parameters;
+}
+
 void PostgresEventStore::AnswerContexts(const rpc::CallContext& call, std::span<const AskedContext> asked) {
+  const std::uint64_t generation = rooms_.generation();
+  std::vector<RecalledContext> recalled;
+  std::vector<AskedContext> whole;
+  for (const AskedContext& one : asked) {
+    if (std::optional<Recollection> recollection = rooms_.Recall(*one.request, one.keys)) {
+      recalled.push_back({one, *std::move(recollection)});
+    } else {
+      whole.push_back(one);
+    }
+  }
+  if (!recalled.empty()) {
+    std::vector<AskedContext> others = AnswerRests(call, std::move(recalled), generation);
+    whole.insert(whole.end(), std::make_move_iterator(others.begin()), std::make_move_iterator(others.end()));
+  }
+  if (!whole.empty()) AnswerWhole(call, whole);
+}
+
+std::vector<PostgresEventStore::AskedContext> PostgresEventStore::AnswerRests(const rpc::CallContext& call,
+                                                                              std::vector<RecalledContext> recalled,
+                                                                              std::uint64_t generation) {
+  const absl::StatusOr<Rows> rows = Read(call, kContextRests, RestsParameters(recalled));
+  std::vector<ContextDecoder> decoders;
+  decoders.reserve(recalled.size());
+  for (RecalledContext& one : recalled) {
+    ContextDecoder& decoder = decoders.emplace_back(one.asked.request->room_id());
+    decoder.Cite(one.asked.request->prev_events(), one.asked.request->auth_events());
+    decoder.Recall(std::move(one.recollection));
+  }
+  for (std::size_t row = 0; rows.ok() && row < rows->size(); ++row) {
+    decoders[static_cast<std::size_t>(rows->Integer(row, kPlace)) - 1].Add(*rows, row);
+  }
+  std::vector<AskedContext> others;
+  for (std::size_t i = 0; i < recalled.size(); ++i) {
+    if (decoders[i].recalled() && rooms_.generation() == generation) {
+      *recalled[i].asked.answer = Remembered(decoders[i], generation);
+    } else {
+      others.push_back(std::move(recalled[i].asked));
+    }
+  }
+  return others;
+}
+
+void PostgresEventStore::AnswerWhole(const rpc::CallContext& call, std::span<const AskedContext> asked) {
+  const std::uint64_t generation = rooms_.generation();
   const absl::StatusOr<Rows> rows = Read(call, kEventContexts, ContextsParameters(asked));
   if (!rows.ok() && asked.size() > 1 && matrix::ReasonOf(rows.status()) == Reason::kInternal) {
     // One of them is not to be answered: which one, only asking each tells.
-    for (const AskedContext& one : asked) AnswerContexts(call, {&one, 1});
+    for (const AskedContext& one : asked) AnswerWhole(call, {&one, 1});
     return;
   }
   if (!rows.ok()) {
@@ -234,7 +313,7 @@ void PostgresEventStore::AnswerContexts(const rpc::CallContext& call, std::span<
   for (std::size_t row = 0; row < rows->size(); ++row) {
     decoders[static_cast<std::size_t>(rows->Integer(row, kPlace)) - 1].Add(*rows, row);
   }
-  for (std::size_t i = 0; i < asked.size(); ++i) *asked[i].answer = Remembered(decoders[i]);
+  for (std::size_t i = 0; i < asked.size(); ++i) *asked[i].answer = Remembered(decoders[i], generation);
 }
 
 absl::StatusOr<v1::EventContext> PostgresEventStore::BranchedContext(const rpc::CallContext& call,
@@ -252,13 +331,14 @@ absl::StatusOr<v1::EventContext> PostgresEventStore::BranchedContext(const rpc::
   };
   parameters.Bytes(own([](const matrix::v1::StateKey& key) { return key.type(); }))
       .Bytes(own([](const matrix::v1::StateKey& key) { return key.state_key(); }));
+  const std::uint64_t generation = rooms_.generation();
   const absl::StatusOr<Rows> rows = Read(call, kEventContext, parameters);
   if (!rows.ok()) return rows.status();
 
   ContextDecoder decoder(request.room_id());
   decoder.Cite(request.prev_events(), request.auth_events());
   for (std::size_t row = 0; row < rows->size(); ++row) decoder.Add(*rows, row);
-  absl::StatusOr<v1::EventContext> answer = Remembered(decoder);
+  absl::StatusOr<v1::EventContext> answer = Remembered(decoder, generation);
   if (answer.ok() && answer->judging().has_branches()) {
     const bool too_large = answer->judging().branches().too_large();
     metrics_.Count("postern_store_branches_total", {{"answer", too_large ? "too_large" : "given"}});
@@ -384,7 +464,7 @@ std::vector<PostgresEventStore::SoundPersist> PostgresEventStore::PersistPlain(c
   std::optional<RoomHead> head;
   for (std::size_t i = 0; i < company.size(); ++i) {
     const CheckedPersist& persist = company[i].persist;
-    if (i == 0 || company[i - 1].persist.room_id() != persist.room_id()) head = heads_.Find(persist.room_id());
+    if (i == 0 || company[i - 1].persist.room_id() != persist.room_id()) head = rooms_.Head(persist.room_id());
     is_plain.push_back(head && plain.Add(persist, company[i].members, *head));
     if (is_plain.back()) {
       plain_places.push_back(persist.place);
@@ -394,10 +474,10 @@ std::vector<PostgresEventStore::SoundPersist> PostgresEventStore::PersistPlain(c
   }
   if (plain.empty()) return company;
   if (!WritePlain(call, plain, in_doubt)) {
-    for (const std::string& room : plain.rooms()) heads_.Forget(room);
+    for (const std::string& room : plain.rooms()) rooms_.Forget(room);
     return company;
   }
-  for (std::size_t i = 0; i < plain.rooms().size(); ++i) heads_.Keep(plain.rooms()[i], plain.heads()[i]);
+  plain.AdvanceIn(rooms_);
   for (std::size_t i = 0; i < plain_places.size(); ++i) {
     v1::PersistEventResponse response;
     response.mutable_stored()->set_outcome(matrix::v1::OUTCOME_ACCEPTED);
@@ -441,7 +521,7 @@ void PostgresEventStore::PersistByDatabase(const rpc::CallContext& call, const s
   PersistBatch batch;
   for (const SoundPersist& one : company) {
     batch.Add(one.persist, one.members);
-    heads_.Forget(one.persist.room_id());
+    rooms_.Forget(one.persist.room_id());
   }
   const auto parameters = [&](bool doubt) {
     Parameters given;

@@ -15,7 +15,7 @@
 #include "services/store/fetched_state_store.h"
 #include "services/store/persist_batch.h"
 #include "services/store/plain_persists.h"
-#include "services/store/room_heads.h"
+#include "services/store/remembered_rooms.h"
 #include "services/store/seen_origins.h"
 #include "services/store/store_request.h"
 #include "telemetry/metrics.h"
@@ -27,8 +27,8 @@ struct PostgresEventStoreOptions {
   std::string server_name;
   int refusals_limit = 10'000;
   int remote_servers_limit = 100'000;
-  /// Rooms whose heads are remembered. 0: what an event does to its room is always decided in the database.
-  std::size_t room_heads = 10'000;
+  /// No rooms: every context is read as a whole, and what an event does to its room is always decided in the database.
+  MemoryLimits memory = {};
 };
 
 class PostgresEventStore final : public EventStore, public FetchedStateStore {
@@ -39,7 +39,8 @@ class PostgresEventStore final : public EventStore, public FetchedStateStore {
 
   absl::StatusOr<v1::EventContext> GetEventContext(const rpc::CallContext& call,
                                                    const v1::GetEventContextRequest& request) override;
-  /// The same for several requests, in their order, in one round trip and one snapshot. Each is refused for itself, as
+  /// The same for several requests, in their order: in one round trip where all that is remembered of their rooms still
+  /// holds, or nothing is; else in two. Each is refused for itself, as
   /// GetEventContext would refuse it; one that PostgreSQL stumbles over harms none of the others. Requests with
   /// branches are answered too, but each costs a round trip of its own.
   std::vector<absl::StatusOr<v1::EventContext>> GetEventContexts(
@@ -135,8 +136,14 @@ class PostgresEventStore final : public EventStore, public FetchedStateStore {
   struct AskedContext;
   static Parameters ContextsParameters(std::span<const AskedContext> asked);
   void AnswerContexts(const rpc::CallContext& call, std::span<const AskedContext> asked);
-  /// The answer that its rows make; what they tell of the room is remembered.
-  absl::StatusOr<v1::EventContext> Remembered(ContextDecoder& decoder);
+  struct RecalledContext;
+  static Parameters RestsParameters(std::span<const RecalledContext> recalled);
+  /// Reads only what is not remembered. Returns those whose rooms have changed since, or that need more.
+  std::vector<AskedContext> AnswerRests(const rpc::CallContext& call, std::vector<RecalledContext> recalled,
+                                        std::uint64_t generation);
+  void AnswerWhole(const rpc::CallContext& call, std::span<const AskedContext> asked);
+  /// The answer that its rows make; what they tell of the room is remembered. They were read since that generation.
+  absl::StatusOr<v1::EventContext> Remembered(ContextDecoder& decoder, std::uint64_t generation);
   absl::StatusOr<v1::EventContext> BranchedContext(const rpc::CallContext& call,
                                                    const v1::GetEventContextRequest& request,
                                                    const std::vector<matrix::v1::StateKey>& keys);
@@ -161,7 +168,7 @@ class PostgresEventStore final : public EventStore, public FetchedStateStore {
   DatabaseWatch& watch_;
   telemetry::Metrics& metrics_;
   const PostgresEventStoreOptions options_;
-  RoomHeads heads_;
+  RememberedRooms rooms_;
   SeenOrigins seen_;
 };
 

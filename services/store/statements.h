@@ -12,6 +12,32 @@ namespace postern::store {
 inline constexpr Statement kEventContexts{"event_contexts",
                                           "select kind, id, a, b, n1, n2, n3, f1, f2, f3, place "
                                           "from fn.event_contexts(" POSTERN_P8 ", $9, $10)"};
+/// What is not remembered of requests for contexts, each with what tells whether the rest still holds. Rows as those of
+/// event_contexts, of kinds n and e, and one for each room:
+///   u  a the membership of the sender; n1 stream_ordering, n2 lineages; f1 the event is stored already
+inline constexpr Statement kContextRests{
+    "context_rests",
+    "with entries as materialized (select k.place, k.type, k.state_key, found.event_id, found.position "
+    "from unnest($4::integer[], $5::bytea[], $6::bytea[], $7::integer[]) as k(place, type, state_key, now) "
+    "left join lateral fn.entry_at(($1::bytea[])[k.place], 0, k.type, k.state_key, k.now) as found on true) "
+    "select 'u'::\"char\" as kind, null::bytea as id, m.membership::bytea as a, null::bytea as b, "
+    "o.stream_ordering as n1, o.lineages::bigint as n2, null::bigint as n3, x.stored as f1, null::boolean as f2, "
+    "null::boolean as f3, i.place::integer as place "
+    "from unnest($1::bytea[], $2::bytea[], $3::bytea[]) with ordinality as i(room_id, event_id, sender, place) "
+    "cross join lateral (select * from rooms o where o.room_id = i.room_id limit 1) as o "
+    "left join lateral (select m.membership from memberships m "
+    "where m.room_id = i.room_id and m.user_id = i.sender limit 1) as m on true "
+    "left join lateral (select true as stored from events x "
+    "where x.room_id = i.room_id and x.event_id = i.event_id and not x.outlier limit 1) as x on true "
+    "union all "
+    "select 'n', s.event_id, s.type, s.state_key, s.position, null, null, null, null, null, s.place from entries s "
+    "union all "
+    "select 'e', n.id, e.pdu, null, e.state_group_after, e.fixed_ordering, null, e.rejected, e.soft_failed, e.outlier, "
+    "n.place "
+    "from (select s.place, s.event_id as id from entries s where s.event_id is not null "
+    "union select unnest($8::integer[]), unnest($9::bytea[])) as n "
+    "cross join lateral (select * from events e "
+    "where e.room_id = ($1::bytea[])[n.place] and e.event_id = n.id limit 1) as e"};
 /// With branches.
 inline constexpr Statement kEventContext{
     "event_context", "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.event_context(" POSTERN_P8 ", $9)"};

@@ -29,6 +29,19 @@ TEST(Names, AreReplacedInPlace) {
   EXPECT_EQ(*names.Find("b"), 2);
 }
 
+TEST(Names, AreGivenBackTheLongestUnusedFirst) {
+  RecentNames<int> names(3);
+  names.Put("a", 1);
+  names.Put("b", 2);
+  names.Put("c", 3);
+  names.Find("a");
+  EXPECT_EQ(names.Take("c"), 3);
+  EXPECT_EQ(names.Take("c"), std::nullopt);
+  EXPECT_EQ(names.TakeOldest(), 2);
+  EXPECT_EQ(names.TakeOldest(), 1);
+  EXPECT_EQ(names.TakeOldest(), std::nullopt);
+}
+
 TEST(Names, AreForgottenOnRequest) {
   RecentNames<int> names(2);
   names.Put("a", 1);

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "services/store/room_heads.h"
 #include "services/store/seen_origins.h"
 #include "tests/store/store_rig.h"
 #include "tests/support/store_requests.h"
@@ -18,36 +17,6 @@ using support::TestRoom;
 using support::UserOf;
 
 rpc::CallContext Call() { return StoreRig::Within(absl::Seconds(60)); }
-
-TEST(RoomHeads, KeepTheLaterOfTwo) {
-  RoomHeads heads(10);
-  heads.Keep("!a", {.stored = 5});
-  heads.Keep("!a", {.stored = 4});
-  EXPECT_EQ(heads.Find("!a")->stored, 5);
-  heads.Keep("!a", {.stored = 5, .lineages = 1});
-  EXPECT_EQ(heads.Find("!a")->lineages, 1);
-}
-
-TEST(RoomHeads, AreForgottenWhenToldTo) {
-  RoomHeads heads(10);
-  heads.Keep("!a", {.stored = 5});
-  heads.Forget("!a");
-  heads.Forget("!b");
-  EXPECT_FALSE(heads.Find("!a"));
-  heads.Keep("!a", {.stored = 4});
-  EXPECT_EQ(heads.Find("!a")->stored, 4);
-}
-
-TEST(RoomHeads, OfTooManyRoomsThatAskedForLeastRecentlyGoes) {
-  RoomHeads heads(2);
-  heads.Keep("!a", {});
-  heads.Keep("!b", {});
-  EXPECT_TRUE(heads.Find("!a"));
-  heads.Keep("!c", {});
-  EXPECT_TRUE(heads.Find("!a"));
-  EXPECT_FALSE(heads.Find("!b"));
-  EXPECT_TRUE(heads.Find("!c"));
-}
 
 TEST(SeenOrigins, AreNotedAgainAfterHalfAnHour) {
   SeenOrigins seen(10);

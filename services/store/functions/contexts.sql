@@ -10,8 +10,10 @@
 --   h  the room's row besides: a the extremities, as array_send writes them, n1 stream_ordering, n2 lineages, n3 fixed_ordering; not
 --      where there are more than 20 extremities
 --   p  a prev event that the caller does not know of: id, n1 its place
---   b, n  an entry of the state before (left out where it is the same group as now) and now: id, a type, b state key
---   e  an event that is stored, of those that are cited or that an entry names: id, a pdu, f1 rejected, f2 soft-failed, f3 an outlier
+--   b, n  an entry of the state before (left out where it is the same group as now) and now: id, a type, b state key; n1 the position of
+--         the trunk since which it is so. n: also where there is none, without id
+--   e  an event that is stored, of those that are cited or that an entry names: id, a pdu, n1 the state group after it (null: not known),
+--      n2 its fixed_ordering, f1 rejected, f2 soft-failed, f3 an outlier
 --   f  an event that is cited and was refused (an outlier may be both): id. What is cited and neither e nor f is not known.
 -- No row at all: the room is not known.
 create type fn.context_row as (kind "char", id bytea, a bytea, b bytea, n1 bigint, n2 bigint, n3 bigint, f1 boolean, f2 boolean,
@@ -89,26 +91,27 @@ begin
   end if;
   return query
   with entries as materialized (
-    select abs(k.place) as place, case when k.place > 0 then 'n' else 'b' end::"char" as kind, k.type, k.state_key, found.event_id
+    select abs(k.place) as place, case when k.place > 0 then 'n' else 'b' end::"char" as kind, k.type, k.state_key, found.event_id,
+           found.position
     from (select unnest(v_wanted) as place, unnest(v_types) as type, unnest(v_keys) as state_key) as k
-    cross join lateral fn.entry_at(p_rooms[abs(k.place)], 0, k.type, k.state_key,
-                                   case when k.place > 0 then p_now[k.place] else p_before[-k.place] end::integer) as found
-    where found.event_id is not null)
-  select s.place, s.kind, s.event_id, s.type, s.state_key, null::bigint, null::bigint, null::bigint, null::boolean, null::boolean,
+    left join lateral fn.entry_at(p_rooms[abs(k.place)], 0, k.type, k.state_key,
+                                  case when k.place > 0 then p_now[k.place] else p_before[-k.place] end::integer) as found on true
+    where k.place > 0 or found.event_id is not null)
+  select s.place, s.kind, s.event_id, s.type, s.state_key, s.position::bigint, null::bigint, null::bigint, null::boolean, null::boolean,
          null::boolean
   from entries s
   union all
   select unnest(v_places), 'b', unnest(v_other_ids), unnest(v_other_types), unnest(v_other_keys), null, null, null, null, null, null
   union all
-  select n.place, k.kind, n.id, e.pdu, null, null, null, null, e.rejected, e.soft_failed, e.outlier
+  select n.place, k.kind, n.id, e.pdu, null, e.state_group_after, e.fixed_ordering, null, e.rejected, e.soft_failed, e.outlier
   from (
     select distinct u.place, u.id
     from (
-      select s.place, s.event_id as id from entries s
+      select s.place, s.event_id as id from entries s where s.event_id is not null
       union all
       select unnest(v_places || fn.owners(p_prev_ends) || fn.owners(p_auth_ends)), unnest(v_other_ids || p_prev || p_auth)) as u) as n
   left join lateral (
-    select e.pdu, e.rejected, e.soft_failed, e.outlier from events e
+    select e.pdu, e.state_group_after, e.fixed_ordering, e.rejected, e.soft_failed, e.outlier from events e
     where e.room_id = p_rooms[n.place] and e.event_id = n.id limit 1) as e on true
   cross join lateral (
     select 'e'::"char" as kind where e.pdu is not null

@@ -31,15 +31,15 @@ begin
   end if;
 end $$;
 
--- What a lineage has for a key at a position; a null id where the key is removed there, no row where the lineage does not have it.
+-- What a lineage has for a key at a position, and since which; a null id where the key is removed there, no row where the lineage does not have it.
 -- Written so that it is inlined, and as the greatest entry up to a bound: in this order only the primary key has them. With equal signs
 -- the planner, which knows only the mean room, may go through a lineage from its end instead, be it of 100,000 members.
 create function fn.entry_at(p_room bytea, p_lineage integer, p_type bytea, p_key bytea, p_position integer)
-returns table (event_id bytea)
+returns table (event_id bytea, "position" integer)
 language sql stable as $$
-  select nearest.event_id
+  select nearest.event_id, nearest.position
   from (
-    select e.lineage, e.type, e.state_key, e.event_id from state_entries e
+    select e.lineage, e.type, e.state_key, e.position, e.event_id from state_entries e
     where e.room_id = p_room and (e.lineage, e.type, e.state_key, e.position) <= (p_lineage, p_type, p_key, p_position)
     order by e.lineage desc, e.type desc, e.state_key desc, e.position desc limit 1) as nearest
   where nearest.lineage = p_lineage and nearest.type = p_type and nearest.state_key = p_key
