@@ -19,6 +19,8 @@ namespace {
 
 /// For how long a server that knew no such method is not asked for it again: it may be replaced by a newer one.
 constexpr absl::Duration kAloneFor = absl::Seconds(10);
+/// Whoever waits first sees to it that all are sent in time. Should it not, the others do so after so much more time.
+constexpr int kPatienceOfOthers = 8;
 
 std::uint32_t MillisecondsUntil(absl::Time deadline, absl::Time now) {
   const std::int64_t left = absl::ToInt64Milliseconds(absl::Ceil(deadline - now, absl::Milliseconds(1)));
@@ -31,6 +33,8 @@ std::uint32_t MillisecondsUntil(absl::Time deadline, absl::Time now) {
 struct CallsTogether::Slot {
   v1::Call call;
   absl::Time deadline;
+  /// In a message. Written under the queue's lock.
+  bool sent = false;
 
   void Take(grpc::Status said, std::string&& bytes) {
     {
@@ -57,18 +61,24 @@ class CallsTogether::Queue : public std::enable_shared_from_this<Queue> {
   Queue(Start start, std::function<void()> sent, const TogetherLimits& limits)
       : start_(std::move(start)), sent_(std::move(sent)), limits_(limits) {}
 
-  void Add(std::shared_ptr<Slot> slot) {
+  /// For how long to wait before it is to be hurried: for ever if it is on its way.
+  absl::Duration Add(const std::shared_ptr<Slot>& slot) {
+    bool first = false;
     {
       const std::lock_guard lock(mutex_);
-      waiting_.push_back(std::move(slot));
+      waiting_.push_back(slot);
+      first = waiting_.size() == 1;
     }
     Send(/*all=*/false);
+    const std::lock_guard lock(mutex_);
+    if (slot->sent) return absl::InfiniteDuration();
+    return first ? limits_.longest_wait : kPatienceOfOthers * limits_.longest_wait;
   }
   /// Sends it, with all that wait, unless it is on its way.
   void Hurry(const Slot& slot) {
     const auto waits = [this, &slot] {
       const std::lock_guard lock(mutex_);
-      return std::ranges::any_of(waiting_, [&slot](const auto& waiting) { return waiting.get() == &slot; });
+      return !slot.sent;
     };
     if (waits()) Send(/*all=*/true);
   }
@@ -81,7 +91,6 @@ class CallsTogether::Queue : public std::enable_shared_from_this<Queue> {
     Send(/*all=*/false);
   }
 
-  const TogetherLimits& limits() const { return limits_; }
   std::size_t waiting() const {
     const std::lock_guard lock(mutex_);
     return waiting_.size();
@@ -171,6 +180,7 @@ std::vector<std::shared_ptr<CallsTogether::Slot>> CallsTogether::Queue::Take() {
   while (!waiting_.empty() && taken.size() < limits_.most) {
     bytes += waiting_.front()->call.request().size();
     if (!taken.empty() && bytes > limits_.most_bytes) break;
+    waiting_.front()->sent = true;
     taken.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
@@ -211,9 +221,8 @@ absl::StatusOr<std::string> CallsTogether::Call(const CallContext& call, std::st
   slot->deadline = call.deadline;
   slot->call.set_request(std::move(request));
   slot->call.set_traceparent(telemetry::FormatTraceparent(call.trace));
-  queue_->Add(slot);
-  const absl::Time patience = absl::Now() + queue_->limits().longest_wait;
-  if (!slot->WaitUntil(std::min(patience, call.deadline))) {
+  const absl::Duration patience = queue_->Add(slot);
+  if (!slot->WaitUntil(std::min(absl::Now() + patience, call.deadline))) {
     queue_->Hurry(*slot);
     if (!slot->WaitUntil(call.deadline)) {
       return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "there was no answer in time");
