@@ -50,6 +50,7 @@ examples:
   ./dev bench --scenario many-rooms --rate 300 --in-flight 64     open loop: a leave begins every 3.3 ms, whatever the others do
   ./dev bench --json > before.json                        then change something, and
   ./dev bench --compare before.json                       see what it did: name, before, after, ratio of each figure
+  ./dev bench --scenario many-rooms --leaves 5000 --flame-graphs /tmp/flames
   ./dev bench --pure --json > before.json       then change something, and
   ./dev bench --pure --compare before.json      see what it did: name, before, after, ratio of the CPU times (the least of nine)
   ./dev bench --pure --filter Resolve
@@ -72,6 +73,8 @@ def read_options(arguments):
     add("--members", type=count(100_000), default=100_000, metavar="N", help="of the large room (default: 100000)")
     add("--room-partitions", type=count(256), default=0, metavar="N", help="tables partitioned by room (default: whole)")
     add("--state-dir", type=pathlib.Path, metavar="DIR", help="keep data, batches and logs here (default: a temporary directory)")
+    add("--flame-graphs", type=pathlib.Path, metavar="DIR", help="sample each service with perf meanwhile, and draw DIR/SCENARIO-SERVICE.svg; "
+        "figures are then those of a stack that is watched")
     add("--pure", action="store_true", help="benchmarks of the pure parts, without a stack")
     add("--filter", metavar="REGEX", help="of --pure: only benchmarks whose names it finds")
     add("--seconds", type=float, default=0.1, metavar="S", help="of --pure: the least time of each of nine repetitions (default: 0.1)")

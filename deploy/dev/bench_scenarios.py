@@ -1,6 +1,7 @@
 """The scenarios of ./dev bench: each plays one load and says what it cost."""
 from answers_held import Held, disagreements
 from cpu_quota import CpuQuota, MachineIdle
+from flame_graphs import FlameGraphs
 from leave_load import Sender
 from overload import Overload
 from room_size import topic_of_operator
@@ -154,12 +155,16 @@ class BenchScenarios:
 
         def at_go():
             before["syncs"], before["at"] = log.syncs(), log.now()
+            if self.options.flame_graphs is not None:
+                before["flames"] = FlameGraphs(running.reach, self.options.flame_graphs, name)
             before["log"], before["cost"], before["idle"] = log.bytes(), Snapshot(running.reach), MachineIdle()
 
         if per_second is None:
             per_second = self.options.rate if sender.in_flight > 1 else 0
         load = sender.measured(warming, batch, at_go, per_second)
         idle, cost = before["idle"].share(), Cost(before["cost"], Snapshot(running.reach))
+        if "flames" in before:
+            before["flames"].end()
         log_bytes, syncs = log.bytes() - before["log"], log.syncs(before["at"]) - before["syncs"]
         wrong = disagreements(held, Held(running, rooms), load.answers, running.reach["server_name"])
         return figures(load, cost, log_bytes, syncs) | {

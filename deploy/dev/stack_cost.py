@@ -8,7 +8,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 SERVICES = ("gateway", "validator", "store", "postgres")
 # What a template takes; a leave's own are counted apart from it.
 TEMPLATE_METHODS = {"GetTemplateContext", "Authorize"}
-WRITES = {"persist_events", "create_room", "seed_events", "put_server_keys"}
+WRITES = {"persist_events", "persist_plain", "create_room", "seed_events", "put_server_keys"}
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 

@@ -24,12 +24,23 @@ run_stage() {
   local name=$1 began=$SECONDS
   shift
   say "==== $name"
-  if ("$@"); then
+  if ("$@") 2>&1 | tee "$stage_logs/$name"; then
     say "==== $name: passed, $((SECONDS - began)) s"
   else
     say "==== $name: FAILED, $((SECONDS - began)) s"
     failed_stages+=("$name")
   fi
+}
+
+# What failed, once more at the end: there people look, and a log that is cut has it.
+readonly TROUBLE='Failure$|^\[  FAILED  \]|WARNING: ThreadSanitizer|ERROR: [A-Za-z]+Sanitizer|runtime error:|[^a-z]error:|\*\*\*|^FAILED: '
+tell_failures() {
+  local name
+  for name in "${failed_stages[@]}"; do
+    say "==== $name failed:"
+    { grep -E -A12 "$TROUBLE" "$stage_logs/$name" || tail -n 40 "$stage_logs/$name"; } | cut -c1-300 | sed -n 1,150p >&2
+    sed -n '/tests FAILED/,$p' "$stage_logs/$name" | sed -n 1,40p >&2
+  done
 }
 
 # test_preset PRESET TARGET [ctest option…]
@@ -41,6 +52,8 @@ test_preset() {
   ctest --test-dir "build/$preset" -j3 --output-on-failure --no-tests=error "$@"
 }
 
+stage_logs=$(mktemp -d)
+trap 'rm -rf "$stage_logs"' EXIT
 "$ROOT/dev" setup
 case $mode in
   fast) run_stage release test_preset release all -LE slow ;;
@@ -56,5 +69,6 @@ case $mode in
     run_stage release test_preset release all -LE upgrade
     ;;
 esac
+tell_failures
 say "==== ${#failed_stages[@]} stages failed${failed_stages[*]+: ${failed_stages[*]}}, $((SECONDS - test_began)) s in all"
 [ ${#failed_stages[@]} -eq 0 ]
