@@ -13,9 +13,10 @@ std::size_t ReadSize(std::string_view& bytes) {
   return size;
 }
 
-/// Of a one-dimensional bytea[] without nulls, as array_send writes it: three words, its size, its lower bound; then
-/// each item after its size.
-std::vector<std::string> ItemsOf(std::string_view array) {
+}  // namespace
+
+/// Three words, its size, its lower bound; then each item after its size.
+std::vector<std::string> DecodeArray(std::string_view array) {
   std::vector<std::string> items;
   array.remove_prefix(std::min<std::size_t>(array.size(), 20));
   while (!array.empty()) {
@@ -26,12 +27,27 @@ std::vector<std::string> ItemsOf(std::string_view array) {
   return items;
 }
 
-}  // namespace
-
 void DecodeEntry(const Rows& rows, std::size_t row, matrix::v1::StateEntry& entry) {
   entry.set_event_id(rows.Bytes(row, kId));
   entry.set_type(rows.Bytes(row, kA));
   entry.set_state_key(rows.Bytes(row, kB));
+}
+
+RememberedEntry DecodeRememberedEntry(const Rows& rows, std::size_t row) {
+  return {.type = rows.Bytes(row, kA),
+          .state_key = rows.Bytes(row, kB),
+          .event_id = rows.Bytes(row, kId),
+          .since = rows.Integer(row, kN1)};
+}
+
+RememberedEvent DecodeRememberedEvent(const Rows& rows, std::size_t row) {
+  RememberedEvent event{.event_id = rows.Bytes(row, kId),
+                        .pdu = rows.Bytes(row, kA),
+                        .soft_failed = rows.Boolean(row, kF2),
+                        .group_after = {},
+                        .fixed = rows.Integer(row, kN2)};
+  if (!rows.IsNull(row, kN1)) event.group_after = rows.Integer(row, kN1);
+  return event;
 }
 
 ContextDecoder::ContextDecoder(const std::string& room_id) {
@@ -54,95 +70,35 @@ void ContextDecoder::AddRoom(const Rows& rows, std::size_t row) {
                               .states_diverge = judging.states_diverge()};
 }
 
-/// Whether the room is still the one that was remembered, and the event new to it.
-void ContextDecoder::AddRoomAgain(const Rows& rows, std::size_t row) {
-  known_ = true;
-  same_ = !rows.Boolean(row, kF1) && news_.head.SameAs(rows.Integer(row, kN1), rows.Integer(row, kN2));
-  context_.membership = rows.Bytes(row, kA);
-}
-
 void ContextDecoder::AddStoredEvent(const Rows& rows, std::size_t row) {
-  RememberedEvent event{.event_id = rows.Bytes(row, kId),
-                        .pdu = rows.Bytes(row, kA),
-                        .soft_failed = rows.Boolean(row, kF2),
-                        .group_after = {},
-                        .fixed = rows.Integer(row, kN2)};
-  if (!rows.IsNull(row, kN1)) event.group_after = rows.Integer(row, kN1);
+  RememberedEvent event = DecodeRememberedEvent(rows, row);
   if (held_.contains(event.event_id)) return;
-  AddEvent(event, rows.Boolean(row, kF1));
+  matrix::v1::StoredEvent& stored = *context_.judging.add_events();
+  stored.set_event_id(event.event_id);
+  stored.set_pdu(event.pdu);
+  stored.set_rejected(rows.Boolean(row, kF1));
+  stored.set_soft_failed(event.soft_failed);
+  held_.insert(stored.event_id());
+  if (stored.soft_failed()) soft_failed_.insert(stored.event_id());
   if (rows.Boolean(row, kF3)) {
-    outliers_.insert(event.event_id);
+    outliers_.insert(stored.event_id());
   } else if (!rows.IsNull(row, kN2)) {  // a branch's events say less
     news_.events.push_back(std::move(event));
   }
 }
 
-void ContextDecoder::AddEvent(const RememberedEvent& event, bool rejected) {
-  matrix::v1::StoredEvent& stored = *context_.judging.add_events();
-  stored.set_event_id(event.event_id);
-  stored.set_pdu(event.pdu);
-  stored.set_rejected(rejected);
-  stored.set_soft_failed(event.soft_failed);
-  held_.insert(stored.event_id());
-  if (event.soft_failed) soft_failed_.insert(stored.event_id());
-}
-
-void ContextDecoder::AddEntryNow(const RememberedEntry& entry) {
-  if (entry.event_id.empty()) return;
-  matrix::v1::StateEntry& now = *context_.judging.add_state_now();
-  now.set_event_id(entry.event_id);
-  now.set_type(entry.type);
-  now.set_state_key(entry.state_key);
-}
-
-void ContextDecoder::AddStoredEntry(const Rows& rows, std::size_t row) {
-  RememberedEntry entry{.type = rows.Bytes(row, kA),
-                        .state_key = rows.Bytes(row, kB),
-                        .event_id = rows.Bytes(row, kId),
-                        .since = rows.Integer(row, kN1)};
-  AddEntryNow(entry);
-  changed_since_ = changed_since_ || entry.since > recalled_before_;
-  news_.entries.push_back(std::move(entry));
+void ContextDecoder::AddEntryNow(const Rows& rows, std::size_t row) {
+  news_.entries.push_back(DecodeRememberedEntry(rows, row));
+  if (!rows.IsNull(row, kId)) DecodeEntry(rows, row, *context_.judging.add_state_now());
 }
 
 void ContextDecoder::AddHead(const Rows& rows, std::size_t row) {
   has_head_ = true;
-  news_.head = RoomHead{.stored = rows.Integer(row, kN1),
-                        .lineages = rows.Integer(row, kN2),
+  news_.head = RoomHead{.moment = {.stored = rows.Integer(row, kN1), .lineages = rows.Integer(row, kN2)},
                         .accepted = context_.token.ordering,
                         .fixed = rows.Integer(row, kN3),
                         .group = context_.token.now,
-                        .extremities = ItemsOf(rows.Bytes(row, kA))};
-}
-
-void ContextDecoder::Recall(Recollection recollection) {
-  matrix::v1::JudgingContext& judging = context_.judging;
-  ContextToken& token = context_.token;
-  const RoomHead& head = recollection.head;
-  judging.set_room_version(recollection.room_version);
-  judging.set_extends_all_extremities(recollection.extends_all_extremities);
-  judging.set_states_diverge(recollection.fixed != head.fixed);
-  token.ordering = head.accepted;
-  token.before = recollection.before;
-  token.fixed = recollection.fixed;
-  token.now = head.group;
-  token.branching = {.extends_all_extremities = judging.extends_all_extremities(),
-                     .states_diverge = judging.states_diverge()};
-  for (const RememberedEntry& entry : recollection.entries) AddEntryNow(entry);
-  for (const RememberedEvent& event : recollection.events) AddEvent(event, /*rejected=*/false);
-  recalled_before_ = recollection.before;
-  news_.head = std::move(recollection.head);
-  has_head_ = true;
-}
-
-/// An event that is cited and not stored may be refused, or an outlier: which of it, only the whole answer tells.
-bool ContextDecoder::recalled() const {
-  const auto held = [this](const auto& named) {
-    return held_.contains(named.event_id()) && !outliers_.contains(named.event_id());
-  };
-  return known_ && same_ && !changed_since_ && std::ranges::all_of(context_.judging.prev_events(), held) &&
-         std::ranges::all_of(context_.judging.auth_events(), held) &&
-         std::ranges::all_of(context_.judging.state_now(), held);
+                        .extremities = DecodeArray(rows.Bytes(row, kA))};
 }
 
 void ContextDecoder::Add(const Rows& rows, std::size_t row) {
@@ -160,13 +116,10 @@ void ContextDecoder::Add(const Rows& rows, std::size_t row) {
       DecodeEntry(rows, row, *context_.judging.add_state_before());
       break;
     case 'n':
-      AddStoredEntry(rows, row);
+      AddEntryNow(rows, row);
       break;
     case 'e':
       AddStoredEvent(rows, row);
-      break;
-    case 'u':
-      AddRoomAgain(rows, row);
       break;
     case 'f':
       refused_.insert(rows.Bytes(row, kId));
@@ -221,7 +174,7 @@ ContextRows ContextDecoder::Take() {
   if (!token.merged && !token.before) {
     judging.set_state_before_unresolved(true);
     token.before = branches_.base();
-  } else if (!token.merged && (*token.before == token.now || same_)) {
+  } else if (!token.merged && *token.before == token.now) {
     *judging.mutable_state_before() = judging.state_now();
   }
   if (has_head_) context_.news = std::move(news_);

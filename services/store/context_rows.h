@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
 #include "postern/store/v1/store.pb.h"
 #include "services/store/branch_rows.h"
@@ -20,6 +21,11 @@ enum ContextColumn { kKind, kId, kA, kB, kN1, kN2, kN3, kF1, kF2, kF3, kPlace };
 
 /// A row that says which event a key of state has.
 void DecodeEntry(const Rows& rows, std::size_t row, matrix::v1::StateEntry& entry);
+/// The same of the current state, with since when.
+RememberedEntry DecodeRememberedEntry(const Rows& rows, std::size_t row);
+RememberedEvent DecodeRememberedEvent(const Rows& rows, std::size_t row);
+/// Of a one-dimensional bytea[] without nulls, as array_send writes it.
+std::vector<std::string> DecodeArray(std::string_view array);
 
 struct ContextRows {
   matrix::v1::JudgingContext judging;
@@ -43,23 +49,16 @@ class ContextDecoder {
     for (const std::string& id : auth) context_.judging.add_auth_events()->set_event_id(id);
   }
   void Add(const Rows& rows, std::size_t row);
-  /// What was remembered of it; the rows that are added then are the rest.
-  void Recall(Recollection recollection);
 
   /// Whether the room is known: its own row has come.
   bool known() const { return known_; }
-  /// Whether what was remembered holds, and the rest goes with it. Else all has to be asked for.
-  bool recalled() const;
   /// When all rows have been added; once.
   ContextRows Take();
 
  private:
   void AddRoom(const Rows& rows, std::size_t row);
-  void AddRoomAgain(const Rows& rows, std::size_t row);
   void AddStoredEvent(const Rows& rows, std::size_t row);
-  void AddEvent(const RememberedEvent& event, bool rejected);
-  void AddStoredEntry(const Rows& rows, std::size_t row);
-  void AddEntryNow(const RememberedEntry& entry);
+  void AddEntryNow(const Rows& rows, std::size_t row);
   void AddHead(const Rows& rows, std::size_t row);
   void FindPrev(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const;
   void FindAuth(google::protobuf::RepeatedPtrField<matrix::v1::Reference>& references) const;
@@ -76,10 +75,6 @@ class ContextDecoder {
   bool given_before_ = false;
   RoomNews news_;
   bool has_head_ = false;
-  /// The room is the one that was remembered; its keys have had their entries since `recalled_before_`.
-  bool same_ = false;
-  bool changed_since_ = false;
-  std::int64_t recalled_before_ = 0;
 };
 
 }  // namespace postern::store

@@ -84,10 +84,10 @@ std::optional<PlainPersists::Effect> PlainPersists::EffectOn(const RoomHead& hea
   const std::int64_t before = *persist.checked.token.before;
   Effect effect{.head = head};
   RoomHead& now = effect.head;
-  now.stored = now.accepted = head.stored + 1;
+  now.moment.stored = now.accepted = head.moment.stored + 1;
   // An event that changes nothing is no more in anybody's way than one that commutes.
   const bool in_the_way = !verdict.commutes() && !(change.empty() && verdict.current_state_change().empty());
-  if (in_the_way) now.fixed = now.stored;
+  if (in_the_way) now.fixed = now.moment.stored;
   now.extremities = TipsAfter(head.extremities, persist);
   now.group = head.group + verdict.current_state_change_size();
   const bool alone = now.extremities.size() == 1;
@@ -99,8 +99,8 @@ std::optional<PlainPersists::Effect> PlainPersists::EffectOn(const RoomHead& hea
     effect.after = now.group;
   } else if (before < kFirstBranch) {
     effect.branches = true;
-    ++now.lineages;
-    effect.after = now.lineages * kFirstBranch + static_cast<std::int64_t>(change.size());
+    ++now.moment.lineages;
+    effect.after = now.moment.lineages * kFirstBranch + static_cast<std::int64_t>(change.size());
   } else {
     return std::nullopt;  // what it branches from may have to be copied
   }
@@ -108,7 +108,7 @@ std::optional<PlainPersists::Effect> PlainPersists::EffectOn(const RoomHead& hea
   if (verdict.commutes() || alone) {
     effect.fixed = now.fixed;
   } else {
-    effect.fixed = change.empty() ? *persist.checked.token.fixed : -now.stored;
+    effect.fixed = change.empty() ? *persist.checked.token.fixed : -now.moment.stored;
   }
   return effect;
 }
@@ -126,8 +126,7 @@ bool PlainPersists::Add(const CheckedPersist& persist, const MemberChanges& memb
 void PlainPersists::AddHead(const CheckedPersist& persist, const RoomHead& before, const RoomHead& after) {
   if (head_rooms_.empty() || head_rooms_.back() != persist.room_id()) {
     head_rooms_.push_back(persist.room_id());
-    stored_before_.emplace_back(before.stored);
-    lineages_before_.emplace_back(before.lineages);
+    before_.push_back(before.moment);
     news_.emplace_back();
   }
   news_.back().head = after;
@@ -135,7 +134,7 @@ void PlainPersists::AddHead(const CheckedPersist& persist, const RoomHead& befor
 
 void PlainPersists::AddEvent(const CheckedPersist& persist, const MemberChanges& members, const Effect& effect) {
   events_.Add(persist, members);
-  orderings_.emplace_back(effect.head.stored);
+  orderings_.emplace_back(effect.head.moment.stored);
   befores_.push_back(persist.checked.token.before);
   nows_.emplace_back(persist.checked.token.now);
   afters_.emplace_back(effect.after);
@@ -166,11 +165,11 @@ void PlainPersists::AddState(const CheckedPersist& persist, const RoomHead& befo
   }
   if (effect.branches) {
     branch_places_.emplace_back(place);
-    branch_lineages_.emplace_back(effect.head.lineages);
+    branch_lineages_.emplace_back(effect.head.moment.lineages);
     branch_positions_.push_back(persist.checked.token.before);
     position = 0;
     for (const matrix::v1::StateEntry& entry : persist.checked.after_change) {
-      change(effect.head.lineages, ++position, entry);
+      change(effect.head.moment.lineages, ++position, entry);
     }
   }
   if (effect.head.extremities.size() > 1 && effect.head.extremities.size() <= kMostTipsNoted) {
@@ -190,23 +189,27 @@ void PlainPersists::AddState(const CheckedPersist& persist, const RoomHead& befo
 
 void PlainPersists::AdvanceIn(RememberedRooms& rooms) {
   for (std::size_t i = 0; i < head_rooms_.size(); ++i) {
-    rooms.Advance(head_rooms_[i], *stored_before_[i], *lineages_before_[i], std::move(news_[i]));
+    rooms.Advance(head_rooms_[i], before_[i], std::move(news_[i]));
   }
 }
 
 void PlainPersists::AppendTo(Parameters& parameters) const {
-  Numbers stored, accepted, fixed, groups, lineages;
+  Numbers stored_before, lineages_before, stored, accepted, fixed, groups, lineages;
   Lists extremities;
+  for (const RoomMoment& moment : before_) {
+    stored_before.emplace_back(moment.stored);
+    lineages_before.emplace_back(moment.lineages);
+  }
   for (const RoomNews& news : news_) {
     const RoomHead& head = news.head;
-    stored.emplace_back(head.stored);
+    stored.emplace_back(head.moment.stored);
     accepted.emplace_back(head.accepted);
     fixed.emplace_back(head.fixed);
     groups.emplace_back(head.group);
-    lineages.emplace_back(head.lineages);
+    lineages.emplace_back(head.moment.lineages);
     extremities.emplace_back(head.extremities.begin(), head.extremities.end());
   }
-  parameters.BytesArray(head_rooms_).IntegerArray(stored_before_).IntegerArray(lineages_before_);
+  parameters.BytesArray(head_rooms_).IntegerArray(stored_before).IntegerArray(lineages_before);
   parameters.IntegerArray(stored).IntegerArray(accepted).IntegerArray(fixed).IntegerArray(groups).IntegerArray(
       lineages);
   parameters.BytesLists(extremities);

@@ -42,7 +42,7 @@ class PlainPersists {
   void AddState(const CheckedPersist& persist, const RoomHead& before, const Effect& effect);
 
   std::vector<std::string> head_rooms_;
-  Numbers stored_before_, lineages_before_;
+  std::vector<RoomMoment> before_;
   std::vector<RoomNews> news_;
 
   PersistedEvents events_;

@@ -17,6 +17,9 @@ namespace {
 using matrix::Reason;
 using matrix::Refuse;
 
+/// For how long after another store was found to write to the same rooms it is expected to do so again.
+constexpr absl::Duration kOthersWrite = absl::Seconds(10);
+
 absl::Status UnknownRoom() { return Refuse(Reason::kUnknownRoom, "the room is not known here"); }
 
 template <typename Keys>
@@ -218,76 +221,77 @@ absl::StatusOr<v1::EventContext> PostgresEventStore::Remembered(ContextDecoder& 
   return AnswerOf(std::move(context));
 }
 
-struct PostgresEventStore::RecalledContext {
+struct PostgresEventStore::AskedRest {
   AskedContext asked;
   Recollection recollection;
 };
 
-Parameters PostgresEventStore::RestsParameters(std::span<const RecalledContext> recalled) {
+Parameters PostgresEventStore::RestsParameters(std::span<const AskedRest> asked) {
   std::vector<std::string_view> rooms, events, senders, types, keys, cited;
-  std::vector<std::optional<std::int64_t>> key_places, positions, cited_places;
-  for (std::size_t i = 0; i < recalled.size(); ++i) {
-    const v1::GetEventContextRequest& request = *recalled[i].asked.request;
-    const Recollection& recollection = recalled[i].recollection;
+  std::vector<std::optional<std::int64_t>> stored, lineages, groups, key_places, cited_places;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const v1::GetEventContextRequest& request = *asked[i].asked.request;
+    const Recollection& recollection = asked[i].recollection;
     const auto place = static_cast<std::int64_t>(i) + 1;
     rooms.push_back(request.room_id());
     events.push_back(request.event_id());
     senders.push_back(request.sender());
+    stored.emplace_back(recollection.head.moment.stored);
+    lineages.emplace_back(recollection.head.moment.lineages);
+    groups.emplace_back(recollection.head.group);
     for (const matrix::v1::StateKey& key : recollection.unknown_keys) {
       key_places.emplace_back(place);
       types.push_back(key.type());
       keys.push_back(key.state_key());
-      positions.emplace_back(recollection.head.group);
     }
     cited.insert(cited.end(), recollection.unknown_events.begin(), recollection.unknown_events.end());
     cited_places.resize(cited.size(), place);
   }
   Parameters parameters;
   parameters.BytesArray(rooms).BytesArray(events).BytesArray(senders);
-  parameters.IntegerArray(key_places).BytesArray(types).BytesArray(keys).IntegerArray(positions);
+  parameters.IntegerArray(stored).IntegerArray(lineages).IntegerArray(groups);
+  parameters.IntegerArray(key_places).BytesArray(types).BytesArray(keys);
   parameters.IntegerArray(cited_places).BytesArray(cited);
   return parameters;
 }
 
 void PostgresEventStore::AnswerContexts(const rpc::CallContext& call, std::span<const AskedContext> asked) {
   const std::uint64_t generation = rooms_.generation();
-  std::vector<RecalledContext> recalled;
+  std::vector<AskedRest> rests;
   std::vector<AskedContext> whole;
   for (const AskedContext& one : asked) {
     if (std::optional<Recollection> recollection = rooms_.Recall(*one.request, one.keys)) {
-      recalled.push_back({one, *std::move(recollection)});
+      rests.push_back({one, *std::move(recollection)});
     } else {
       whole.push_back(one);
     }
   }
-  if (!recalled.empty()) {
-    std::vector<AskedContext> others = AnswerRests(call, std::move(recalled), generation);
+  if (!rests.empty()) {
+    std::vector<AskedContext> others = AnswerRests(call, std::move(rests), generation);
     whole.insert(whole.end(), std::make_move_iterator(others.begin()), std::make_move_iterator(others.end()));
   }
   if (!whole.empty()) AnswerWhole(call, whole);
 }
 
 std::vector<PostgresEventStore::AskedContext> PostgresEventStore::AnswerRests(const rpc::CallContext& call,
-                                                                              std::vector<RecalledContext> recalled,
+                                                                              std::vector<AskedRest> asked,
                                                                               std::uint64_t generation) {
-  const absl::StatusOr<Rows> rows = Read(call, kContextRests, RestsParameters(recalled));
-  std::vector<ContextDecoder> decoders;
-  decoders.reserve(recalled.size());
-  for (RecalledContext& one : recalled) {
-    ContextDecoder& decoder = decoders.emplace_back(one.asked.request->room_id());
-    decoder.Cite(one.asked.request->prev_events(), one.asked.request->auth_events());
-    decoder.Recall(std::move(one.recollection));
-  }
+  const absl::StatusOr<Rows> rows = Read(call, kContextRests, RestsParameters(asked));
+  std::vector<RecalledContext> contexts;
+  contexts.reserve(asked.size());
+  for (AskedRest& one : asked) contexts.emplace_back(*one.asked.request, std::move(one.recollection));
   for (std::size_t row = 0; rows.ok() && row < rows->size(); ++row) {
-    decoders[static_cast<std::size_t>(rows->Integer(row, kPlace)) - 1].Add(*rows, row);
+    contexts[static_cast<std::size_t>(rows->Integer(row, kPlace)) - 1].Add(*rows, row);
   }
   std::vector<AskedContext> others;
-  for (std::size_t i = 0; i < recalled.size(); ++i) {
-    if (decoders[i].recalled() && rooms_.generation() == generation) {
-      *recalled[i].asked.answer = Remembered(decoders[i], generation);
-    } else {
-      others.push_back(std::move(recalled[i].asked));
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    if (!contexts[i].Complete() || rooms_.generation() != generation) {
+      others.push_back(std::move(asked[i].asked));
+      continue;
     }
+    ContextRows context = contexts[i].Take();
+    rooms_.Advance(context.judging.room_id(), contexts[i].recalled_at(), *std::move(context.news));
+    *asked[i].asked.answer = AnswerOf(std::move(context));
   }
   return others;
 }
@@ -454,6 +458,35 @@ void PostgresEventStore::PersistTogether(const rpc::CallContext& call, const std
   if (!sound.empty()) PersistByDatabase(call, sound, locked, answer, in_doubt);
 }
 
+std::map<std::string, RoomHead> PostgresEventStore::HeadsOf(const rpc::CallContext& call,
+                                                            const std::vector<SoundPersist>& company) {
+  std::map<std::string, RoomHead> heads;
+  if (options_.memory.rooms == 0) return heads;
+  std::vector<std::string> unknown;
+  const bool read_anew = absl::ToUnixMillis(absl::Now()) < others_write_until_;
+  for (const SoundPersist& one : company) {
+    const std::string& room = one.persist.room_id();
+    if (heads.contains(room) || one.persist.request->verdict().outcome() != matrix::v1::OUTCOME_ACCEPTED) continue;
+    const std::optional<RoomHead> head = read_anew ? std::nullopt : rooms_.Head(room);
+    if (head) {
+      heads.emplace(room, *head);
+    } else if (unknown.empty() || unknown.back() != room) {
+      unknown.push_back(room);
+    }
+  }
+  if (unknown.empty()) return heads;
+  const absl::StatusOr<Rows> rows = Read(call, kRoomHeads, Parameters().BytesArray(unknown));
+  for (std::size_t row = 0; rows.ok() && row < rows->size(); ++row) {
+    heads.emplace(rows->Bytes(row, 0),
+                  RoomHead{.moment = {.stored = rows->Integer(row, 1), .lineages = rows->Integer(row, 2)},
+                           .accepted = rows->Integer(row, 3),
+                           .fixed = rows->Integer(row, 4),
+                           .group = rows->Integer(row, 5),
+                           .extremities = DecodeArray(rows->Bytes(row, 6))});
+  }
+  return heads;
+}
+
 std::vector<PostgresEventStore::SoundPersist> PostgresEventStore::PersistPlain(const rpc::CallContext& call,
                                                                                std::vector<SoundPersist> company,
                                                                                const PersistAnswer& answer,
@@ -461,20 +494,20 @@ std::vector<PostgresEventStore::SoundPersist> PostgresEventStore::PersistPlain(c
   PlainPersists plain;
   std::vector<std::size_t> plain_places;  // of requests
   std::vector<bool> is_plain;
-  std::optional<RoomHead> head;
+  std::map<std::string, RoomHead> heads = HeadsOf(call, company);
   for (std::size_t i = 0; i < company.size(); ++i) {
     const CheckedPersist& persist = company[i].persist;
-    if (i == 0 || company[i - 1].persist.room_id() != persist.room_id()) head = rooms_.Head(persist.room_id());
-    is_plain.push_back(head && plain.Add(persist, company[i].members, *head));
+    const auto head = heads.find(persist.room_id());
+    is_plain.push_back(head != heads.end() && plain.Add(persist, company[i].members, head->second));
     if (is_plain.back()) {
       plain_places.push_back(persist.place);
-    } else {
-      head.reset();  // what follows it in its room comes after it
+    } else if (head != heads.end()) {
+      heads.erase(head);  // what follows it in its room comes after it
     }
   }
   if (plain.empty()) return company;
   if (!WritePlain(call, plain, in_doubt)) {
-    for (const std::string& room : plain.rooms()) rooms_.Forget(room);
+    others_write_until_ = absl::ToUnixMillis(absl::Now() + kOthersWrite);
     return company;
   }
   plain.AdvanceIn(rooms_);
@@ -519,10 +552,7 @@ bool PostgresEventStore::WritePlain(const rpc::CallContext& call, const PlainPer
 void PostgresEventStore::PersistByDatabase(const rpc::CallContext& call, const std::vector<SoundPersist>& company,
                                            LockedRooms locked, const PersistAnswer& answer, bool in_doubt) {
   PersistBatch batch;
-  for (const SoundPersist& one : company) {
-    batch.Add(one.persist, one.members);
-    rooms_.Forget(one.persist.room_id());
-  }
+  for (const SoundPersist& one : company) batch.Add(one.persist, one.members);
   const auto parameters = [&](bool doubt) {
     Parameters given;
     given.Bytes(options_.server_name)

@@ -2,6 +2,8 @@
 // database (services/store/functions).
 #pragma once
 
+#include <atomic>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +17,7 @@
 #include "services/store/fetched_state_store.h"
 #include "services/store/persist_batch.h"
 #include "services/store/plain_persists.h"
+#include "services/store/recalled_context.h"
 #include "services/store/remembered_rooms.h"
 #include "services/store/seen_origins.h"
 #include "services/store/store_request.h"
@@ -136,10 +139,10 @@ class PostgresEventStore final : public EventStore, public FetchedStateStore {
   struct AskedContext;
   static Parameters ContextsParameters(std::span<const AskedContext> asked);
   void AnswerContexts(const rpc::CallContext& call, std::span<const AskedContext> asked);
-  struct RecalledContext;
-  static Parameters RestsParameters(std::span<const RecalledContext> recalled);
-  /// Reads only what is not remembered. Returns those whose rooms have changed since, or that need more.
-  std::vector<AskedContext> AnswerRests(const rpc::CallContext& call, std::vector<RecalledContext> recalled,
+  struct AskedRest;
+  static Parameters RestsParameters(std::span<const AskedRest> asked);
+  /// Reads only what is not remembered. Returns those that need more.
+  std::vector<AskedContext> AnswerRests(const rpc::CallContext& call, std::vector<AskedRest> asked,
                                         std::uint64_t generation);
   void AnswerWhole(const rpc::CallContext& call, std::span<const AskedContext> asked);
   /// The answer that its rows make; what they tell of the room is remembered. They were read since that generation.
@@ -155,6 +158,8 @@ class PostgresEventStore final : public EventStore, public FetchedStateStore {
   /// As two transactions at most: what needs no decision of the database, then the rest.
   void PersistTogether(const rpc::CallContext& call, const std::vector<CheckedPersist>& company, LockedRooms locked,
                        const PersistAnswer& answer);
+  /// The heads of rooms, as they are remembered; as they are, where somebody else has lately been found to write too.
+  std::map<std::string, RoomHead> HeadsOf(const rpc::CallContext& call, const std::vector<SoundPersist>& company);
   /// Persists what is plain, and returns the rest. in_doubt: whether something may have been committed all the same.
   std::vector<SoundPersist> PersistPlain(const rpc::CallContext& call, std::vector<SoundPersist> company,
                                          const PersistAnswer& answer, bool& in_doubt);
@@ -169,6 +174,8 @@ class PostgresEventStore final : public EventStore, public FetchedStateStore {
   telemetry::Metrics& metrics_;
   const PostgresEventStoreOptions options_;
   RememberedRooms rooms_;
+  /// Until then (ms since 1970) heads are read before they are relied on: other stores write to the same rooms.
+  std::atomic<std::int64_t> others_write_until_ = 0;
   SeenOrigins seen_;
 };
 

@@ -51,6 +51,10 @@ struct Before {
 
 }  // namespace
 
+bool RoomHead::IsExtendedBy(const std::vector<std::string>& prev_events) const {
+  return AsSet(prev_events) == AsSet(extremities);
+}
+
 struct RememberedRooms::Room {
   RoomHead head;
   std::string version;
@@ -136,7 +140,7 @@ std::optional<Recollection> RememberedRooms::Recall(const v1::GetEventContextReq
   if (found == nullptr) return std::nullopt;
   Room& room = **found;
   const std::vector<std::string> prev = AsSet(request.prev_events());
-  const bool extends = prev == AsSet(room.head.extremities);
+  const bool extends = room.head.IsExtendedBy(prev);
   const std::optional<Before> before = extends ? Before{room.head.group, room.head.fixed} : room.StateAfter(prev);
   if (!before) return std::nullopt;
 
@@ -182,9 +186,9 @@ void RememberedRooms::Learn(const std::string& room_id, const std::string& room_
     found = rooms_.Find(room_id);
     (*found)->version = room_version;
     bytes_ += (*found)->bytes;
-  } else if (!(*found)->head.SameAs(news.head.stored, news.head.lineages)) {
-    const RoomHead& head = (*found)->head;
-    if (std::pair(head.stored, head.lineages) > std::pair(news.head.stored, news.head.lineages)) return;
+  } else if ((*found)->head.moment > news.head.moment) {
+    return;
+  } else if ((*found)->head.moment < news.head.moment) {
     bytes_ -= (*found)->bytes;
     (*found)->ForgetEntries();  // whether they still hold is not known
     bytes_ += (*found)->bytes;
@@ -192,25 +196,10 @@ void RememberedRooms::Learn(const std::string& room_id, const std::string& room_
   AddLocked(**found, std::move(news));
 }
 
-void RememberedRooms::Advance(const std::string& room_id, std::int64_t stored_before, std::int64_t lineages_before,
-                              RoomNews news) {
+void RememberedRooms::Advance(const std::string& room_id, const RoomMoment& before, RoomNews news) {
   const std::lock_guard lock(mutex_);
   auto* const found = rooms_.Find(room_id);
-  if (found == nullptr) return;
-  if ((*found)->head.SameAs(stored_before, lineages_before)) {
-    AddLocked(**found, std::move(news));
-  } else {
-    DropLocked(room_id);
-  }
-}
-
-void RememberedRooms::DropLocked(const std::string& room_id) {
-  if (const auto room = rooms_.Take(room_id)) bytes_ -= (*room)->bytes;
-}
-
-void RememberedRooms::Forget(const std::string& room_id) {
-  const std::lock_guard lock(mutex_);
-  DropLocked(room_id);
+  if (found != nullptr && (*found)->head.moment == before) AddLocked(**found, std::move(news));
 }
 
 void RememberedRooms::ForgetAll() {

@@ -4,6 +4,7 @@
 // saves.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -19,19 +20,25 @@ namespace postern::store {
 /// Groups below are of lineage 0, the trunk: see functions/state_groups.sql.
 inline constexpr std::int64_t kFirstBranch = std::int64_t{1} << 32;
 
-/// A row of `rooms`: see migrations/0001_tables.sql. As long as the first two are the same, so is all of it, and of the
-/// room's state.
-struct RoomHead {
+/// As long as these two columns of its row in `rooms` are the same, so are all others, and its state.
+struct RoomMoment {
   std::int64_t stored = 0;  // stream_ordering
   std::int64_t lineages = 0;
+
+  bool operator==(const RoomMoment&) const = default;
+  auto operator<=>(const RoomMoment&) const = default;
+};
+
+/// A row of `rooms`: see migrations/0001_tables.sql.
+struct RoomHead {
+  RoomMoment moment = {};
   std::int64_t accepted = 0;  // accepted_ordering
   std::int64_t fixed = 0;     // fixed_ordering
   std::int64_t group = 0;     // state_group
   std::vector<std::string> extremities = {};
 
-  bool SameAs(std::int64_t other_stored, std::int64_t other_lineages) const {
-    return stored == other_stored && lineages == other_lineages;
-  }
+  /// Whether an event that cites these extends all of them.
+  bool IsExtendedBy(const std::vector<std::string>& prev_events) const;
 };
 
 /// What the current state has for a key.
@@ -60,7 +67,8 @@ struct RoomNews {
   std::vector<RememberedEvent> events = {};
 };
 
-/// What is remembered of what a request for a context asks for. It holds if the room's head is still this one.
+/// What is remembered of what a request for a context asks for. It holds if the room's head is still this one; else
+/// what has changed since tells how.
 struct Recollection {
   RoomHead head;
   std::string room_version;
@@ -97,10 +105,9 @@ class RememberedRooms {
                                      const std::vector<matrix::v1::StateKey>& keys);
   /// As it was read since that `generation`. What is remembered of a later moment stays.
   void Learn(const std::string& room_id, const std::string& room_version, RoomNews news, std::uint64_t generation);
-  /// As this store has written it, where the room was `before`.
-  void Advance(const std::string& room_id, std::int64_t stored_before, std::int64_t lineages_before, RoomNews news);
-  /// It was found to be another by now, or may be.
-  void Forget(const std::string& room_id);
+  /// The entries of `news` are all that has changed since `before`: as it was read, or as this store has written it.
+  /// What is remembered of another moment than that stays as it is.
+  void Advance(const std::string& room_id, const RoomMoment& before, RoomNews news);
   /// It may not be the same database any more: another server has taken over. A new generation begins.
   void ForgetAll();
   /// What was recalled in an earlier one tells nothing.
@@ -109,7 +116,6 @@ class RememberedRooms {
 
  private:
   struct Room;
-  void DropLocked(const std::string& room_id);
   void AddLocked(Room& room, RoomNews news);
 
   const MemoryLimits limits_;

@@ -12,32 +12,60 @@ namespace postern::store {
 inline constexpr Statement kEventContexts{"event_contexts",
                                           "select kind, id, a, b, n1, n2, n3, f1, f2, f3, place "
                                           "from fn.event_contexts(" POSTERN_P8 ", $9, $10)"};
-/// What is not remembered of requests for contexts, each with what tells whether the rest still holds. Rows as those of
-/// event_contexts, of kinds n and e, and one for each room:
-///   u  a the membership of the sender; n1 stream_ordering, n2 lineages; f1 the event is stored already
+/// What is not remembered of requests for contexts, and what has changed in their rooms since the moment and the state
+/// group that are. Rows as those of event_contexts, of kinds n and e, and:
+///   u  one for each room: a the membership of the sender; n1 stream_ordering, n2 lineages; f1 the event is stored
+///   already g, o  of a room that has moved on and has 20 extremities at most. g: a the extremities, as array_send
+///   writes them, n1
+///         stream_ordering, n2 lineages, n3 state_group. o: n1 accepted_ordering, n2 fixed_ordering
+///   d  what has changed in its current state, as n, in its order: 65 of these at most
 inline constexpr Statement kContextRests{
     "context_rests",
-    "with entries as materialized (select k.place, k.type, k.state_key, found.event_id, found.position "
-    "from unnest($4::integer[], $5::bytea[], $6::bytea[], $7::integer[]) as k(place, type, state_key, now) "
-    "left join lateral fn.entry_at(($1::bytea[])[k.place], 0, k.type, k.state_key, k.now) as found on true) "
+    "with heads as materialized (select i.place::integer as place, i.event_id, i.sender, o.room_id, o.stream_ordering, "
+    "o.lineages, o.accepted_ordering, o.fixed_ordering, o.state_group, o.extremities, i.state_group as "
+    "state_group_then, "
+    "(o.stream_ordering, o.lineages) <> (i.stored, i.lineages) and cardinality(o.extremities) <= 20 as moved "
+    "from unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::integer[], $6::bigint[]) with ordinality "
+    "as i(room_id, event_id, sender, stored, lineages, state_group, place) "
+    "cross join lateral (select * from rooms o where o.room_id = i.room_id limit 1) as o), "
+    "entries as materialized (select k.place, k.type, k.state_key, found.event_id, found.position "
+    "from unnest($7::integer[], $8::bytea[], $9::bytea[]) as k(place, type, state_key) join heads h on h.place = "
+    "k.place "
+    "left join lateral fn.entry_at(h.room_id, 0, k.type, k.state_key, h.state_group::integer) as found on true) "
     "select 'u'::\"char\" as kind, null::bytea as id, m.membership::bytea as a, null::bytea as b, "
-    "o.stream_ordering as n1, o.lineages::bigint as n2, null::bigint as n3, x.stored as f1, null::boolean as f2, "
-    "null::boolean as f3, i.place::integer as place "
-    "from unnest($1::bytea[], $2::bytea[], $3::bytea[]) with ordinality as i(room_id, event_id, sender, place) "
-    "cross join lateral (select * from rooms o where o.room_id = i.room_id limit 1) as o "
+    "h.stream_ordering as n1, h.lineages::bigint as n2, null::bigint as n3, x.stored as f1, null::boolean as f2, "
+    "null::boolean as f3, h.place from heads h "
     "left join lateral (select m.membership from memberships m "
-    "where m.room_id = i.room_id and m.user_id = i.sender limit 1) as m on true "
+    "where m.room_id = h.room_id and m.user_id = h.sender limit 1) as m on true "
     "left join lateral (select true as stored from events x "
-    "where x.room_id = i.room_id and x.event_id = i.event_id and not x.outlier limit 1) as x on true "
+    "where x.room_id = h.room_id and x.event_id = h.event_id and not x.outlier limit 1) as x on true "
+    "union all "
+    "select 'g', null, array_send(h.extremities), null, h.stream_ordering, h.lineages, h.state_group, null, null, "
+    "null, "
+    "h.place from heads h where h.moved "
+    "union all "
+    "select 'o', null, null, null, h.accepted_ordering, h.fixed_ordering, null, null, null, null, h.place "
+    "from heads h where h.moved "
+    "union all "
+    "select 'd', d.event_id, d.type, d.state_key, d.position, null, null, null, null, null, h.place "
+    "from heads h cross join lateral (select * from state_entries s "
+    "where h.moved and s.room_id = h.room_id and s.lineage = 0 and s.position > h.state_group_then "
+    "order by s.position limit 65) as d "
     "union all "
     "select 'n', s.event_id, s.type, s.state_key, s.position, null, null, null, null, null, s.place from entries s "
     "union all "
     "select 'e', n.id, e.pdu, null, e.state_group_after, e.fixed_ordering, null, e.rejected, e.soft_failed, e.outlier, "
     "n.place "
     "from (select s.place, s.event_id as id from entries s where s.event_id is not null "
-    "union select unnest($8::integer[]), unnest($9::bytea[])) as n "
+    "union select unnest($10::integer[]), unnest($11::bytea[])) as n "
     "cross join lateral (select * from events e "
     "where e.room_id = ($1::bytea[])[n.place] and e.event_id = n.id limit 1) as e"};
+/// The rows of rooms.
+inline constexpr Statement kRoomHeads{
+    "room_heads",
+    "select o.room_id, o.stream_ordering, o.lineages, o.accepted_ordering, o.fixed_ordering, o.state_group, "
+    "array_send(o.extremities) from unnest($1::bytea[]) as i(room_id) "
+    "cross join lateral (select * from rooms o where o.room_id = i.room_id limit 1) as o"};
 /// With branches.
 inline constexpr Statement kEventContext{
     "event_context", "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.event_context(" POSTERN_P8 ", $9)"};

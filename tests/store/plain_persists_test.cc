@@ -53,6 +53,15 @@ class PlainPersistsOf : public testing::Test {
     EXPECT_EQ(rig_.Calls("persist_events"), by_database);
   }
 
+  /// Two of its members leave, each by another store.
+  void ARoomThatAnotherStoreHasWrittenTo() {
+    const v1::PersistEventRequest request = RequestFor(room_.Leave(UserOf(0)));
+    StoreRig other(rig_.dsn());
+    EXPECT_TRUE(other.Persist(room_.Leave(UserOf(1))).ok());
+    ExpectStored(request);
+    ExpectCalls(1, 1);
+  }
+
   StoreRig rig_;
   const TestRoom room_ = support::RoomOf(4);
 };
@@ -87,13 +96,20 @@ TEST_F(PlainPersistsOf, AnEventThatIsStoredIsFoundByTheDatabase) {
 }
 
 TEST_F(PlainPersistsOf, ARoomThatAnotherStoreHasWrittenToIsLeftToTheDatabase) {
-  const v1::PersistEventRequest request = RequestFor(room_.Leave(UserOf(0)));
-  StoreRig other(rig_.dsn());
-  EXPECT_TRUE(other.Persist(room_.Leave(UserOf(1))).ok());
-  ExpectStored(request);
-  ExpectCalls(1, 1);
+  ARoomThatAnotherStoreHasWrittenTo();
   EXPECT_EQ(rig_.Sql("select count(*) from memberships where membership = 'leave'"), "2");
   EXPECT_EQ(rig_.Sql("select count(distinct stream_ordering) = count(*) from events"), "t");
+}
+
+TEST_F(PlainPersistsOf, ARoomThatAnotherStoreWritesToTooIsLookedAtFirst) {
+  ARoomThatAnotherStoreHasWrittenTo();
+  const v1::PersistEventRequest request = RequestFor(room_.Leave(UserOf(2)));
+  StoreRig other(rig_.dsn());
+  EXPECT_TRUE(other.Persist(room_.Leave(UserOf(3))).ok());
+  ExpectStored(request);
+  ExpectCalls(2, 1);
+  EXPECT_GE(rig_.Calls("room_heads"), 1);
+  EXPECT_EQ(rig_.Sql("select count(*) from memberships where membership = 'leave'"), "4");
 }
 
 TEST_F(PlainPersistsOf, WhatWasReliedOnAndHasChangedIsAConflict) {

@@ -38,13 +38,13 @@ RememberedEvent EventOf(const std::string& id, std::int64_t group_after, std::in
 /// A room at its fifth event, `tip`, whose state is of four entries.
 RoomNews FifthEvent() {
   return {
-      .head = {.stored = 5, .accepted = 5, .fixed = 3, .group = 4, .extremities = {"$tip"}},
+      .head = {.moment = {.stored = 5}, .accepted = 5, .fixed = 3, .group = 4, .extremities = {"$tip"}},
       .entries = {{.type = "create", .event_id = "$create", .since = 1}, {.type = "acl", .event_id = "", .since = 0}},
       .events = {EventOf("$create", 1), EventOf("$tip", 4)}};
 }
 /// The next, which removes a key and cites another event than the tip.
 RoomNews SixthEvent() {
-  return {.head = {.stored = 6, .accepted = 6, .fixed = 3, .group = 5, .extremities = {"$tip", "$sixth"}},
+  return {.head = {.moment = {.stored = 6}, .accepted = 6, .fixed = 3, .group = 5, .extremities = {"$tip", "$sixth"}},
           .entries = {{.type = "topic", .event_id = "", .since = 5}},
           .events = {EventOf("$sixth", kFirstBranch + 1)}};
 }
@@ -82,7 +82,7 @@ TEST_F(Remembered, IsNoStateBehindAnEventThatIsNot) {
 }
 
 TEST_F(Remembered, IsTheStateBehindAnEarlierTip) {
-  rooms_.Advance("!a", 5, 0, SixthEvent());
+  rooms_.Advance("!a", {.stored = 5}, SixthEvent());
   const auto found = rooms_.Recall(Asking({"$tip"}), {KeyOf("create", "")});
   ASSERT_TRUE(found);
   EXPECT_FALSE(found->extends_all_extremities);
@@ -91,23 +91,23 @@ TEST_F(Remembered, IsTheStateBehindAnEarlierTip) {
 }
 
 TEST_F(Remembered, IsNoEntryThatHasChangedSinceTheStateBefore) {
-  rooms_.Advance("!a", 5, 0, SixthEvent());
+  rooms_.Advance("!a", {.stored = 5}, SixthEvent());
   EXPECT_FALSE(rooms_.Recall(Asking({"$tip"}), keys_));
   EXPECT_TRUE(rooms_.Recall(Asking({"$sixth", "$tip"}), keys_));
 }
 
 TEST_F(Remembered, IsNoStateOfABranch) {
-  rooms_.Advance("!a", 5, 0, SixthEvent());
+  rooms_.Advance("!a", {.stored = 5}, SixthEvent());
   EXPECT_FALSE(rooms_.Recall(Asking({"$sixth"}), {KeyOf("create", "")}));
 }
 
 TEST_F(Remembered, IsTheStateOfAnEarlierSetOfTips) {
-  rooms_.Advance("!a", 5, 0, SixthEvent());
+  rooms_.Advance("!a", {.stored = 5}, SixthEvent());
   RoomNews seventh = SixthEvent();
-  seventh.head.stored = 7;
+  seventh.head.moment.stored = 7;
   seventh.head.group = 6;
   seventh.head.extremities = {"$tip", "$sixth", "$seventh"};
-  rooms_.Advance("!a", 6, 0, seventh);
+  rooms_.Advance("!a", {.stored = 6}, seventh);
   const auto found = rooms_.Recall(Asking({"$sixth", "$tip", "$tip"}), {KeyOf("create", "")});
   ASSERT_TRUE(found);
   EXPECT_EQ(found->before, 5);
@@ -116,7 +116,7 @@ TEST_F(Remembered, IsTheStateOfAnEarlierSetOfTips) {
 
 TEST_F(Remembered, AreNoEntriesOfARoomThatSomebodyElseHasWrittenTo) {
   RoomNews later = FifthEvent();
-  later.head.stored = 6;
+  later.head.moment.stored = 6;
   later.entries.clear();
   rooms_.Learn("!a", "10", later, 0);
   const auto found = rooms_.Recall(Asking({"$tip"}), {KeyOf("create", "")});
@@ -127,29 +127,26 @@ TEST_F(Remembered, AreNoEntriesOfARoomThatSomebodyElseHasWrittenTo) {
 
 TEST_F(Remembered, IsTheLaterOfTwoMoments) {
   RoomNews earlier = FifthEvent();
-  earlier.head.stored = 4;
+  earlier.head.moment.stored = 4;
   rooms_.Learn("!a", "10", earlier, 0);
-  EXPECT_EQ(rooms_.Head("!a")->stored, 5);
+  EXPECT_EQ(rooms_.Head("!a")->moment.stored, 5);
   RoomNews told = FifthEvent();
-  told.head.lineages = 1;
+  told.head.moment.lineages = 1;
   rooms_.Learn("!a", "10", told, 0);
-  EXPECT_EQ(rooms_.Head("!a")->lineages, 1);
+  EXPECT_EQ(rooms_.Head("!a")->moment.lineages, 1);
 }
 
-TEST_F(Remembered, IsNothingAnyMoreWhereItWasAnotherMomentThatWasWrittenAfter) {
-  rooms_.Advance("!a", 4, 0, SixthEvent());
-  EXPECT_FALSE(rooms_.Head("!a"));
-  rooms_.Advance("!a", 5, 0, SixthEvent());
-  EXPECT_FALSE(rooms_.Head("!a"));
-  EXPECT_EQ(rooms_.bytes(), 0U);
+TEST_F(Remembered, StaysAsItIsWhereSomethingElseHasMovedOn) {
+  rooms_.Advance("!a", {.stored = 4}, SixthEvent());
+  EXPECT_EQ(rooms_.Head("!a")->moment.stored, 5);
+  rooms_.Advance("!b", {.stored = 5}, SixthEvent());
+  EXPECT_FALSE(rooms_.Head("!b"));
 }
 
-TEST_F(Remembered, IsForgottenWhenAskedTo) {
+TEST_F(Remembered, IsForgottenAllAtOnce) {
   rooms_.Learn("!b", "10", FifthEvent(), 0);
-  rooms_.Forget("!a");
-  EXPECT_FALSE(rooms_.Head("!a"));
-  EXPECT_TRUE(rooms_.Head("!b"));
   rooms_.ForgetAll();
+  EXPECT_FALSE(rooms_.Head("!a"));
   EXPECT_FALSE(rooms_.Head("!b"));
   EXPECT_EQ(rooms_.bytes(), 0U);
 }
@@ -256,6 +253,32 @@ TEST_F(RememberedByAStore, IsNotToldOnceAnotherStoreHasWritten) {
                                        .content = support::Object(R"({"membership":"ban"})")}))
                   .ok());
   EXPECT_EQ(MembershipToldFor(leave), "ban");
+  ExpectCalls(1, 2);
+}
+
+TEST_F(RememberedByAStore, MovesOnWithWhatAnotherStoreHasWritten) {
+  const matrix::Event leave = room_.Leave(UserOf(0));
+  EXPECT_EQ(MembershipToldFor(leave), "join");
+  StoreRig other(rig_.dsn());
+  ASSERT_TRUE(other.Persist(room_.Leave(UserOf(1))).ok());
+  EXPECT_EQ(MembershipToldFor(leave), "join");
+  ExpectCalls(1, 1);
+  // What it has moved on to is what it is told from, and what its next event is written on.
+  EXPECT_EQ(rig_.ContextOf(leave).token(), other.ContextOf(leave).token());
+  ASSERT_TRUE(rig_.Persist(leave).ok());
+  EXPECT_EQ(rig_.Calls("persist_events"), 0);
+}
+
+TEST_F(RememberedByAStore, DoesNotMoveOnOverVeryManyChanges) {
+  const matrix::Event leave = room_.Leave(UserOf(0));
+  EXPECT_EQ(MembershipToldFor(leave), "join");
+  rig_.Sql(
+      "insert into state_entries select room_id, 0, 'm.room.member', ('@x' || n || ':b.example')::bytea, state_group + "
+      "n, event_id "
+      "from rooms cross join generate_series(1, 65) as n cross join lateral (select event_id from events limit 1) as e "
+      "returning 1");
+  rig_.Sql("update rooms set state_group = state_group + 65, stream_ordering = stream_ordering + 65 returning 1");
+  EXPECT_EQ(MembershipToldFor(leave), "join");
   ExpectCalls(1, 2);
 }
 
