@@ -18,7 +18,6 @@
 #include "rpc/server_host.h"
 #include "services/gateway/gateway.h"
 #include "services/validator/validator_service.h"
-#include "tests/gateway/hanging_validator.h"
 #include "tests/gateway/key_endpoint.h"
 #include "tests/gateway/played_dns.h"
 #include "tests/gateway/tls_host.h"
@@ -180,26 +179,6 @@ TEST_F(WholeGateway, ServesALeaveFromAdminCallToCommit) {
   EXPECT_THAT(Operate("/metrics").body,
               testing::HasSubstr(R"(postern_gateway_signing_key_info{key_id="ed25519:h1"} 1)"));
   EXPECT_THAT(Operate("/metrics").body, testing::HasSubstr("postern_gateway_requests_under_way 0"));
-}
-
-TEST_F(WholeGateway, AnswersEveryLeaveWhileOneOfTwoValidatorsHangs) {
-  HeldCalls held;
-  HangingValidator hanging(held);
-  HangingValidatorTogether hanging_together(held);
-  const auto hanging_host = Serve({&hanging, &hanging_together});
-  config_.validator += ",127.0.0.1:" + std::to_string(hanging_host->port());
-  Start();
-  PlayRemote();
-  const std::string room = MakeRoom("10");
-  for (int i = 0; i < 6 || held.taken() == 0; ++i) {
-    const std::string user = "@u" + std::to_string(i) + ":" + remote_.name();
-    Invite(room, user);
-    EXPECT_EQ(SendLeave("v2", MakeLeave(room, user, "10")).body, "{}");
-  }
-  EXPECT_THAT(Operate("/metrics").body, testing::HasSubstr("postern_gateway_rpc_given_up_total"));
-  gateway_ = nullptr;
-  held.Release();
-  hanging_host->Shutdown(absl::Now());
 }
 
 TEST_F(WholeGateway, WantsTheTokenOfAdminCallsAloneAndTakesANewOneAtOnce) {
