@@ -22,6 +22,7 @@ find_package(yaml-cpp CONFIG REQUIRED)
 find_package(CURL REQUIRED)
 find_package(GTest REQUIRED)
 pkg_check_modules(pqxx REQUIRED IMPORTED_TARGET GLOBAL libpqxx)
+pkg_check_modules(pq REQUIRED IMPORTED_TARGET GLOBAL libpq)
 pkg_check_modules(cares REQUIRED IMPORTED_TARGET GLOBAL libcares)
 if(NOT POSTERN_SANITIZE)  # the sanitizers bring an allocator of their own
   pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET GLOBAL jemalloc)

@@ -57,6 +57,7 @@ struct Settings::Impl {
   std::string purpose;
   std::vector<Key> keys;
   std::vector<std::function<absl::Status()>> checks;
+  std::vector<std::function<std::vector<absl::Status>()>> file_checks;
   std::vector<std::string> mistakes;
 
   void Declare(std::string_view name, std::string_view meaning, std::unique_ptr<SettingValue> value) {
@@ -134,13 +135,19 @@ struct Settings::Impl {
   }
 
   // A check names the key it is about first: where that was set is what the reader wants to know.
+  void Note(const absl::Status& status) {
+    if (status.ok()) return;
+    const std::string message(status.message());
+    const Key* key = Find(std::string_view(message).substr(0, message.find(':')));
+    mistakes.push_back(key != nullptr && !key->set_at.empty() ? key->set_at + ": " + message : message);
+  }
+
   void RunChecks() {
-    for (const auto& check : checks) {
-      const absl::Status status = check();
-      if (status.ok()) continue;
-      const std::string message(status.message());
-      const Key* key = Find(std::string_view(message).substr(0, message.find(':')));
-      mistakes.push_back(key != nullptr && !key->set_at.empty() ? key->set_at + ": " + message : message);
+    for (const auto& check : checks) Note(check());
+  }
+  void RunFileChecks() {
+    for (const auto& check : file_checks) {
+      for (const absl::Status& status : check()) Note(status);
     }
   }
 
@@ -206,14 +213,21 @@ void Settings::Table(std::string_view key, std::vector<std::string> fields,
 }
 
 void Settings::Check(std::function<absl::Status()> check) { impl_->checks.push_back(std::move(check)); }
+void Settings::CheckFiles(std::function<std::vector<absl::Status>()> check) {
+  impl_->file_checks.push_back(std::move(check));
+}
 
 Start Settings::Read(int argc, const char* const* argv) {
   CLI::App app(impl_->purpose, impl_->program);
   app.set_version_flag("--version", impl_->program + " " POSTERN_VERSION);
   std::string file;
   bool only_check = false;
+  bool without_files = false;
   app.add_option("--config", file, "YAML file to read first")->type_name("FILE")->envname("POSTERN_CONFIG");
-  app.add_flag("--check-config", only_check, "say whether the settings are good, and leave");
+  app.add_flag("--check-config", only_check,
+               "say whether the settings, and the keys and certificates that they name, are good, and leave");
+  app.add_flag("--without-files", without_files,
+               "with --check-config: look into no key and no certificate; for where they are not at hand");
   for (Key& key : impl_->keys) impl_->AddOption(key, app);
   app.footer(impl_->Footer());
   app.get_formatter()->column_width(46);
@@ -231,6 +245,7 @@ Start Settings::Read(int argc, const char* const* argv) {
     impl_->TakeFlags();
   }
   if (impl_->mistakes.empty()) impl_->RunChecks();
+  if (impl_->mistakes.empty() && only_check && !without_files) impl_->RunFileChecks();
   for (const std::string& mistake : impl_->mistakes) std::cerr << impl_->program << ": " << mistake << '\n';
   if (!impl_->mistakes.empty()) return Start::kExitError;
   if (only_check) std::cout << impl_->program << ": the settings are good\n";

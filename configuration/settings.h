@@ -48,6 +48,9 @@ class Settings {
   /// Checked once all is read; an error is printed and ends in exit status 2. A message that begins with a key and a
   /// colon is printed with the place where that key was set.
   void Check(std::function<absl::Status()> check);
+  /// The same for what only reading the files shows that the settings name: keys, certificates. Checked by
+  /// --check-config alone, and not with --without-files: a service that starts reads them itself. OK is no mistake.
+  void CheckFiles(std::function<std::vector<absl::Status>()> check);
 
   /// Reads --config FILE or POSTERN_CONFIG (optional), environment, flags. Call once. Prints to standard output for
   /// --help, to standard error for mistakes: the key, where it was set (file and line, variable, or flag), what was

@@ -24,20 +24,28 @@ struct FreeCertificate {
 
 }  // namespace
 
-absl::StatusOr<absl::Time> EarliestEnd(const std::string& pem_file) {
+absl::StatusOr<Times> TimesOf(const std::string& pem_file) {
   const std::unique_ptr<BIO, FreeBio> file(BIO_new_file(pem_file.c_str(), "r"));
-  absl::Time earliest = absl::InfiniteFuture();
+  Times good{absl::InfinitePast(), absl::InfiniteFuture()};
   while (file != nullptr) {
     const std::unique_ptr<X509, FreeCertificate> certificate(PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr));
     if (certificate == nullptr) break;
-    std::tm end{};
+    std::tm begin{}, end{};
+    if (ASN1_TIME_to_tm(X509_get0_notBefore(certificate.get()), &begin) != 1) break;
     if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &end) != 1) break;
-    earliest = std::min(earliest, absl::FromTM(end, absl::UTCTimeZone()));
+    good.from = std::max(good.from, absl::FromTM(begin, absl::UTCTimeZone()));
+    good.until = std::min(good.until, absl::FromTM(end, absl::UTCTimeZone()));
   }
   ERR_clear_error();  // reading on until there is no more is an error to OpenSSL
-  if (earliest != absl::InfiniteFuture()) return earliest;
+  if (good.until != absl::InfiniteFuture()) return good;
   return matrix::Refuse(matrix::Reason::kInvalidArgument,
                         fmt::format("{} cannot be read, or holds no PEM certificate", pem_file));
+}
+
+absl::StatusOr<absl::Time> EarliestEnd(const std::string& pem_file) {
+  const auto good = TimesOf(pem_file);
+  if (!good.ok()) return good.status();
+  return good->until;
 }
 
 void ShowCertificate(telemetry::Metrics& metrics, std::string_view name, const std::string& pem_file) {

@@ -10,6 +10,16 @@
 
 namespace postern::http {
 
+/// From when until when a thing is good.
+struct Times {
+  absl::Time from;
+  absl::Time until;
+};
+
+/// When all certificates in a PEM file are good: the latest beginning, the earliest end. Refuses: kInvalidArgument,
+/// naming the file: it cannot be read, or holds none.
+absl::StatusOr<Times> TimesOf(const std::string& pem_file);
+
 /// The earliest end of all certificates in a PEM file. Refuses: kInvalidArgument, naming the file: it cannot be read,
 /// or holds none.
 absl::StatusOr<absl::Time> EarliestEnd(const std::string& pem_file);

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <openssl/ssl.h>
-#include <sys/stat.h>
 
 #include <utility>
 
@@ -75,12 +74,6 @@ void TlsCertificates::ReloadIfChanged() {
     telemetry::Log(telemetry::Level::kError, "certificate not reloaded, the old one stays",
                    {{"detail", matrix::DetailOf(status)}});
   }
-}
-
-TlsCertificates::Stamp TlsCertificates::StampOf(const std::string& file) {
-  struct stat found {};
-  if (::stat(file.c_str(), &found) != 0) return {};
-  return {found.st_mtim.tv_sec, found.st_mtim.tv_nsec, found.st_ino, found.st_size};
 }
 
 }  // namespace postern::http

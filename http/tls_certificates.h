@@ -3,13 +3,13 @@
 
 #include <array>
 #include <boost/asio/ssl/context.hpp>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "http/file_stamp.h"
 
 namespace postern::http {
 
@@ -28,18 +28,9 @@ class TlsCertificates {
   void ReloadIfChanged();
 
  private:
-  // When it was written, and as which file: a replaced one may carry an old time.
-  struct Stamp {
-    std::int64_t seconds = 0;
-    std::int64_t nanoseconds = 0;
-    std::uint64_t inode = 0;
-    std::int64_t size = -1;
-    bool operator==(const Stamp&) const = default;
-  };
-  using Stamps = std::array<Stamp, 2>;
+  using Stamps = std::array<FileStamp, 2>;
 
   TlsCertificates(std::string certificate_file, std::string key_file);
-  static Stamp StampOf(const std::string& file);
   Stamps StampsNow() const { return {StampOf(certificate_file_), StampOf(key_file_)}; }
 
   const std::string certificate_file_;

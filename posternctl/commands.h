@@ -50,5 +50,6 @@ void AddOutboxCommands(CLI::App& app, CommandLine& line);
 void AddExplainCommand(CLI::App& app, CommandLine& line);
 void AddReplayCommand(CLI::App& app, CommandLine& line);
 void AddLeaveCommand(CLI::App& app, CommandLine& line);
+void AddCheckCommand(CLI::App& app, CommandLine& line);
 
 }  // namespace postern::posternctl

@@ -17,6 +17,7 @@ examples:
   posternctl leave --as @bob:localhost:8448 --key bob.key --to https://here.example '!room:here.example'
   posternctl --json member show '!room:here.example' @bob:there.example
   posternctl explain '$event'
+  posternctl check --to https://matrix.here.example:8448 --server-name here.example
   posternctl replay --since 24h --validator 127.0.0.1:7111
 
 exit status:
@@ -76,6 +77,7 @@ int main(int argc, char** argv) {
   posternctl::AddExplainCommand(app, line);
   posternctl::AddReplayCommand(app, line);
   posternctl::AddLeaveCommand(app, line);
+  posternctl::AddCheckCommand(app, line);
 
   try {
     app.parse(argc, argv);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <string_view>
 
 #include "fmt/format.h"
 #include "matrix/refusal.h"
@@ -42,6 +43,12 @@ bool IsOnThisMachine(const std::string& listen) {
          listen.starts_with("localhost:");
 }
 
+/// A wildcard may stand in a certificate, too.
+bool IsDnsName(std::string_view name) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.*";
+  return !name.empty() && name.find_first_not_of(kLetters) == std::string_view::npos;
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(const TransportSecurity& security) {
@@ -55,6 +62,12 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(c
 }
 
 absl::Status CheckAdmission(const Admission& admission, const TransportSecurity& security, const std::string& listen) {
+  for (const std::string& peer : admission.peers) {
+    if (!IsDnsName(peer)) {
+      return matrix::Refuse(matrix::Reason::kInvalidArgument,
+                            fmt::format("allowed_peers: expected DNS names as certificates have them, not '{}'", peer));
+    }
+  }
   if (!security.plaintext) return absl::OkStatus();
   if (!admission.peers.empty()) {
     return matrix::Refuse(matrix::Reason::kInvalidArgument,

@@ -8,7 +8,7 @@ exit status: 0 all is there, 1 it could not be installed, 2 usage' "$@"
 packages=(
   build-essential cmake ninja-build ccache mold pkg-config git python3 python3-venv ca-certificates
   libabsl-dev libgrpc++-dev libprotobuf-dev libprotoc-dev protobuf-compiler protobuf-compiler-grpc
-  libjemalloc-dev libsodium-dev libssl-dev libpqxx-dev libcurl4-openssl-dev libc-ares-dev
+  libjemalloc-dev libsodium-dev libssl-dev libpq-dev libpqxx-dev libcurl4-openssl-dev libc-ares-dev
   libspdlog-dev libfmt-dev prometheus-cpp-dev libcli11-dev libyaml-cpp-dev
   libgtest-dev libgmock-dev libbenchmark-dev postgresql graphviz openssl haproxy pgbouncer prometheus python3-yaml
 )

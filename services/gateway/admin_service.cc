@@ -338,9 +338,7 @@ absl::Status AdminService::ShowKeys(const rpc::CallContext& call, const v1::Show
 }
 
 absl::Status AdminService::ReloadKeys(v1::ReloadSigningKeysResponse& response) {
-  auto keys = means_.read_signing_keys();
-  if (!keys.ok()) return keys.status();
-  means_.signer.Rotate(*std::move(keys));
+  if (absl::Status status = means_.reload_signing_keys(); !status.ok()) return status;
   response.set_key_id(means_.signer.key_id());
   return absl::OkStatus();
 }

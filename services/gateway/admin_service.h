@@ -25,8 +25,8 @@ struct AdminMeans {
   /// Has the invited user's server sign: InviteHandshake::SignedByBoth.
   std::function<absl::StatusOr<std::string>(const rpc::CallContext& call, const OutboundInvite& invite)> sign_invite;
   Clock clock;
-  /// Reads this server's keys from their files again.
-  std::function<absl::StatusOr<SigningKeys>()> read_signing_keys;
+  /// Reads this server's keys from their files again, and signs with them if they are good.
+  std::function<absl::Status()> reload_signing_keys;
 };
 
 class AdminService : public v1::Admin::CallbackService {

@@ -6,8 +6,12 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "absl/time/clock.h"
+#include "http/tls_files.h"
 #include "matrix/refusal.h"
 #include "matrix/server_name.h"
+#include "rpc/bearer_token.h"
+#include "services/gateway/signing_keys.h"
 
 namespace postern::gateway {
 namespace {
@@ -230,6 +234,28 @@ void DeclareLimits(Settings& settings, GatewayConfig& config, FederationLimits& 
                 "the header in which a trusted proxy names the client, e.g. X-Forwarded-For; its last entry counts");
 }
 
+/// What is wrong with the files that the settings name.
+std::vector<absl::Status> CheckFiles(const GatewayConfig& config) {
+  std::vector<absl::Status> mistakes =
+      http::CheckServiceFiles({.plaintext = config.between_services.plaintext,
+                               .certificate_file = config.between_services.certificate_file,
+                               .key_file = config.between_services.key_file,
+                               .ca_file = config.between_services.ca_file,
+                               .otlp_ca_file = config.spans.ca_file},
+                              absl::Now());
+  mistakes.push_back(
+      SigningKeys::ReadAll(config.signing_key_file, config.old_verify_keys, config.old_verify_keys_file).status());
+  if (!config.tls_certificate_file.empty()) {
+    mistakes.push_back(http::CheckTlsPair({"tls_certificate_file", config.tls_certificate_file},
+                                          {"tls_key_file", config.tls_key_file}, absl::Now()));
+  }
+  if (!config.federation_ca_file.empty()) {
+    mistakes.push_back(http::CheckAuthorities({"federation_ca_file", config.federation_ca_file}, absl::Now()));
+  }
+  if (!config.callers.token_file.empty()) mistakes.push_back(rpc::CheckTokenFile(config.callers.token_file));
+  return mistakes;
+}
+
 }  // namespace
 
 configuration::Start ReadConfig(int argc, const char* const* argv, GatewayConfig& config) {
@@ -254,6 +280,7 @@ configuration::Start ReadConfig(int argc, const char* const* argv, GatewayConfig
     if (absl::Status status = ReadReach(networks, config); !status.ok()) return status;
     return rpc::CheckAdmission(config.callers, config.between_services, config.admin_grpc_listen);
   });
+  settings.CheckFiles([&config] { return CheckFiles(config); });
   const configuration::Start start = settings.Read(argc, argv);
   config.rc_federation.limits.window_size = absl::Milliseconds(limits.window_size);
   config.rc_federation.limits.sleep_delay = absl::Milliseconds(limits.sleep_delay);

@@ -29,6 +29,8 @@ struct GatewayConfig {
   std::string signing_key_file;
   std::vector<std::string> old_verify_keys;
   std::string old_verify_keys_file;
+  /// How often they are looked at.
+  absl::Duration signing_key_check_interval = absl::Seconds(10);
   std::vector<Notary> notaries;
   bool notaries_first = false;
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,6 +58,7 @@
 #include "services/gateway/send_route.h"
 #include "services/gateway/server_discovery.h"
 #include "services/gateway/shared_rates.h"
+#include "services/gateway/signing_key_files.h"
 #include "services/gateway/state_ids_route.h"
 #include "services/gateway/state_route.h"
 #include "services/gateway/version_route.h"
@@ -128,17 +130,6 @@ std::vector<std::unique_ptr<KeySource>> SourcesOfKeys(const GatewayConfig& confi
   return sources;
 }
 
-absl::StatusOr<SigningKeys> ReadSigningKeys(const GatewayConfig& config) {
-  auto retired = SigningKeys::ReadRetired(config.old_verify_keys_file);
-  if (!retired.ok()) return retired.status();
-  retired->insert(retired->begin(), config.old_verify_keys.begin(), config.old_verify_keys.end());
-  auto keys = SigningKeys::Read(config.signing_key_file, *retired);
-  if (keys.ok() && keys->file_is_exposed()) {
-    telemetry::Log(telemetry::Level::kWarning, "the signing key file can be read by other users of this machine");
-  }
-  return keys;
-}
-
 /// How many threads one origin may have: not all, or nobody else is served meanwhile.
 std::int64_t MostThreads(const GatewayConfig& config) { return config.workers - config.workers / 8 - 1; }
 
@@ -160,8 +151,10 @@ InviteLeavesOptions LeavesOfInvites(const GatewayConfig& config) {
 /// Members are in the order in which they need each other; they end in the reverse one.
 class RunningGateway : public Gateway {
  public:
-  RunningGateway(const GatewayConfig& config, matrix::ServerName name, SigningKeys keys, const Peers& peers)
+  RunningGateway(const GatewayConfig& config, matrix::ServerName name, std::unique_ptr<SigningKeyFiles> key_files,
+                 SigningKeys keys, const Peers& peers)
       : config_(config),
+        key_files_(std::move(key_files)),
         signer_(name, std::move(keys)),
         store_(MakeGrpcStoreClient(peers.store, {metrics_})),
         validator_(MakeGrpcValidatorClient(peers.validator, {metrics_})),
@@ -235,7 +228,7 @@ class RunningGateway : public Gateway {
              .sign_invite = [this](const rpc::CallContext& call,
                                    const OutboundInvite& invite) { return invites_.SignedByBoth(call, invite); },
              .clock = absl::Now,
-             .read_signing_keys = [this] { return ReadSigningKeys(config_); }},
+             .reload_signing_keys = [this] { return ReloadSigningKeys(); }},
             admin_workers_),
         invites_service_(
             *invite_store_, author_, [this] { invite_leaves_.Nudge(); }, admin_workers_),
@@ -249,6 +242,7 @@ class RunningGateway : public Gateway {
   ~RunningGateway() override { Shutdown(); }
 
   absl::Status Listen() {
+    metrics_.SetGauge("postern_gateway_signing_key_files_used", 1);
     auto spans = rpc::SpanExporter::Start(config_.spans, metrics_);
     if (!spans.ok()) return spans.status();
     spans_ = *std::move(spans);
@@ -283,6 +277,12 @@ class RunningGateway : public Gateway {
     sender_.Start();
     if (config_.sender.takes) invite_leaves_.Start();
   }
+  void WatchSigningKeys() {
+    alarm_.At(absl::Now() + config_.signing_key_check_interval, [this] {
+      if (key_files_->HaveChanged()) ReloadSigningKeys().IgnoreError();  // it has been logged
+      WatchSigningKeys();
+    });
+  }
   void StartSharing() {
     if (config_.serves && config_.rate_limits) shared_rates_.Start();
   }
@@ -292,10 +292,7 @@ class RunningGateway : public Gateway {
   int admin_port() const override { return admin_->port(); }
 
   void Reload() override {
-    auto keys = ReadSigningKeys(config_);
-    if (keys.ok()) signer_.Rotate(*std::move(keys));
-    telemetry::Log(keys.ok() ? telemetry::Level::kInfo : telemetry::Level::kError, "signing keys read again",
-                   {{"key_id", signer_.key_id()}, {"reason", matrix::DetailOf(keys.status())}});
+    ReloadSigningKeys().IgnoreError();  // it has been logged
     if (config_.tls_certificate_file.empty() || listener_ == nullptr) return;
     const absl::Status status = listener_->ReloadCertificates();
     telemetry::Log(status.ok() ? telemetry::Level::kInfo : telemetry::Level::kError, "certificate read again",
@@ -327,6 +324,17 @@ class RunningGateway : public Gateway {
  private:
   /// Of the workers that may wait for another server at once.
   std::size_t AFew() const { return static_cast<std::size_t>(std::max<std::int64_t>(1, config_.workers / 4)); }
+
+  /// Signs with what the key files hold now; with what it had if they cannot be used.
+  absl::Status ReloadSigningKeys() {
+    const std::lock_guard lock(reloading_keys_);  // what was read first is taken up first
+    auto keys = key_files_->Read();
+    if (keys.ok()) signer_.Rotate(*std::move(keys));
+    telemetry::Log(keys.ok() ? telemetry::Level::kInfo : telemetry::Level::kError, "signing keys read again",
+                   {{"key_id", signer_.key_id()}, {"reason", matrix::DetailOf(keys.status())}});
+    metrics_.SetGauge("postern_gateway_signing_key_files_used", keys.ok() ? 1 : 0);
+    return keys.status();
+  }
 
   InviteServices Inviting() {
     return {.store = *store_,
@@ -408,6 +416,8 @@ class RunningGateway : public Gateway {
   const GatewayConfig config_;
   telemetry::Metrics metrics_;
   std::unique_ptr<rpc::SpanExporter> spans_;
+  const std::unique_ptr<SigningKeyFiles> key_files_;
+  std::mutex reloading_keys_;
   EventSigner signer_;
   const std::unique_ptr<StoreClient> store_;
   const std::unique_ptr<ValidatorClient> validator_;
@@ -490,15 +500,18 @@ class RunningGateway : public Gateway {
 absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const GatewayConfig& config) {
   auto name = matrix::ServerName::Parse(config.server_name);
   if (!name.ok()) return name.status();
-  auto keys = ReadSigningKeys(config);
+  auto key_files =
+      std::make_unique<SigningKeyFiles>(config.signing_key_file, config.old_verify_keys, config.old_verify_keys_file);
+  auto keys = key_files->Read();
   if (!keys.ok()) return keys.status();
   auto store = rpc::OpenChannel(config.store, config.between_services);
   if (!store.ok()) return store.status();
   auto validator = rpc::OpenChannel(config.validator, config.between_services);
   if (!validator.ok()) return validator.status();
-  auto gateway =
-      std::make_unique<RunningGateway>(config, std::move(*name), std::move(*keys), Peers{*store, *validator});
+  auto gateway = std::make_unique<RunningGateway>(config, std::move(*name), std::move(key_files), std::move(*keys),
+                                                  Peers{*store, *validator});
   if (absl::Status status = gateway->Listen(); !status.ok()) return status;
+  gateway->WatchSigningKeys();
   gateway->StartSending();
   gateway->StartSharing();
   return std::unique_ptr<Gateway>(std::move(gateway));

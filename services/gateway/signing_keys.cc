@@ -85,6 +85,15 @@ absl::StatusOr<SigningKeys> SigningKeys::Read(const std::string& file, const std
   return keys;
 }
 
+absl::StatusOr<SigningKeys> SigningKeys::ReadAll(const std::string& signing_key_file,
+                                                 const std::vector<std::string>& old_verify_keys,
+                                                 const std::string& old_verify_keys_file) {
+  auto retired = ReadRetired(old_verify_keys_file);
+  if (!retired.ok()) return retired.status();
+  retired->insert(retired->begin(), old_verify_keys.begin(), old_verify_keys.end());
+  return Read(signing_key_file, *retired);
+}
+
 bool SigningKeys::IsCurrent(const RetiredKey& retired) const {
   return std::any_of(keys_.begin(), keys_.end(), [&](const matrix::SigningKey& key) {
     return key.key_id() == retired.key_id && key.public_key() == retired.public_key;

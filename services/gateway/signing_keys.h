@@ -29,7 +29,12 @@ class SigningKeys {
   /// The entries of a file of retired keys, one a line; empty lines and lines with '#' are skipped. An empty name:
   /// none. Refuses: kInvalidArgument.
   static absl::StatusOr<std::vector<std::string>> ReadRetired(const std::string& file);
-  /// The same from the text of such a file.
+  /// Read, with what a gateway's settings name: the keys of `old_verify_keys`, and of `old_verify_keys_file` after
+  /// them.
+  static absl::StatusOr<SigningKeys> ReadAll(const std::string& signing_key_file,
+                                             const std::vector<std::string>& old_verify_keys,
+                                             const std::string& old_verify_keys_file);
+  /// The same as Read from the text of such a file.
   static absl::StatusOr<SigningKeys> Parse(const std::string& text, const std::vector<std::string>& retired);
 
   const std::string& key_id() const { return keys_.front().key_id(); }

@@ -15,15 +15,18 @@ namespace {
 constexpr int kReadAttempts = 3;
 constexpr int kPersistAttempts = 3;  // by id: what was committed unseen is found again
 constexpr int kOnce = 1;
+constexpr int kPersistPatience = 2;  // times a read's: it may wait for the room, and for a standby
 constexpr std::string_view kGetEventContext = "GetEventContext";
 constexpr std::string_view kPersistEvent = "PersistEvent";
 
 class GrpcStoreClient : public StoreClient {
  public:
-  GrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts)
+  GrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts, const RpcPatience& patience)
       : stub_(store::v1::Store::NewStub(channel)),
         together_(store::v1::StoreTogether::NewStub(channel)),
         counts_(counts),
+        patience_(patience.each),
+        budget_(patience.budget),
         contexts_([this](auto* context, auto* calls, auto* answers,
                          auto end) { together_->async()->GetEventContext(context, calls, answers, std::move(end)); },
                   CountMessages(counts, kGetEventContext)),
@@ -35,19 +38,22 @@ class GrpcStoreClient : public StoreClient {
                                                           const store::v1::GetEventContextRequest& request) override {
     // Branches may take long: nobody waits beside them.
     if (request.with_branches()) return Call(&Stub::GetEventContext, kGetEventContext, kReadAttempts, call, request);
-    return CallTogether(contexts_, *stub_->async(), &Stub::GetEventContext, Kind(kGetEventContext, kReadAttempts), call,
-                        counts_, request);
+    return CallTogether(contexts_, *stub_->async(), &Stub::GetEventContext, Quick(kGetEventContext), call, counts_,
+                        request);
   }
 
   absl::StatusOr<store::v1::TemplateContext> GetTemplateContext(
       const rpc::CallContext& call, const store::v1::GetTemplateContextRequest& request) override {
-    return Call(&Stub::GetTemplateContext, "GetTemplateContext", kReadAttempts, call, request);
+    return Read(&Stub::GetTemplateContext, "GetTemplateContext", call, request);
   }
 
   absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(const rpc::CallContext& call,
                                                                const store::v1::PersistEventRequest& request) override {
-    return CallTogether(persists_, *stub_->async(), &Stub::PersistEvent, Kind(kPersistEvent, kPersistAttempts), call,
-                        counts_, request);
+    // A second attempt that meets the first under way waits for it at the room's row, and finds what it stored.
+    RpcKind kind = Kind(kPersistEvent, kPersistAttempts);
+    kind.patience = patience_ * kPersistPatience;
+    kind.budget = &budget_;
+    return CallTogether(persists_, *stub_->async(), &Stub::PersistEvent, kind, call, counts_, request);
   }
 
   absl::StatusOr<store::v1::LeaseExtremitiesResponse> LeaseExtremities(
@@ -84,12 +90,12 @@ class GrpcStoreClient : public StoreClient {
 
   absl::StatusOr<store::v1::GetMissingEventsResponse> GetMissingEvents(
       const rpc::CallContext& call, const store::v1::GetMissingEventsRequest& request) override {
-    return Call(&Stub::GetMissingEvents, "GetMissingEvents", kReadAttempts, call, request);
+    return Read(&Stub::GetMissingEvents, "GetMissingEvents", call, request);
   }
 
   absl::StatusOr<store::v1::EventForPeer> GetEventForPeer(const rpc::CallContext& call,
                                                           const store::v1::GetEventForPeerRequest& request) override {
-    return Call(&Stub::GetEventForPeer, "GetEventForPeer", kReadAttempts, call, request);
+    return Read(&Stub::GetEventForPeer, "GetEventForPeer", call, request);
   }
 
   absl::StatusOr<store::v1::GetAuthChainResponse> GetAuthChain(const rpc::CallContext& call,
@@ -114,17 +120,17 @@ class GrpcStoreClient : public StoreClient {
 
   absl::StatusOr<store::v1::ListRoomServersResponse> ListRoomServers(
       const rpc::CallContext& call, const store::v1::ListRoomServersRequest& request) override {
-    return Call(&Stub::ListRoomServers, "ListRoomServers", kReadAttempts, call, request);
+    return Read(&Stub::ListRoomServers, "ListRoomServers", call, request);
   }
 
   absl::StatusOr<store::v1::JoinConditions> GetJoinConditions(
       const rpc::CallContext& call, const store::v1::GetJoinConditionsRequest& request) override {
-    return Call(&Stub::GetJoinConditions, "GetJoinConditions", kReadAttempts, call, request);
+    return Read(&Stub::GetJoinConditions, "GetJoinConditions", call, request);
   }
 
   absl::StatusOr<store::v1::GetServerKeysResponse> GetServerKeys(
       const rpc::CallContext& call, const store::v1::GetServerKeysRequest& request) override {
-    return Call(&Stub::GetServerKeys, "GetServerKeys", kReadAttempts, call, request);
+    return Read(&Stub::GetServerKeys, "GetServerKeys", call, request);
   }
 
   absl::Status PutServerKeys(const rpc::CallContext& call, const store::v1::PutServerKeysRequest& request) override {
@@ -133,7 +139,7 @@ class GrpcStoreClient : public StoreClient {
 
   absl::StatusOr<store::v1::ReceivedTransaction> GetReceivedTransaction(
       const rpc::CallContext& call, const store::v1::GetReceivedTransactionRequest& request) override {
-    return Call(&Stub::GetReceivedTransaction, "GetReceivedTransaction", kReadAttempts, call, request);
+    return Read(&Stub::GetReceivedTransaction, "GetReceivedTransaction", call, request);
   }
 
   absl::StatusOr<store::v1::ReceivedTransaction> KeepReceivedTransaction(
@@ -153,12 +159,12 @@ class GrpcStoreClient : public StoreClient {
 
   absl::StatusOr<store::v1::Profile> GetProfile(const rpc::CallContext& call,
                                                 const store::v1::GetProfileRequest& request) override {
-    return Call(&Stub::GetProfile, "GetProfile", kReadAttempts, call, request);
+    return Read(&Stub::GetProfile, "GetProfile", call, request);
   }
 
   absl::StatusOr<store::v1::AliasTarget> GetAlias(const rpc::CallContext& call,
                                                   const store::v1::GetAliasRequest& request) override {
-    return Call(&Stub::GetAlias, "GetAlias", kReadAttempts, call, request);
+    return Read(&Stub::GetAlias, "GetAlias", call, request);
   }
 
  private:
@@ -170,21 +176,38 @@ class GrpcStoreClient : public StoreClient {
     return CallWithAttempts(*stub_->async(), method, Kind(name, attempts), call, counts_, request);
   }
 
+  /// Of a few rows.
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Read(UnaryMethod<Stub, Request, Response> method, std::string_view name,
+                                const rpc::CallContext& call, const Request& request) {
+    return CallWithAttempts(*stub_->async(), method, Quick(name), call, counts_, request);
+  }
+
   static RpcKind Kind(std::string_view method, int attempts) {
     return {"store", method, matrix::Reason::kStoreDown, attempts};
+  }
+  /// Of what takes milliseconds and writes nothing: who has not answered by then hangs.
+  RpcKind Quick(std::string_view method) {
+    RpcKind kind = Kind(method, kReadAttempts);
+    kind.patience = patience_;
+    kind.budget = &budget_;
+    return kind;
   }
 
   const std::unique_ptr<store::v1::Store::Stub> stub_;
   const std::unique_ptr<store::v1::StoreTogether::Stub> together_;
   const RpcCounts counts_;
+  const absl::Duration patience_;
+  AttemptBudget budget_;
   rpc::CallsTogether contexts_;
   rpc::CallsTogether persists_;
 };
 
 }  // namespace
 
-std::unique_ptr<StoreClient> MakeGrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts) {
-  return std::make_unique<GrpcStoreClient>(std::move(channel), counts);
+std::unique_ptr<StoreClient> MakeGrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts,
+                                                 RpcPatience patience) {
+  return std::make_unique<GrpcStoreClient>(std::move(channel), counts, patience);
 }
 
 }  // namespace postern::gateway

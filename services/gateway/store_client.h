@@ -8,6 +8,7 @@
 #include "postern/store/v1/store.pb.h"
 #include "rpc/call_context.h"
 #include "services/gateway/rpc_counts.h"
+#include "services/gateway/rpc_patience.h"
 
 namespace grpc {
 class Channel;
@@ -87,7 +88,9 @@ class StoreClient {
                                                           const store::v1::GetAliasRequest& request) = 0;
 };
 
-/// Over gRPC. Reads, leases and PersistEvent are tried once more if the store could not be reached and time is left.
-std::unique_ptr<StoreClient> MakeGrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts);
+/// Over gRPC. Reads, leases and PersistEvent are tried again if the store could not be reached and time is left. Reads
+/// of a few rows, and PersistEvent, go to another replica as well if the first does not answer.
+std::unique_ptr<StoreClient> MakeGrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts,
+                                                 RpcPatience patience = {});
 
 }  // namespace postern::gateway

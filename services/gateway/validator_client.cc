@@ -16,10 +16,12 @@ constexpr int kAttempts = 3;  // round robin: each goes to another replica
 
 class GrpcValidatorClient : public ValidatorClient {
  public:
-  GrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts)
+  GrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts, const RpcPatience& patience)
       : stub_(validator::v1::Validator::NewStub(channel)),
         together_(validator::v1::ValidatorTogether::NewStub(channel)),
         counts_(counts),
+        patience_(patience.each),
+        budget_(patience.budget),
         judging_([this](auto* context, auto* calls, auto* answers,
                         auto end) { together_->async()->Validate(context, calls, answers, std::move(end)); },
                  CountMessages(counts, kValidate)) {}
@@ -30,14 +32,14 @@ class GrpcValidatorClient : public ValidatorClient {
     auto response =
         request.context().has_branches()
             ? CallWithAttempts(*stub_->async(), &Stub::Validate, Kind(kValidate), call, counts_, request)
-            : CallTogether(judging_, *stub_->async(), &Stub::Validate, Kind(kValidate), call, counts_, request);
+            : CallTogether(judging_, *stub_->async(), &Stub::Validate, QuickKind(kValidate), call, counts_, request);
     if (!response.ok()) return response.status();
     return std::move(*response->mutable_verdict());
   }
 
   absl::StatusOr<validator::v1::AuthorizeResponse> Authorize(const rpc::CallContext& call,
                                                              const validator::v1::AuthorizeRequest& request) override {
-    return CallWithAttempts(*stub_->async(), &Stub::Authorize, Kind("Authorize"), call, counts_, request);
+    return CallWithAttempts(*stub_->async(), &Stub::Authorize, QuickKind("Authorize"), call, counts_, request);
   }
 
  private:
@@ -47,9 +49,19 @@ class GrpcValidatorClient : public ValidatorClient {
     return {"validator", method, matrix::Reason::kValidatorDown, kAttempts, /*try_again_if_full=*/true};
   }
 
+  /// Of what takes milliseconds: who has not answered by then hangs.
+  RpcKind QuickKind(std::string_view method) {
+    RpcKind kind = Kind(method);
+    kind.patience = patience_;
+    kind.budget = &budget_;
+    return kind;
+  }
+
   const std::unique_ptr<validator::v1::Validator::Stub> stub_;
   const std::unique_ptr<validator::v1::ValidatorTogether::Stub> together_;
   const RpcCounts counts_;
+  const absl::Duration patience_;
+  AttemptBudget budget_;
   rpc::CallsTogether judging_;
 };
 
@@ -67,8 +79,9 @@ void AddVerifyKeys(const matrix::ServerKeys& keys, validator::v1::ValidateReques
   }
 }
 
-std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts) {
-  return std::make_unique<GrpcValidatorClient>(std::move(channel), counts);
+std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts,
+                                                         RpcPatience patience) {
+  return std::make_unique<GrpcValidatorClient>(std::move(channel), counts, patience);
 }
 
 }  // namespace postern::gateway

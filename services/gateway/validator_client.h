@@ -8,6 +8,7 @@
 #include "postern/validator/v1/validator.pb.h"
 #include "rpc/call_context.h"
 #include "services/gateway/rpc_counts.h"
+#include "services/gateway/rpc_patience.h"
 
 namespace grpc {
 class Channel;
@@ -32,7 +33,9 @@ class ValidatorClient {
 /// Gives the keys of one more server to the question.
 void AddVerifyKeys(const matrix::ServerKeys& keys, validator::v1::ValidateRequest& request);
 
-/// Over gRPC. Judging is pure, so a call that reached no replica, or a full one, goes to another at once.
-std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts);
+/// Over gRPC. Judging is pure, so a call that reached no replica, or a full one, goes to another at once, and one that
+/// is not answered goes to another too; not so where branches are resolved, which may take long.
+std::unique_ptr<ValidatorClient> MakeGrpcValidatorClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts,
+                                                         RpcPatience patience = {});
 
 }  // namespace postern::gateway

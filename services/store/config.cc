@@ -2,11 +2,15 @@
 
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "absl/time/clock.h"
+#include "http/tls_files.h"
 #include "matrix/refusal.h"
 #include "matrix/server_name.h"
+#include "services/store/connection_string.h"
 
 namespace postern::store {
 namespace {
@@ -20,13 +24,28 @@ absl::Status ReadDatabaseUri(StoreConfig& config) {
         "database_uri_file: expected a file that holds PostgreSQL's connection string (or else database_uri, not "
         "both)");
   }
-  if (config.database_uri_file.empty()) return absl::OkStatus();
-  std::ifstream file(config.database_uri_file);
-  if (!std::getline(file, config.database_uri) || config.database_uri.empty()) {
-    return Wrong(
-        fmt::format("database_uri_file: {} cannot be read, or its first line is empty", config.database_uri_file));
+  if (!config.database_uri_file.empty()) {
+    std::ifstream file(config.database_uri_file);
+    if (!std::getline(file, config.database_uri) || config.database_uri.empty()) {
+      return Wrong(
+          fmt::format("database_uri_file: {} cannot be read, or its first line is empty", config.database_uri_file));
+    }
   }
-  return absl::OkStatus();
+  if (IsConnectionString(config.database_uri)) return absl::OkStatus();
+  // What PostgreSQL's library says would show the password.
+  return Wrong(
+      fmt::format("{}: expected PostgreSQL's connection string: postgresql://user@host/database, or host=… dbname=…",
+                  config.database_uri_file.empty() ? "database_uri" : "database_uri_file"));
+}
+
+/// What is wrong with the files that the settings name.
+std::vector<absl::Status> CheckFiles(const StoreConfig& config) {
+  return http::CheckServiceFiles({.plaintext = config.between_services.plaintext,
+                                  .certificate_file = config.between_services.certificate_file,
+                                  .key_file = config.between_services.key_file,
+                                  .ca_file = config.between_services.ca_file,
+                                  .otlp_ca_file = config.spans.ca_file},
+                                 absl::Now());
 }
 
 }  // namespace
@@ -85,6 +104,7 @@ configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& 
     if (absl::Status status = rpc::CheckEndpoint(config.spans.endpoint); !status.ok()) return status;
     return rpc::CheckAdmission(config.callers, config.between_services, config.listen);
   });
+  settings.CheckFiles([&config] { return CheckFiles(config); });
   return settings.Read(argc, argv);
 }
 

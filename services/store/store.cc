@@ -16,6 +16,7 @@
 #include "services/store/connection_pool.h"
 #include "services/store/database_watch.h"
 #include "services/store/fetched_state_service.h"
+#include "services/store/overdue_deliveries.h"
 #include "services/store/postgres_event_store.h"
 #include "services/store/postgres_invite_store.h"
 #include "services/store/received_invites_service.h"
@@ -110,6 +111,7 @@ struct Store::Parts {
   StoreTogetherService together{service};
   ReceivedInvitesService invites_service;
   FetchedStateService fetched_states;
+  OverdueDeliveries overdue{pool, watch, metrics};
   std::unique_ptr<rpc::ServerHost> host;
   std::unique_ptr<http::AdminServer> admin;
 };

@@ -67,6 +67,10 @@ class SettingsTest : public testing::Test {
     settings.Check([&values] {
       return values.name == "bad" ? absl::InvalidArgumentError("name: expected a good name") : absl::OkStatus();
     });
+    settings.CheckFiles([&values]() -> std::vector<absl::Status> {
+      if (values.name != "unreadable") return {absl::OkStatus()};
+      return {absl::InvalidArgumentError("name: cannot be read"), absl::InvalidArgumentError("another thing is wrong")};
+    });
     std::vector<const char*> argv{"postern-thing"};
     for (const std::string& argument : arguments) argv.push_back(argument.c_str());
     testing::internal::CaptureStdout();
@@ -220,6 +224,16 @@ TEST_F(SettingsTest, DescribeThemselves) {
 TEST_F(SettingsTest, AreCheckedWithoutRunning) {
   EXPECT_EQ(Read({"--check-config", "--config", File("name: a\n")}).start, Start::kExitOk);
   EXPECT_EQ(Read({"--check-config", "--config", File("name: bad\n")}).start, Start::kExitError);
+}
+
+TEST_F(SettingsTest, AreCheckedWithTheirFilesWhereAskedTo) {
+  const std::string file = File("name: unreadable\n");
+  const Outcome checked = Read({"--check-config", "--config", file});
+  EXPECT_EQ(checked.start, Start::kExitError);
+  EXPECT_THAT(checked.mistakes, HasSubstr("a.yaml:1: name: cannot be read\n"));
+  EXPECT_THAT(checked.mistakes, HasSubstr("postern-thing: another thing is wrong\n"));
+  EXPECT_EQ(Read({"--check-config", "--without-files", "--config", file}).start, Start::kExitOk);
+  EXPECT_EQ(Read({"--config", file}).start, Start::kRun);
 }
 
 }  // namespace

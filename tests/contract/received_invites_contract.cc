@@ -268,6 +268,19 @@ TEST_P(ReceivedInvitesContract, ALeaveIsOneHoldersUntilItsTimeIsOver) {
   EXPECT_THAT(Lease("one"), ElementsAre("!a")) << "two was not heard of any more";
 }
 
+TEST_P(ReceivedInvitesContract, ALeaveWaitsWhileAnotherInviteToTheRoomIsOpenForItWouldRejectThatToo) {
+  Keep(Invite("!a"));
+  Keep(Invite("!b"));
+  Reject({}, true);
+  const v1::ReceivedInvite other = Invite("!a", "$2", "c.example");
+  Keep(other);
+  Keep(Invite("!b", "$2", "c.example", "@cat:a.example"));  // another user's
+  EXPECT_THAT(Lease("one"), ElementsAre("!b"));
+  EXPECT_THAT(List(OfRoom("!a")), ElementsAre("!a $1 2", "!a $2 1")) << "it is put off, not given up";
+  EXPECT_TRUE(Withdraw(other, "@ann:c.example"));
+  EXPECT_THAT(Lease("one", 60'000, {"!b"}), ElementsAre("!a"));
+}
+
 TEST_P(ReceivedInvitesContract, LeavesAreLeasedSoManyAtATime) {
   for (const char* room : {"!a", "!b", "!c"}) Keep(Invite(room));
   Reject({}, true);

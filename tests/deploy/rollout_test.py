@@ -88,7 +88,7 @@ def test_the_job_checks_what_the_service_will_get_with_the_service_s_own_image(o
     checking = next(container for container in job if container["name"] == tier)
     serving = of_example.deployment(tier)["spec"]["template"]["spec"]["containers"][0]
     assert checking["image"] == serving["image"]
-    assert checking["args"] == [*serving["args"], "--check-config"]
+    assert checking["args"] == [*serving["args"], "--check-config", "--without-files"]
     assert checking.get("env") == serving.get("env")
 
 

@@ -204,7 +204,7 @@ def keys_of_service(bin_dir, tier):
             keys.add(group + name.removeprefix(group.replace(".", "_")))
         elif only := re.match(r"^Only in the file: ([\w.]+)", line):
             keys.add(only[1])
-    return keys - {"version", "config", "check_config"}
+    return keys - {"version", "config", "check_config", "without_files"}
 
 
 def keys_of_schema(schema, path=""):

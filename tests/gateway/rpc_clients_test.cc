@@ -153,7 +153,12 @@ class Admin : public testing::Test {
                         return absl::StatusOr<std::string>(invite.event.pdu());
                       },
                   .clock = [this] { return rig_.clock_.now(); },
-                  .read_signing_keys = [this] { return SigningKeys::Parse(key_file_, {}); }},
+                  .reload_signing_keys =
+                      [this] {
+                        auto keys = SigningKeys::Parse(key_file_, {});
+                        if (keys.ok()) rig_.signer_.Rotate(*std::move(keys));
+                        return keys.status();
+                      }},
                  workers_),
         host_(Serve(service_)),
         stub_(v1::Admin::NewStub(Channel(*host_))) {

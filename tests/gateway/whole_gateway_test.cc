@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -36,7 +37,7 @@ class WholeGateway : public testing::Test {
     config_.signing_key_file = testing::TempDir() + "/postern_gateway_" + std::to_string(getpid()) + ".key";
     std::ofstream(config_.signing_key_file)
         << "ed25519 h1 " << matrix::EncodeBase64(std::string(matrix::kSeedBytes, 'h')) << '\n';
-    validator_host_ = Serve(validator_service_);
+    validator_host_ = Serve({&validator_service_});
     config_.store = store_.address();
     config_.validator = "127.0.0.1:" + std::to_string(validator_host_->port());
   }
@@ -48,11 +49,11 @@ class WholeGateway : public testing::Test {
     std::remove(config_.signing_key_file.c_str());
   }
 
-  std::unique_ptr<rpc::ServerHost> Serve(grpc::Service& service) {
+  std::unique_ptr<rpc::ServerHost> Serve(const std::vector<grpc::Service*>& services) {
     rpc::ServerOptions options;
     options.listen = "127.0.0.1:0";
     options.security.plaintext = true;
-    auto host = rpc::ServerHost::Start(options, {&service});
+    auto host = rpc::ServerHost::Start(options, services);
     EXPECT_TRUE(host.ok()) << host.status();
     return std::move(*host);
   }
@@ -102,6 +103,49 @@ class WholeGateway : public testing::Test {
     return false;
   }
 
+  std::unique_ptr<v1::Admin::Stub> Admin() {
+    return v1::Admin::NewStub(
+        *rpc::OpenChannel("127.0.0.1:" + std::to_string(gateway_->grpc_port()), {.plaintext = true}));
+  }
+  std::string MakeRoom(const std::string& version) {
+    grpc::ClientContext context;
+    v1::CreateRoomRequest create;
+    v1::CreateRoomResponse room;
+    create.set_room_version(version);
+    create.set_creator("@boss:here.example");
+    EXPECT_TRUE(Admin()->CreateRoom(&context, create, &room).ok());
+    return room.room_id();
+  }
+  void Invite(const std::string& room, const std::string& user) {
+    grpc::ClientContext context;
+    v1::InviteRequest invite;
+    v1::Minted minted;
+    invite.set_room_id(room);
+    invite.set_user_id(user);
+    EXPECT_TRUE(Admin()->Invite(&context, invite, &minted).ok());
+  }
+
+  /// A leave, and what stands behind the endpoint's name in its path.
+  struct SignedLeave {
+    matrix::Json content;
+    std::string path;
+  };
+  /// From the gateway's template.
+  SignedLeave MakeLeave(const std::string& room, const std::string& user, const std::string& version) {
+    const std::string at = http::PercentEncode(room) + "/";
+    const auto made = Federate(
+        remote_.Request("GET", "/_matrix/federation/v1/make_leave/" + at + http::PercentEncode(user), nullptr));
+    EXPECT_EQ(made.status, 200) << made.body;
+    const auto& rules = *matrix::FindRoomRules(version);
+    matrix::JsonObject event = *ObjectOrDie(made.body).Find("event")->AsObject();
+    if (version == "1") event.Set("event_id", "$leave:" + remote_.name());
+    event = remote_.Complete(std::move(event), rules);
+    return {matrix::Json(event), at + http::PercentEncode(matrix::ComputeEventId(event, rules))};
+  }
+  http::Response SendLeave(const std::string& api, const SignedLeave& leave) {
+    return Federate(remote_.Request("PUT", "/_matrix/federation/" + api + "/send_leave/" + leave.path, &leave.content));
+  }
+
   static http::ClientOptions Loopback() {
     http::ClientOptions options;
     options.allow_private_networks = true;
@@ -122,40 +166,14 @@ class WholeGateway : public testing::Test {
 
 TEST_F(WholeGateway, ServesALeaveFromAdminCallToCommit) {
   Start();
-  const RemoteServer& remote = remote_;
   PlayRemote();
-  const std::string user = "@ann:" + remote.name();
-  rpc::TransportSecurity security;
-  security.plaintext = true;
-  const auto admin =
-      v1::Admin::NewStub(*rpc::OpenChannel("127.0.0.1:" + std::to_string(gateway_->grpc_port()), security));
+  const std::string user = "@ann:" + remote_.name();
   for (const std::string version : {"1", "6", "10", "12"}) {
-    grpc::ClientContext create_context, invite_context;
-    v1::CreateRoomRequest create;
-    v1::CreateRoomResponse room;
-    create.set_room_version(version);
-    create.set_creator("@boss:here.example");
-    ASSERT_TRUE(admin->CreateRoom(&create_context, create, &room).ok());
-    v1::InviteRequest invite;
-    v1::Minted minted;
-    invite.set_room_id(room.room_id());
-    invite.set_user_id(user);
-    ASSERT_TRUE(admin->Invite(&invite_context, invite, &minted).ok());
-
-    const std::string at = http::PercentEncode(room.room_id()) + "/";
-    const auto made =
-        Federate(remote.Request("GET", "/_matrix/federation/v1/make_leave/" + at + http::PercentEncode(user), nullptr));
-    ASSERT_EQ(made.status, 200) << made.body;
-    const auto& rules = *matrix::FindRoomRules(version);
-    matrix::JsonObject event = *ObjectOrDie(made.body).Find("event")->AsObject();
-    if (version == "1") event.Set("event_id", "$leave:" + remote.name());
-    event = remote.Complete(std::move(event), rules);
-    const matrix::Json content(event);
-    const std::string id = http::PercentEncode(matrix::ComputeEventId(event, rules));
-    const auto v2 = Federate(remote.Request("PUT", "/_matrix/federation/v2/send_leave/" + at + id, &content));
-    EXPECT_EQ(v2.body, "{}");
-    const auto v1_again = Federate(remote.Request("PUT", "/_matrix/federation/v1/send_leave/" + at + id, &content));
-    EXPECT_EQ(v1_again.body, "[200,{}]");
+    const std::string room = MakeRoom(version);
+    Invite(room, user);
+    const SignedLeave leave = MakeLeave(room, user, version);
+    EXPECT_EQ(SendLeave("v2", leave).body, "{}");
+    EXPECT_EQ(SendLeave("v1", leave).body, "[200,{}]");
   }
   EXPECT_THAT(Operate("/metrics").body, testing::HasSubstr("postern_gateway_rpc_seconds"));
   EXPECT_THAT(Operate("/metrics").body,
@@ -167,8 +185,7 @@ TEST_F(WholeGateway, WantsTheTokenOfAdminCallsAloneAndTakesANewOneAtOnce) {
   config_.callers.token_file = config_.signing_key_file + ".token";
   std::ofstream(config_.callers.token_file) << "first-0123456789abcdef\n";
   Start();
-  const auto admin =
-      v1::Admin::NewStub(*rpc::OpenChannel("127.0.0.1:" + std::to_string(gateway_->grpc_port()), {.plaintext = true}));
+  const auto admin = Admin();
   const auto reload_with = [&admin](const std::string& authorization) {
     grpc::ClientContext context;
     if (!authorization.empty()) context.AddMetadata("authorization", authorization);
@@ -183,6 +200,50 @@ TEST_F(WholeGateway, WantsTheTokenOfAdminCallsAloneAndTakesANewOneAtOnce) {
   EXPECT_EQ(reload_with("Bearer first-0123456789abcdef"), grpc::StatusCode::UNAUTHENTICATED);
   EXPECT_EQ(reload_with("Bearer second-0123456789abcdef"), grpc::StatusCode::OK);
   std::remove(config_.callers.token_file.c_str());
+}
+
+TEST_F(WholeGateway, SignsWithWhatItsKeyFileHoldsWhenThatChanges) {
+  const auto line = [](const std::string& version, char seed) {
+    return "ed25519 " + version + " " + matrix::EncodeBase64(std::string(matrix::kSeedBytes, seed)) + "\n";
+  };
+  const auto public_key = [](char seed) {
+    return matrix::EncodeBase64(
+        matrix::SigningKey::FromSeed("ed25519:x", std::string(matrix::kSeedBytes, seed))->public_key());
+  };
+  const auto write = [this](const std::string& text) {  // in one step
+    std::ofstream(config_.signing_key_file + ".new") << text;
+    std::filesystem::rename(config_.signing_key_file + ".new", config_.signing_key_file);
+  };
+  const auto published = [this] {
+    http::Request keys;
+    keys.method = "GET";
+    keys.target = "/_matrix/key/v2/server";
+    return Federate(keys).body;
+  };
+  const auto becomes = [this](const std::string& series) {
+    for (const absl::Time until = absl::Now() + absl::Seconds(20); absl::Now() < until; std::this_thread::yield()) {
+      if (Operate("/metrics").body.find(series) != std::string::npos) return true;
+    }
+    return false;
+  };
+  config_.old_verify_keys = {"ed25519:h1 " + public_key('h') + " 1700000000000"};
+  config_.signing_key_check_interval = absl::Milliseconds(10);
+  Start();
+  EXPECT_THAT(published(), testing::HasSubstr(R"("old_verify_keys":{})"));  // it is in use
+
+  write("ed25519 h2 seed\n");
+  EXPECT_TRUE(becomes("postern_gateway_signing_key_files_used 0"));
+  EXPECT_THAT(published(), testing::HasSubstr(R"("verify_keys":{"ed25519:h1")"));
+
+  write(line("h2", 'i'));
+  EXPECT_TRUE(becomes("postern_gateway_signing_key_files_used 1"));
+  EXPECT_TRUE(becomes(R"(postern_gateway_signing_key_info{key_id="ed25519:h2"} 1)"));
+  EXPECT_THAT(published(), testing::HasSubstr(R"("verify_keys":{"ed25519:h2")"));
+  EXPECT_THAT(published(), testing::HasSubstr(R"("old_verify_keys":{"ed25519:h1")"));
+
+  std::filesystem::remove(config_.signing_key_file);
+  EXPECT_TRUE(becomes("postern_gateway_signing_key_files_used 0"));
+  EXPECT_THAT(published(), testing::HasSubstr(R"("verify_keys":{"ed25519:h2")"));
 }
 
 TEST_F(WholeGateway, FindsTheKeysOfAServerThatDnsLeadsTo) {

@@ -17,8 +17,8 @@ namespace postern::peer {
 
 class FakeHomeserver : private http::RequestHandler {
  public:
-  FakeHomeserver() {
-    auto listener = http::HttpListener::Start({.listen = "127.0.0.1:0", .io_threads = 1}, *this);
+  explicit FakeHomeserver(const http::ListenerOptions& options = {.listen = "127.0.0.1:0", .io_threads = 1}) {
+    auto listener = http::HttpListener::Start(options, *this);
     if (listener.ok()) listener_ = *std::move(listener);
     Answers("GET /_matrix/key/v2/server", 200, R"({"server_name":"here.example"})");
   }
@@ -29,7 +29,8 @@ class FakeHomeserver : private http::RequestHandler {
     const std::lock_guard lock(mutex_);
     answers_[what] = {status, body};
   }
-  std::string url() const { return fmt::format("http://127.0.0.1:{}", listener_->port()); }
+  std::string authority() const { return fmt::format("127.0.0.1:{}", listener_->port()); }
+  std::string url(const std::string& scheme = "http") const { return scheme + "://" + authority(); }
   std::vector<http::Request> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;

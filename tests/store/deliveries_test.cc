@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "services/store/overdue_deliveries.h"
 #include "tests/store/store_rig.h"
 #include "tests/support/store_requests.h"
 
@@ -67,6 +68,42 @@ class Deliveries : public testing::Test {
   StoreRig rig_;
   int rooms_ = 0;
 };
+
+TEST_F(Deliveries, AreOverdueWhileNoSenderTakesThemUnlessTheirServerMayBeDead) {
+  auto connection = *DatabaseConnection::Open(rig_.dsn());
+  // Ninety minutes from now, in whole hours.
+  const auto overdue = [&connection] {
+    const auto longest = LongestOverdue(*connection, absl::Now() + absl::Minutes(90));
+    EXPECT_TRUE(longest.ok()) << longest.status();
+    return absl::ToInt64Hours(longest.value_or(absl::InfiniteDuration()));
+  };
+  const auto lose_lease = [this] { rig_.Sql("update destinations set held_until = now() - interval '1 minute'"); };
+  TestRoom room = MakeRoom(4);
+  EXPECT_EQ(overdue(), 0);
+  Leave(room, 0);
+  EXPECT_EQ(overdue(), 1);  // no sender has looked
+  auto taken = Lease();
+  EXPECT_EQ(overdue(), 0);  // it is under way
+  lose_lease();
+  EXPECT_EQ(overdue(), 0);  // nothing is known of this server: it may not be there
+  taken = Lease();
+  Report(taken.at(0), v1::DeliveryReport::OUTCOME_DELIVERED);
+  EXPECT_THAT(Lease(), IsEmpty());
+  EXPECT_EQ(overdue(), 0);  // nothing waits
+
+  Leave(room, 1);
+  taken = Lease();
+  EXPECT_EQ(overdue(), 0);
+  lose_lease();
+  EXPECT_EQ(overdue(), 1);  // it takes what it is sent, and nobody sends
+  taken = Lease();
+  EXPECT_EQ(overdue(), 0);
+  Report(taken.at(0), v1::DeliveryReport::OUTCOME_FAILED);
+  rig_.Sql("update destinations set next_try = 1");
+  EXPECT_EQ(overdue(), 0);  // it fails, and has been due since long ago
+  Leave(room, 2);
+  EXPECT_EQ(overdue(), 1);  // until somebody has looked whom it is for
+}
 
 TEST_F(Deliveries, OneCommitThatIsHeldBackIsPassedByOthersAndNotLost) {
   TestRoom held_room = MakeRoom(1), other_room = MakeRoom(3);

@@ -1,5 +1,6 @@
 #include "tests/support/fake_received_invites.h"
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -148,6 +149,14 @@ absl::StatusOr<v1::WithdrawInviteResponse> FakeReceivedInvites::WithdrawInvite(
   return response;
 }
 
+bool FakeReceivedInvites::AnotherIsOpen(const v1::ReceivedInvite& than) const {
+  return std::ranges::any_of(rows_, [&than](const auto& row) {
+    const v1::ReceivedInvite& invite = row.second.invite;
+    return invite.state() == v1::INVITE_STATE_OPEN && invite.name().room_id() == than.name().room_id() &&
+           invite.name().user_id() == than.name().user_id();
+  });
+}
+
 absl::StatusOr<v1::LeaseInviteLeavesResponse> FakeReceivedInvites::LeaseInviteLeaves(
     const rpc::CallContext&, const v1::LeaseInviteLeavesRequest& request) {
   if (absl::Status status = store::CheckLeaveLease(request); !status.ok()) return status;
@@ -163,7 +172,8 @@ absl::StatusOr<v1::LeaseInviteLeavesResponse> FakeReceivedInvites::LeaseInviteLe
       if (mine) invite.clear_holder();
     } else if (busy.contains(key)) {
       if (mine) row.held_until = until;
-    } else if (invite.has_next_try_ms() && invite.next_try_ms() <= Now() && (mine || !row.IsHeld())) {
+    } else if (invite.has_next_try_ms() && invite.next_try_ms() <= Now() && (mine || !row.IsHeld()) &&
+               !AnotherIsOpen(invite)) {
       due.emplace(invite.next_try_ms(), &row);
     }
   }

@@ -36,6 +36,7 @@ class FakeReceivedInvites : public store::InviteStore {
   /// Makes room among those that `counts` says yes to; false where that cannot be.
   template <typename Counts>
   bool MakeRoom(int most, Counts counts);
+  bool AnotherIsOpen(const store::v1::ReceivedInvite& than) const;
 
   std::mutex mutex_;
   std::map<Key, Row> rows_;

@@ -84,8 +84,9 @@ begin
   return found;
 end $$;
 
--- Leaves that are due and that nobody else has. Those of p_rooms, p_users, p_events p_holder has already: they are kept, and not given
--- again. 0 milliseconds: p_holder gives back all that it has.
+-- Leaves that are due and that nobody else has. None while another invite of the same user to the same room is open: a room has one
+-- membership of a user, so the leave would reject that one too, which nobody has decided on. Those of p_rooms, p_users, p_events p_holder
+-- has already: they are kept, and not given again. 0 milliseconds: p_holder gives back all that it has.
 create function fn.lease_invite_leaves(p_holder bytea, p_milliseconds integer, p_now bigint, p_rooms bytea[], p_users bytea[],
                                        p_events bytea[], p_most integer) returns setof received_invites
 language plpgsql as $$
@@ -107,6 +108,8 @@ begin
       where s.next_try <= p_now and (s.holder is null or s.holder = p_holder or s.held_until < clock_timestamp())
         and (s.room_id, s.user_id, s.event_id) not in (
           select b.room_id, b.user_id, b.event_id from unnest(p_rooms, p_users, p_events) as b(room_id, user_id, event_id))
+        and not exists (
+          select from received_invites o where o.room_id = s.room_id and o.user_id = s.user_id and o.state = 1)
       order by s.next_try limit p_most for update skip locked) as f
     where r.room_id = f.room_id and r.user_id = f.user_id and r.event_id = f.event_id
     returning r.*;

@@ -48,6 +48,7 @@ QUIET = {
     'postern_gateway_rpc_seconds_count{outcome="overloaded"}': "1024 calls that wait",
     'postern_gateway_rpc_seconds_count{outcome=~"store_down|validator_down"}': "a tier that is down",
     'postern_gateway_rpc_seconds_count{outcome=~"store_down|validator_down|overloaded|deadline_exceeded|internal"}': "a tier that is down",
+    'postern_gateway_rpc_given_up_total': "a replica that hangs",
     'postern_rpc_requests_total{answer="store_down"}': "no PostgreSQL",
     'postern_store_connections_opened_total{result="failed"}': "no PostgreSQL",
     'postern_store_conflicts_total': "two events of a room at the same moment",

@@ -1,0 +1,62 @@
+#include "services/store/overdue_deliveries.h"
+
+#include <algorithm>
+
+#include "absl/time/clock.h"
+
+namespace postern::store {
+namespace {
+
+/// The first part by the index that senders take their turns by, the second by that of deliveries by transaction: each
+/// reads a row or a few, however much waits.
+constexpr Statement kLongestOverdue{
+    "longest_overdue",
+    "select least("
+    "(select d.next_try from destinations d "
+    "where (case when d.failures > 0 then 2 when d.delivered_at is null then 1 else 0 end) = 0 "
+    "and d.next_try is not null and (d.holder is null or d.held_until < clock_timestamp()) "
+    "order by d.next_try limit 1), "
+    "(select x.created_at from deliveries x where x.xid >= (select s.xid from deliveries_seen s) "
+    "order by x.xid limit 1))"};
+
+}  // namespace
+
+absl::StatusOr<absl::Duration> LongestOverdue(DatabaseConnection& connection, absl::Time now) {
+  const auto rows = connection.Call(kLongestOverdue, Parameters());
+  if (!rows.ok()) return rows.status();
+  if (rows->IsNull(0, 0)) return absl::ZeroDuration();
+  return std::max(absl::ZeroDuration(), now - absl::FromUnixMillis(rows->Integer(0, 0)));
+}
+
+OverdueDeliveries::OverdueDeliveries(ConnectionPool& pool, const DatabaseWatch& watch, telemetry::Metrics& metrics,
+                                     absl::Duration interval)
+    : pool_(pool), watch_(watch), metrics_(metrics), interval_(interval), thread_([this] { Run(); }) {}
+
+OverdueDeliveries::~OverdueDeliveries() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void OverdueDeliveries::Run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    lock.unlock();
+    Look();
+    lock.lock();
+    wake_.wait_for(lock, absl::ToChronoNanoseconds(interval_), [this] { return stopping_; });
+  }
+}
+
+void OverdueDeliveries::Look() {
+  if (!watch_.ready()) return;  // the last figure stays; that PostgreSQL is away others say
+  auto connection = pool_.Take(absl::Now() + interval_);
+  if (!connection.ok()) return;
+  const auto longest = LongestOverdue(*connection->operator->(), absl::Now());
+  if (longest.ok()) metrics_.SetGauge("postern_store_delivery_overdue_seconds", absl::ToDoubleSeconds(*longest));
+}
+
+}  // namespace postern::store
