@@ -57,6 +57,7 @@ def rights_of(process):
 
 
 def test_helm_has_installed_it_and_pods_are_on_both_nodes(postern):
+    """Though these nodes are in no zone."""
     for tier in chart.TIERS:
         pods = postern.pods(tier)
         assert all(is_ready(pod) for pod in pods)
@@ -204,7 +205,7 @@ def test_a_replica_that_hangs_is_unready_in_seconds_and_then_restarted(cluster, 
     stopped = time.monotonic()
     await_that("it is unready", lambda: not is_ready(postern.pod(name)), 30)
     unready = time.monotonic() - stopped
-    await_that("it is restarted and ready", lambda: restarts(postern.pod(name)) == had + 1 and is_ready(postern.pod(name)), 120)
+    await_that("it is restarted and ready", lambda: restarts(postern.pod(name)) == had + 1 and is_ready(postern.pod(name)), 90)
     print(f"{tier}: unready after {unready:.1f} s, restarted and ready after {time.monotonic() - stopped:.0f} s", flush=True)
     codes = under_way.leaves.end()
     assert codes[1] == []

@@ -31,8 +31,6 @@ def values_of(name):
         # The other servers are played on the bridge; thousands of their users leave within a minute.
         "gateway": {"config": {"allowed_networks": [f"{nodes.BRIDGE_ADDRESS}/32"], "insecure_federation_tls": True, "rate_limits": False}},
         "store": {"extraEnv": [{"name": "POSTERN_ALLOW_SEEDING", "value": "true"}]},
-        # These nodes are in no zone.
-        "pods": {"topologySpread": {"topologyKeys": ["kubernetes.io/hostname"]}},
         "tests": {"http": {"image": CURL_IMAGE}},
     }
 
