@@ -110,6 +110,21 @@ class Release(LoadStack):
         """{pod: the sum of a counter} of those that answer."""
         return {pod["metadata"]["name"]: counter_of(pod, tier, metric) for pod in self.pods(tier) if pod["status"].get("podIP")}
 
+    def verdicts(self):
+        """{validator: how many}."""
+        return self.counted("validator", "postern_validator_verdicts_total")
+
+    @contextlib.contextmanager
+    def drained(self, node, seconds=240):
+        """Or trouble, if that takes longer; in either case pods may run there again afterwards."""
+        began = time.monotonic()
+        try:
+            self.api_server.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={seconds}s")
+            print(f"{node} was drained in {time.monotonic() - began:.0f} s", flush=True)
+            yield
+        finally:
+            self.api_server.kubectl("uncordon", node)
+
     @contextlib.contextmanager
     def operator_access(self):
         """As docs/kubernetes.md has it: posternctl by way of port-forward."""
