@@ -82,8 +82,9 @@ class InsideDatabase:
             "serviceName": NAME, "replicas": 1, "selector": {"matchLabels": {"app": NAME}},
             "template": {"metadata": {"labels": {"app": NAME}}, "spec": {
                 "automountServiceAccountToken": False, "containers": [container],
+                # On a root mismatch alone: else the next pod's kubelet lets the group into files that PostgreSQL then refuses.
                 "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
-                                    "seccompProfile": {"type": "RuntimeDefault"}},
+                                    "fsGroupChangePolicy": "OnRootMismatch", "seccompProfile": {"type": "RuntimeDefault"}},
                 "volumes": [{"name": "shared-memory", "emptyDir": {"medium": "Memory"}}]}},
             "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {
                 "accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}}]}
