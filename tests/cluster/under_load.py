@@ -18,10 +18,10 @@ class Load:
         self.leaves = LeavesUnderWay(release, remote, directory, A_SECOND, seconds, name)
         self.leaves.await_answers(3 * A_SECOND)
 
-    def end(self, goes_on=True):
-        """{code: how many}. `goes_on`: what was done must have ended before the load did."""
+    def end(self, goes_on=True, in_doubt=False):
+        """{code: how many}. `goes_on`: what was done must have ended before the load did. `in_doubt`: what was not answered 200 may be stored."""
         went_on = self.leaves.going_on()
-        codes, lost = self.leaves.end()
+        codes, lost = self.leaves.end(in_doubt)
         assert lost == []
         assert went_on or not goes_on, "the load ended too early to say anything"
         return codes
@@ -39,7 +39,7 @@ def through_a_cut(postern, node, load):
             time.sleep(CUT_SECONDS)
         finally:
             node.mend()
-        codes = under_way.end()
+        codes = under_way.end(in_doubt=True)
     finally:
         postern.reach["federation_url"] = service
     await_that("all are ready again", lambda: all(is_ready(pod) for tier in chart.TIERS for pod in postern.pods(tier)), 120)
