@@ -35,6 +35,7 @@ def gateways_without(postern, library, argument):
         "extraEnv": [{"name": "LD_PRELOAD", "value": f"{PLACE}/{library}"}, {"name": "DROPPED_CHANNEL_ARGUMENT", "value": argument}],
         "extraVolumes": [{"name": "controls", "configMap": {"name": "channel-control"}}],
         "extraVolumeMounts": [{"name": "controls", "mountPath": PLACE, "readOnly": True}]}})
+    postern.await_gone("gateway", 2)
     try:
         yield
     finally:

@@ -34,6 +34,7 @@ def through_a_cut(postern, node, load):
     postern.reach["federation_url"] = f"http://{gateway['status']['podIP']}:8008"
     try:
         under_way = load(75)
+        assert {status for _, status in under_way.leaves.answered} == {200}
         node.cut()
         try:
             time.sleep(CUT_SECONDS)
