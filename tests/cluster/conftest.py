@@ -1,4 +1,5 @@
 import pathlib
+import re
 import sys
 
 import pytest
@@ -12,6 +13,7 @@ import nodes  # noqa: E402
 from load_stack import RemoteServer  # noqa: E402
 from outside_database import OutsideDatabase  # noqa: E402
 from release import NAMESPACE, Release  # noqa: E402
+from under_load import Load  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -52,14 +54,15 @@ def api_server(directory, environments):
         started.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster(request, directory, environments):
     """Two nodes that are ready and have the images, and the namespace for the chart."""
     started = Started(directory)
     try:
         nodes.make_bridge()
         paths = programs.built(environments, programs.NODE_PROGRAMS)
-        server = ApiServer(directory / "cluster-api", started, paths, nodes.BRIDGE_ADDRESS)
+        # What extends the API is reached at its own address: the server is on no node.
+        server = ApiServer(directory / "cluster-api", started, paths, nodes.BRIDGE_ADDRESS, ["--enable-aggregator-routing=true"])
         both = nodes.Nodes(directory, started, paths, server)
         both.start(sorted(request.config.getoption("--images").glob("*.tar")))
         server.make_namespace(NAMESPACE)
@@ -68,14 +71,14 @@ def cluster(request, directory, environments):
         started.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def database(directory):
     database = OutsideDatabase(directory / "database")
     yield database
     database.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def remote(directory, bin_dir):
     """Another homeserver, whose name is an address that pods reach."""
     played = directory / "remote"
@@ -85,9 +88,15 @@ def remote(directory, bin_dir):
     remote.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def postern(cluster, database, directory, bin_dir):
     """Installed by Helm, and ready."""
     release = Release("postern", cluster.api_server, database, directory, bin_dir)
     print(f"helm install --wait took {release.upgrade():.0f} s", flush=True)
     return release
+
+
+@pytest.fixture
+def load(postern, remote, tmp_path, request):
+    """Begins a Load of so many seconds."""
+    return lambda seconds: Load(postern, remote, tmp_path, seconds, re.sub(r"[^a-z0-9]", "", request.node.name)[5:45])

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # image_archives.sh DIRECTORY JOBS: the images that the test's nodes run, as archives in DIRECTORY/archives: Postern's four as ./dev images builds
-# them, on a Debian that debootstrap makes, and two that a cluster needs beside them. What has not changed is not built again.
+# them, on a Debian that debootstrap makes, and three that a cluster needs beside them. What has not changed is not built again.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 directory=$1 jobs=$2 tag=t
@@ -46,6 +46,15 @@ make_curl() {
   buildah commit -q --rm "$container" "localhost/curl:$tag"
 }
 
+# A PostgreSQL for a pod. Its user has a number that is known, and a name: initdb refuses who has none.
+make_postgresql() {
+  local container
+  container=$(buildah from --pull-never "$base")
+  buildah run "$container" -- sh -c 'groupadd --gid 10002 postgres && useradd --uid 10002 --gid 10002 postgres && apt-get update &&
+    apt-get install -y --no-install-recommends postgresql && apt-get clean && rm -rf /var/lib/apt/lists/* /var/lib/postgresql/*'
+  buildah commit -q --rm "$container" "localhost/postgresql:$tag"
+}
+
 # archive NAME: exported where the image is another one than the archive's.
 archive() {
   local file=$archives/$1.tar identity
@@ -60,6 +69,7 @@ archive() {
   buildah images "$base" >/dev/null 2>&1 || make_base
   buildah images "localhost/pause:$tag" >/dev/null 2>&1 || make_pause
   buildah images "localhost/curl:$tag" >/dev/null 2>&1 || make_curl
+  buildah images "localhost/postgresql:$tag" >/dev/null 2>&1 || make_postgresql
 } >&2
 ./dev images --base "$base" --tag "$tag" --jobs "$jobs"
-for name in pause curl postern-gateway postern-validator postern-store posternctl; do archive "$name"; done
+for name in pause curl postgresql postern-gateway postern-validator postern-store posternctl; do archive "$name"; done

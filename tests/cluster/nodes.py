@@ -15,6 +15,8 @@ SERVICE_ADDRESSES = "10.96.0.0/16"
 READY_SECONDS = 120
 PAUSE_IMAGE = "localhost/pause:t"
 GROUP = private_kernel.GROUP
+# The first makes Services' addresses pods' for the load: it is left alone.
+OF_FAULTS = private_kernel.NODES[1]
 
 
 class Node:
@@ -160,6 +162,9 @@ class Nodes:
         started.start("kube-controller-manager", [
             paths["kube-controller-manager"], "--kubeconfig", kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1",
             f"--service-account-private-key-file={api_server.directory / 'service-accounts.key'}",
+            # Autoscalers look often, and at pods that have just come too.
+            "--horizontal-pod-autoscaler-sync-period=2s", "--horizontal-pod-autoscaler-cpu-initialization-period=1s",
+            "--horizontal-pod-autoscaler-initial-readiness-delay=1s",
             f"--root-ca-file={api_server.certificate}"])
         started.start("kube-scheduler", [
             paths["kube-scheduler"], "--kubeconfig", kubeconfig, f"--authentication-kubeconfig={kubeconfig}",
@@ -180,6 +185,13 @@ class Nodes:
 
     def of(self, name):
         return next(node for node in self.all if node.name == name)
+
+    def process_of(self, pod):
+        """The id of a pod's first container's process: all namespaces of processes here are ours."""
+        container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+        node = self.of(pod["spec"]["nodeName"])
+        listed = run(*node.inside("ctr", "--address", node.containerd_socket, "-n", "k8s.io", "tasks", "list"))
+        return next(int(line.split()[1]) for line in listed.splitlines() if line.startswith(container))
 
 
 def make_bridge():

@@ -39,15 +39,15 @@ class KernelSettings:
 
 
 class ControlGroups:
-    """A group of a node's own in every hierarchy of version 1, in which its kubelet makes those of its pods."""
+    """A group of a node's own in every hierarchy of version 1, in which its kubelet makes those of its pods. Where there is one of version 2
+    beside them, runc makes some in it too: they are removed like the others."""
 
     def __init__(self):
-        self.hierarchies = [path for path in pathlib.Path("/sys/fs/cgroup").iterdir()
-                            if not path.is_symlink() and (path / "cgroup.procs").exists() and not (path / "cgroup.controllers").exists()]
+        self.hierarchies = [path for path in pathlib.Path("/sys/fs/cgroup").iterdir() if not path.is_symlink() and (path / "cgroup.procs").exists()]
 
     def __enter__(self):
         self._remove()
-        for hierarchy in self.hierarchies:
+        for hierarchy in (path for path in self.hierarchies if not (path / "cgroup.controllers").exists()):
             for group in (hierarchy / GROUP, *(hierarchy / GROUP / node for node in NODES)):
                 group.mkdir()
                 # Empty in a new group, which may then hold nobody.

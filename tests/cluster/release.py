@@ -31,8 +31,6 @@ def values_of(name):
         # The other servers are played on the bridge; thousands of their users leave within a minute.
         "gateway": {"config": {"allowed_networks": [f"{nodes.BRIDGE_ADDRESS}/32"], "insecure_federation_tls": True, "rate_limits": False}},
         "store": {"extraEnv": [{"name": "POSTERN_ALLOW_SEEDING", "value": "true"}]},
-        # These nodes are in no zone.
-        "pods": {"topologySpread": {"topologyKeys": ["kubernetes.io/hostname"]}},
         "tests": {"http": {"image": CURL_IMAGE}},
     }
 
@@ -111,6 +109,21 @@ class Release(LoadStack):
     def counted(self, tier, metric):
         """{pod: the sum of a counter} of those that answer."""
         return {pod["metadata"]["name"]: counter_of(pod, tier, metric) for pod in self.pods(tier) if pod["status"].get("podIP")}
+
+    def verdicts(self):
+        """{validator: how many}."""
+        return self.counted("validator", "postern_validator_verdicts_total")
+
+    @contextlib.contextmanager
+    def drained(self, node, seconds=240):
+        """Or trouble, if that takes longer; in either case pods may run there again afterwards."""
+        began = time.monotonic()
+        try:
+            self.api_server.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={seconds}s")
+            print(f"{node} was drained in {time.monotonic() - began:.0f} s", flush=True)
+            yield
+        finally:
+            self.api_server.kubectl("uncordon", node)
 
     @contextlib.contextmanager
     def operator_access(self):

@@ -17,7 +17,9 @@ sys.path.insert(0, str(programs.ROOT / "tests" / "deploy"))
 import tools  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-PARTS = {"api": "api_test.py", "node": "node_test.py"}
+# In this order: those of nodes share one cluster, and one release.
+PARTS = {"api": ["api_test.py"], "node": ["node_test.py", "inside_database_test.py", "autoscaling_test.py", "controls_test.py",
+                                         "uninstall_test.py"]}
 # In a path as short as this one the sockets of containerd have room.
 DIRECTORY = pathlib.Path("/tmp/postern-deploy-test")
 # lo is down in a new network namespace; what a killed run left in /run is not to be seen.
@@ -44,7 +46,7 @@ def pytest_command(options, directory):
                "--directory", directory]
     if "node" in options.part:
         command += ["--images", options.images.resolve(), "--bin-dir", options.bin_dir.resolve()]
-    return [str(word) for word in command + options.pytest + [HERE / PARTS[part] for part in options.part]]
+    return [str(word) for word in command + options.pytest + [HERE / name for part in options.part for name in PARTS[part]]]
 
 
 def run_apart(command):

@@ -80,6 +80,18 @@ def test_each_probe_of_each_tier_can_be_tuned(render, tier):
 
 
 @BY_TIER
+def test_a_process_that_hangs_is_not_waited_for_as_long_as_one_that_ends(render, tier):
+    spec = spec_of(render(), tier)
+    container = spec["containers"][0]
+    for probe in ("startup", "liveness"):
+        assert container[f"{probe}Probe"]["terminationGracePeriodSeconds"] == 5
+    assert "terminationGracePeriodSeconds" not in container["readinessProbe"]
+    assert spec["terminationGracePeriodSeconds"] > 5
+    tuned = container_of(render({"pods": {"probes": {"liveness": {"terminationGracePeriodSeconds": 20}}}}), tier)
+    assert tuned["livenessProbe"]["terminationGracePeriodSeconds"] == 20
+
+
+@BY_TIER
 def test_the_ports_that_are_declared_are_those_that_the_service_listens_on(render, tier):
     for tls in ("", "some-tls"):
         manifests = render({"gateway": {"tls": {"existingSecret": tls}}})
@@ -144,6 +156,37 @@ def test_pods_spread_over_nodes_alone_where_there_are_no_zones(render, tier):
     assert [constraint["topologyKey"] for constraint in spec_of(manifests, tier)["topologySpreadConstraints"]] == ["kubernetes.io/hostname"]
 
 
+def avoided(render, values, tier):
+    """Which pods a pod of `tier` would rather not share a node with, as [(weight, term)]."""
+    affinity = spec_of(render(values), tier).get("affinity", {})
+    return [(preference["weight"], preference["podAffinityTerm"]) for preference in
+            affinity.get("podAntiAffinity", {}).get("preferredDuringSchedulingIgnoredDuringExecution", [])]
+
+
+@BY_TIER
+def test_pods_of_a_tier_and_revision_prefer_nodes_of_their_own_whatever_labels_nodes_have(render, tier):
+    [(weight, term)] = avoided(render, {}, tier)
+    assert weight == 100
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    assert term["matchLabelKeys"] == ["pod-template-hash"]
+    assert term["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == tier
+    assert [weight for weight, _ in avoided(render, {tier: {"antiAffinity": {"weight": 7}}}, tier)] == [7]
+    assert avoided(render, {tier: {"antiAffinity": {"enabled": False}}}, tier) == []
+
+
+@BY_TIER
+def test_an_operator_s_own_affinity_stays_beside_that_preference(render, tier):
+    theirs = {"weight": 3, "podAffinityTerm": {"topologyKey": "rack", "labelSelector": {"matchLabels": {"a": "b"}}}}
+    required = [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"noisy": "yes"}}}]
+    affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []},
+                "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [theirs],
+                                    "requiredDuringSchedulingIgnoredDuringExecution": required}}
+    assert [weight for weight, _ in avoided(render, {"pods": {"affinity": affinity}}, tier)] == [3, 100]
+    spec = spec_of(render({"pods": {"affinity": affinity}}), tier)
+    assert spec["affinity"]["nodeAffinity"] == affinity["nodeAffinity"]
+    assert spec["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] == required
+
+
 @BY_TIER
 def test_a_hard_spread_leaves_out_nodes_that_are_drained(render, tier):
     manifests = render({tier: {"topologySpread": {"whenUnsatisfiable": "DoNotSchedule"}}})
@@ -166,7 +209,7 @@ def test_what_an_operator_adds_to_pods_is_there(render, tier):
         "extraVolumes": [{"name": "more", "emptyDir": {}}], "extraEnv": [{"name": "POSTERN_LOG_LEVEL", "value": "debug"}],
         "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
     }
-    spec = spec_of(render({"pods": added}), tier)
+    spec = spec_of(render({"pods": added | {"antiAffinity": {"enabled": False}}}), tier)
     for key in ("nodeSelector", "tolerations", "priorityClassName", "affinity"):
         assert spec[key] == added[key]
     assert added["extraVolumes"][0] in spec["volumes"]
@@ -185,9 +228,10 @@ def test_annotations_and_labels_of_pods_are_there(render, tier):
 
 @BY_TIER
 def test_a_tier_may_say_no_where_all_say_yes(render, tier):
-    manifests = render({tier: {"topologySpread": {"enabled": False}, "podDisruptionBudget": {"enabled": False}, "priorityClassName": ""},
+    manifests = render({tier: {"topologySpread": {"enabled": False}, "antiAffinity": {"enabled": False},
+                               "podDisruptionBudget": {"enabled": False}, "priorityClassName": ""},
                         "pods": {"priorityClassName": "high"}})
-    assert "topologySpreadConstraints" not in spec_of(manifests, tier)
+    assert not {"topologySpreadConstraints", "affinity"} & spec_of(manifests, tier).keys()
     assert "priorityClassName" not in spec_of(manifests, tier)
     assert manifests.get("PodDisruptionBudget", tier) is None
 

@@ -45,13 +45,13 @@ class LeavesUnderWay:
     def going_on(self):
         return self.thread.is_alive()
 
-    def end(self):
-        """Waits for the last answer. {status: how many}, and what PostgreSQL says against the answers."""
+    def end(self, in_doubt=False):
+        """Waits for the last answer. {status: how many}, and what PostgreSQL says against the answers (`in_doubt`: as disagreements has it)."""
         self.thread.join()
         if self.trouble is not None:
             raise self.trouble
         codes = collections.Counter(self.load.by_status())
-        wrong = disagreements(self.before, Held(self.running, self.rooms), self.load.answers, self.running.reach["server_name"])
+        wrong = disagreements(self.before, Held(self.running, self.rooms), self.load.answers, self.running.reach["server_name"], in_doubt)
         print(f"{len(self.load.answers)} requests in {self.load.seconds:.1f} s; answers: "
               f"{', '.join(f'{count}×{code}' for code, count in sorted(codes.items()))}; "
               f"ms 50 / 99 % / most: {' / '.join(f'{self.load.milliseconds(share):.0f}' for share in (0.5, 0.99, 1))}; "

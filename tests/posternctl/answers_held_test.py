@@ -32,10 +32,10 @@ class Tables:
         return self.tables[query]
 
 
-def disagreements(after, status):
+def disagreements(after, status, **options):
     before = answers_held.Held(Tables(), {ROOM})
     answers = [Answer(ROOM, USER, status, "$leave", 1, "")]
-    return answers_held.disagreements(before, answers_held.Held(after, {ROOM}), answers, "here.example")
+    return answers_held.disagreements(before, answers_held.Held(after, {ROOM}), answers, "here.example", **options)
 
 
 class AnswersHeld(unittest.TestCase):
@@ -66,6 +66,16 @@ class AnswersHeld(unittest.TestCase):
             after = Tables()
             after.tables[table] = after.tables[table] + [row] if row else [[ROOM, USER, "leave", "$leave"]]
             self.assertNotEqual(disagreements(after, 503), [], table)
+
+    def test_in_doubt_a_leave_that_was_not_answered_may_be_stored_but_wholly(self):
+        for status in (0, 503):
+            self.assertEqual(disagreements(Tables(), status, in_doubt=True), [])
+            self.assertEqual(disagreements(Tables(left=True), status, in_doubt=True), [])
+        self.assertNotEqual(disagreements(Tables(), 200, in_doubt=True), [])
+        for table in (answers_held.MEMBERS, answers_held.EVENTS, answers_held.OUTBOX):
+            half = Tables(left=True)
+            half.tables[table] = Tables().tables[table]
+            self.assertNotEqual(disagreements(half, 503, in_doubt=True), [], table)
 
     def test_finds_a_leave_that_nobody_was_told_of(self):
         after = Tables(left=True)

@@ -136,7 +136,7 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .tier.affinity }}
+{{- with include "postern.affinity" . | fromYaml }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -156,6 +156,21 @@ topologySpreadConstraints:
         {{- include "postern.selector" $ | nindent 8 }}
   {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* What the values say, and the preference for a node of one's own among what pods of others are avoided by. */}}
+{{- define "postern.affinity" -}}
+{{- $affinity := deepCopy .tier.affinity -}}
+{{- if .tier.antiAffinity.enabled -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "matchLabelKeys" (list "pod-template-hash")
+    "labelSelector" (dict "matchLabels" (include "postern.selector" . | fromYaml)) -}}
+{{- $preference := dict "weight" (int .tier.antiAffinity.weight) "podAffinityTerm" $term -}}
+{{- $preferred := "preferredDuringSchedulingIgnoredDuringExecution" -}}
+{{- $apart := get $affinity "podAntiAffinity" | default dict -}}
+{{- $_ := set $apart $preferred (append (get $apart $preferred | default list) $preference) -}}
+{{- $_ := set $affinity "podAntiAffinity" $apart -}}
+{{- end -}}
+{{- toYaml $affinity -}}
 {{- end -}}
 
 {{- define "postern.serviceAccount" -}}
