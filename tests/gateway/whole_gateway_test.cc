@@ -18,6 +18,8 @@
 #include "rpc/server_host.h"
 #include "services/gateway/gateway.h"
 #include "services/validator/validator_service.h"
+#include "services/validator/validator_together_service.h"
+#include "tests/gateway/hanging_validator.h"
 #include "tests/gateway/key_endpoint.h"
 #include "tests/gateway/played_dns.h"
 #include "tests/gateway/tls_host.h"
@@ -37,7 +39,7 @@ class WholeGateway : public testing::Test {
     config_.signing_key_file = testing::TempDir() + "/postern_gateway_" + std::to_string(getpid()) + ".key";
     std::ofstream(config_.signing_key_file)
         << "ed25519 h1 " << matrix::EncodeBase64(std::string(matrix::kSeedBytes, 'h')) << '\n';
-    validator_host_ = Serve({&validator_service_});
+    validator_host_ = Serve({&validator_service_, &validator_together_});
     config_.store = store_.address();
     config_.validator = "127.0.0.1:" + std::to_string(validator_host_->port());
   }
@@ -156,6 +158,7 @@ class WholeGateway : public testing::Test {
   rpc::WorkerPool workers_{4, 256};
   support::ServedFakeStore store_{std::string(kOurName)};
   validator::ValidatorService validator_service_{workers_, metrics_, absl::Now};
+  validator::ValidatorTogetherService validator_together_{workers_, metrics_, absl::Now};
   std::unique_ptr<rpc::ServerHost> validator_host_;
   KeyEndpoint endpoint_;
   const RemoteServer remote_{endpoint_.name()};
@@ -300,6 +303,29 @@ TEST_F(WholeGateway, ServesOnWhileItDrains) {
 TEST_F(WholeGateway, DoesNotStartWithoutItsKey) {
   config_.signing_key_file += ".none";
   EXPECT_FALSE(Gateway::Start(config_).ok());
+}
+
+TEST_F(WholeGateway, AnswersEveryLeaveWhileOneOfTwoValidatorsHangs) {
+  HeldCalls held;
+  HangingValidator hanging(held);
+  HangingValidatorTogether hanging_together(held);
+  const auto hanging_host = Serve({&hanging, &hanging_together});
+  config_.validator += ",127.0.0.1:" + std::to_string(hanging_host->port());
+  // Ready, so that questions for their health, which take turns with calls, are few.
+  for (rpc::ServerHost* host : {&store_.host(), validator_host_.get(), hanging_host.get()}) host->SetServing(true);
+  Start();
+  PlayRemote();
+  ASSERT_TRUE(BecomesReady(true));
+  const std::string room = MakeRoom("10");
+  for (int i = 0; i < 6 || (held.taken() == 0 && i < 60); ++i) {
+    const std::string user = "@u" + std::to_string(i) + ":" + remote_.name();
+    Invite(room, user);
+    EXPECT_EQ(SendLeave("v2", MakeLeave(room, user, "10")).body, "{}");
+  }
+  EXPECT_THAT(Operate("/metrics").body, testing::HasSubstr("postern_gateway_rpc_given_up_total"));
+  gateway_ = nullptr;
+  held.Release();
+  hanging_host->Shutdown(absl::Now());
 }
 
 TEST_F(WholeGateway, StartsWithNobodyThere) {
