@@ -8,7 +8,8 @@ namespace postern::store {
 namespace {
 
 /// The first part by the index that senders take their turns by, the second by that of deliveries by transaction: each
-/// reads a row or a few, however much waits.
+/// reads a row or a few, however much waits. A transaction that stays open anywhere in the cluster keeps what has been
+/// looked at since among what has not; so only what is for nobody who is known to wait counts, of the oldest thousand.
 constexpr Statement kLongestOverdue{
     "longest_overdue",
     "select least("
@@ -16,8 +17,9 @@ constexpr Statement kLongestOverdue{
     "where (case when d.failures > 0 then 2 when d.delivered_at is null then 1 else 0 end) = 0 "
     "and d.next_try is not null and (d.holder is null or d.held_until < clock_timestamp()) "
     "order by d.next_try limit 1), "
-    "(select x.created_at from deliveries x where x.xid >= (select s.xid from deliveries_seen s) "
-    "order by x.xid limit 1))"};
+    "(select min(x.created_at) from (select n.destination, n.created_at from deliveries n "
+    "where n.xid >= (select s.xid from deliveries_seen s) order by n.xid limit 1000) as x "
+    "where not exists (select from destinations d where d.destination = x.destination and d.next_try is not null)))"};
 
 }  // namespace
 

@@ -16,8 +16,8 @@ namespace postern::store {
 
 /// How long the delivery that waits longest for a sender has been due at `now`; zero where none is. Servers that fail
 /// are left out, and those that nothing is known of yet: they may be dead for days, and get their turn when there is
-/// room for them. So is what a sender has under way. What has been committed and not looked at by any sender counts,
-/// whomever it is for. Refuses as DatabaseConnection::Call does.
+/// room for them. So is what a sender has under way. What has been committed and not looked at by any sender counts
+/// too, if it is for a server that nothing else waits for. Refuses as DatabaseConnection::Call does.
 absl::StatusOr<absl::Duration> LongestOverdue(DatabaseConnection& connection, absl::Time now);
 
 /// Keeps postern_store_delivery_overdue_seconds, on a thread of its own. Every store says the same: it is one outbox.

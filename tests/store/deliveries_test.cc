@@ -102,7 +102,18 @@ TEST_F(Deliveries, AreOverdueWhileNoSenderTakesThemUnlessTheirServerMayBeDead) {
   rig_.Sql("update destinations set next_try = 1");
   EXPECT_EQ(overdue(), 0);  // it fails, and has been due since long ago
   Leave(room, 2);
-  EXPECT_EQ(overdue(), 1);  // until somebody has looked whom it is for
+  EXPECT_EQ(overdue(), 0);  // for a server that fails, whether or not somebody has looked
+}
+
+TEST_F(Deliveries, AreNotOverdueBecauseATransactionStaysOpenElsewhere) {
+  auto writer = *DatabaseConnection::Open(rig_.dsn());
+  ASSERT_TRUE(writer->Call({"begin", "begin"}, {}).ok());
+  ASSERT_TRUE(writer->Call({"xid", "select pg_current_xact_id()"}, {}).ok());
+  TestRoom room = MakeRoom(1);
+  Leave(room, 0);
+  Report(Lease().at(0), v1::DeliveryReport::OUTCOME_FAILED);
+  auto connection = *DatabaseConnection::Open(rig_.dsn());
+  EXPECT_EQ(LongestOverdue(*connection, absl::Now() + absl::Hours(1)).value(), absl::ZeroDuration());
 }
 
 TEST_F(Deliveries, OneCommitThatIsHeldBackIsPassedByOthersAndNotLost) {
