@@ -60,12 +60,13 @@ inline constexpr Statement kContextRests{
     "union select unnest($10::integer[]), unnest($11::bytea[])) as n "
     "cross join lateral (select * from events e "
     "where e.room_id = ($1::bytea[])[n.place] and e.event_id = n.id limit 1) as e"};
-/// The rows of rooms.
+/// The rows of rooms, but for those with more extremities than a context tells.
 inline constexpr Statement kRoomHeads{
     "room_heads",
     "select o.room_id, o.stream_ordering, o.lineages, o.accepted_ordering, o.fixed_ordering, o.state_group, "
     "array_send(o.extremities) from unnest($1::bytea[]) as i(room_id) "
-    "cross join lateral (select * from rooms o where o.room_id = i.room_id limit 1) as o"};
+    "cross join lateral (select * from rooms o where o.room_id = i.room_id limit 1) as o "
+    "where cardinality(o.extremities) <= 20"};
 /// With branches.
 inline constexpr Statement kEventContext{
     "event_context", "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.event_context(" POSTERN_P8 ", $9)"};

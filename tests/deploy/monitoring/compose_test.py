@@ -17,7 +17,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES = COMPOSE["services"]
 TIERS = ("gateway", "validator", "store")
 GIVEN = {"POSTERN_SERVER_NAME": "here.example"}
-SECRETS = {"database.uri": "postgresql://postern@postgres/postern\n", "signing.key": f"ed25519 a_test {'A' * 43}\n"}
+DATABASE_URI = "postgresql://postern@postgres/postern\n"
 
 
 def filled(text):
@@ -28,8 +28,9 @@ def filled(text):
 class ComposeTest(unittest.TestCase):
     def test_each_service_takes_its_settings(self):
         with tempfile.TemporaryDirectory() as directory:
-            for name, text in SECRETS.items():
-                (pathlib.Path(directory) / name).write_text(text, encoding="utf-8")
+            (pathlib.Path(directory) / "database.uri").write_text(DATABASE_URI, encoding="utf-8")
+            subprocess.run([PROGRAMS / "posternctl", "key", "generate", "--output", pathlib.Path(directory) / "signing.key"], check=True,
+                           stdout=subprocess.DEVNULL)
             for tier in TIERS:
                 settings = {name: filled(value).replace("/run/secrets", directory) for name, value in SERVICES[tier]["environment"].items()}
                 with self.subTest(tier=tier):
