@@ -105,4 +105,9 @@ bool IsPublicAddress(std::string_view literal) {
   return inet_pton(AF_INET6, text.c_str(), v6.data()) == 1 && IsPublic(v6);
 }
 
+bool IsIpLiteral(const std::string& host) {
+  V6 bytes;
+  return inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 || inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+}
+
 }  // namespace postern::http

@@ -1,6 +1,8 @@
-// Which addresses are not for the public: what outbound connections must not reach unless it is allowed (pitfall S01).
+// IP addresses as text, and which of them are not for the public: what outbound connections must not reach unless it is
+// allowed (pitfall S01).
 #pragma once
 
+#include <string>
 #include <string_view>
 
 struct sockaddr;
@@ -12,5 +14,8 @@ namespace postern::http {
 /// not public.
 bool IsPublicAddress(const sockaddr& address);
 bool IsPublicAddress(std::string_view literal);
+
+/// Whether it is an IPv4 or an IPv6 address, without brackets.
+bool IsIpLiteral(const std::string& host);
 
 }  // namespace postern::http

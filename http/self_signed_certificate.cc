@@ -1,6 +1,5 @@
 #include "http/self_signed_certificate.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/bio.h>
@@ -14,6 +13,7 @@
 #include <array>
 #include <memory>
 
+#include "http/ip_address.h"
 #include "matrix/refusal.h"
 
 namespace postern::http {
@@ -32,11 +32,6 @@ struct Freed {
 using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
 using Memory = std::unique_ptr<BIO, Freed<BIO_free_all>>;
-
-bool IsIpLiteral(const std::string& host) {
-  std::array<unsigned char, 16> bytes;
-  return inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 || inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
-}
 
 bool AddExtension(X509* certificate, int id, const std::string& value) {
   X509V3_CTX context;

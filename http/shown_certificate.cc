@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "absl/time/clock.h"
+#include "http/ip_address.h"
 
 namespace postern::http {
 namespace {
@@ -31,11 +32,6 @@ std::string WithoutBrackets(const std::string& host) {
 }
 std::string WithBrackets(const std::string& host) {
   return host.find(':') != std::string::npos && !host.starts_with('[') ? "[" + host + "]" : host;
-}
-
-bool IsIpLiteral(const std::string& host) {
-  unsigned char bytes[sizeof(in6_addr)];
-  return inet_pton(AF_INET, host.c_str(), bytes) == 1 || inet_pton(AF_INET6, host.c_str(), bytes) == 1;
 }
 
 absl::Status Failed(const std::string& host, int port) {

@@ -32,6 +32,16 @@ struct ServiceFiles {
   const std::string& otlp_ca_file;
 };
 
+/// Of a service's configuration: all name these alike.
+template <typename Config>
+ServiceFiles FilesOf(const Config& config) {
+  return {.plaintext = config.between_services.plaintext,
+          .certificate_file = config.between_services.certificate_file,
+          .key_file = config.between_services.key_file,
+          .ca_file = config.between_services.ca_file,
+          .otlp_ca_file = config.spans.ca_file};
+}
+
 /// What is wrong with them, in their order; empty: nothing.
 std::vector<absl::Status> CheckServiceFiles(const ServiceFiles& files, absl::Time now);
 

@@ -29,10 +29,7 @@ class RecentNames {
       *known = std::move(value);
       return;
     }
-    if (places_.size() >= most_) {
-      places_.erase(by_use_.front().first);
-      by_use_.pop_front();
-    }
+    if (places_.size() >= most_) TakeOldest();
     places_.emplace(name, by_use_.emplace(by_use_.end(), name, std::move(value)));
   }
 

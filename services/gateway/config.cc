@@ -236,13 +236,7 @@ void DeclareLimits(Settings& settings, GatewayConfig& config, FederationLimits& 
 
 /// What is wrong with the files that the settings name.
 std::vector<absl::Status> CheckFiles(const GatewayConfig& config) {
-  std::vector<absl::Status> mistakes =
-      http::CheckServiceFiles({.plaintext = config.between_services.plaintext,
-                               .certificate_file = config.between_services.certificate_file,
-                               .key_file = config.between_services.key_file,
-                               .ca_file = config.between_services.ca_file,
-                               .otlp_ca_file = config.spans.ca_file},
-                              absl::Now());
+  std::vector<absl::Status> mistakes = http::CheckServiceFiles(http::FilesOf(config), absl::Now());
   mistakes.push_back(
       SigningKeys::ReadAll(config.signing_key_file, config.old_verify_keys, config.old_verify_keys_file).status());
   if (!config.tls_certificate_file.empty()) {

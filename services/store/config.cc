@@ -2,7 +2,6 @@
 
 #include <fstream>
 #include <string>
-#include <vector>
 
 #include <fmt/format.h>
 
@@ -36,16 +35,6 @@ absl::Status ReadDatabaseUri(StoreConfig& config) {
   return Wrong(
       fmt::format("{}: expected PostgreSQL's connection string: postgresql://user@host/database, or host=… dbname=…",
                   config.database_uri_file.empty() ? "database_uri" : "database_uri_file"));
-}
-
-/// What is wrong with the files that the settings name.
-std::vector<absl::Status> CheckFiles(const StoreConfig& config) {
-  return http::CheckServiceFiles({.plaintext = config.between_services.plaintext,
-                                  .certificate_file = config.between_services.certificate_file,
-                                  .key_file = config.between_services.key_file,
-                                  .ca_file = config.between_services.ca_file,
-                                  .otlp_ca_file = config.spans.ca_file},
-                                 absl::Now());
 }
 
 }  // namespace
@@ -104,7 +93,7 @@ configuration::Start ReadConfig(int argc, const char* const* argv, StoreConfig& 
     if (absl::Status status = rpc::CheckEndpoint(config.spans.endpoint); !status.ok()) return status;
     return rpc::CheckAdmission(config.callers, config.between_services, config.listen);
   });
-  settings.CheckFiles([&config] { return CheckFiles(config); });
+  settings.CheckFiles([&config] { return http::CheckServiceFiles(http::FilesOf(config), absl::Now()); });
   return settings.Read(argc, argv);
 }
 

@@ -8,9 +8,6 @@
 namespace postern::store {
 namespace {
 
-/// No event cites more, so no larger set is ever asked for.
-constexpr std::size_t kMostTipsNoted = 20;
-
 bool Holds(const std::vector<std::string>& ids, const std::string& id) {
   return std::ranges::find(ids, id) != ids.end();
 }
@@ -172,7 +169,7 @@ void PlainPersists::AddState(const CheckedPersist& persist, const RoomHead& befo
       change(effect.head.moment.lineages, ++position, entry);
     }
   }
-  if (effect.head.extremities.size() > 1 && effect.head.extremities.size() <= kMostTipsNoted) {
+  if (effect.head.HasNotedState()) {
     set_places_.emplace_back(place);
     sets_.emplace_back(effect.head.extremities.begin(), effect.head.extremities.end());
     set_groups_.emplace_back(effect.head.group);

@@ -26,7 +26,6 @@ class PlainPersists {
   const std::vector<std::string>& origins() const { return events_.origins(); }
   /// How many forward extremities the room has after the event of that place.
   std::size_t extremities(std::size_t place) const { return extremities_[place]; }
-  const std::vector<std::string>& rooms() const { return head_rooms_; }
   /// Once it is written: to be told to what remembers the rooms.
   void AdvanceIn(RememberedRooms& rooms);
   /// From h_rooms on, in the function's order.

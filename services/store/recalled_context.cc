@@ -7,14 +7,14 @@ namespace postern::store {
 
 RecalledContext::RecalledContext(const v1::GetEventContextRequest& request, Recollection recollection)
     : request_(request), recollection_(std::move(recollection)), recalled_at_(recollection_.head.moment) {
-  for (const RememberedEvent& event : recollection_.events) AddEvent(event);
+  for (RememberedEvent& event : recollection_.events) AddEvent(std::move(event));
 }
 
-void RecalledContext::AddEvent(const RememberedEvent& event) {
+void RecalledContext::AddEvent(RememberedEvent event) {
   if (held_.contains(event.event_id)) return;
   matrix::v1::StoredEvent& stored = *context_.judging.add_events();
-  stored.set_event_id(event.event_id);
-  stored.set_pdu(event.pdu);
+  stored.set_event_id(std::move(event.event_id));
+  stored.set_pdu(std::move(event.pdu));
   stored.set_soft_failed(event.soft_failed);
   held_.insert(stored.event_id());
   if (event.soft_failed) soft_failed_.insert(stored.event_id());
@@ -68,11 +68,10 @@ bool RecalledContext::MoveOn() {
     recollection_.fixed = moved_to_->fixed;
   }
   recollection_.head = *std::move(moved_to_);
-  for (RememberedEntry& change : changes_) {  // in their order
+  for (const RememberedEntry& change : changes_) {  // in their order
     for (RememberedEntry& entry : recollection_.entries) {
       if (entry.type == change.type && entry.state_key == change.state_key) entry = change;
     }
-    news_.entries.push_back(std::move(change));
   }
   return true;
 }
@@ -100,10 +99,9 @@ bool RecalledContext::HoldsAllThatIsCited() const {
 
 bool RecalledContext::Complete() {
   if (!found_ || stored_already_) return false;
-  const std::vector<RememberedEntry> told = news_.entries;
-  if (!MoveOn() || !SameBeforeAndNow(recollection_.entries) || !SameBeforeAndNow(told)) return false;
+  if (!MoveOn() || !SameBeforeAndNow(recollection_.entries) || !SameBeforeAndNow(news_.entries)) return false;
   AddEntriesNow(recollection_.entries);
-  AddEntriesNow(told);
+  AddEntriesNow(news_.entries);
   return HoldsAllThatIsCited();
 }
 
@@ -136,6 +134,7 @@ ContextRows RecalledContext::Take() {
   token.no_soft_failed_prev =
       std::ranges::none_of(request_.prev_events(), [this](const std::string& id) { return soft_failed_.contains(id); });
   news_.head = head;
+  news_.entries.insert(news_.entries.end(), changes_.begin(), changes_.end());
   context_.news = std::move(news_);
   return std::move(context_);
 }

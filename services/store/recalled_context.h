@@ -34,7 +34,7 @@ class RecalledContext {
   bool SameBeforeAndNow(const std::vector<RememberedEntry>& entries) const;
   bool HoldsAllThatIsCited() const;
   void AddEntriesNow(const std::vector<RememberedEntry>& entries);
-  void AddEvent(const RememberedEvent& event);
+  void AddEvent(RememberedEvent event);
 
   const v1::GetEventContextRequest& request_;
   Recollection recollection_;

@@ -5,11 +5,11 @@
 #include <set>
 #include <utility>
 
+#include "matrix/event.h"
+
 namespace postern::store {
 namespace {
 
-/// No event cites more, so no larger set of forward extremities is ever asked for.
-constexpr std::size_t kMostTips = 20;
 constexpr std::size_t kSetsOfARoom = 16;
 /// What a thing takes besides its text.
 constexpr std::size_t kOverhead = 256;
@@ -51,6 +51,8 @@ struct Before {
 
 }  // namespace
 
+bool RoomHead::HasNotedState() const { return extremities.size() > 1 && extremities.size() <= matrix::kMaxPrevEvents; }
+
 bool RoomHead::IsExtendedBy(const std::vector<std::string>& prev_events) const {
   return AsSet(prev_events) == AsSet(extremities);
 }
@@ -65,8 +67,7 @@ struct RememberedRooms::Room {
   std::size_t bytes = kOverhead;
 
   void NoteHead() {
-    if (head.extremities.size() < 2 || head.extremities.size() > kMostTips) return;
-    sets.Put(NameOf(AsSet(head.extremities)), {head.group, head.fixed});
+    if (head.HasNotedState()) sets.Put(NameOf(AsSet(head.extremities)), {head.group, head.fixed});
   }
 
   template <typename Value>

@@ -37,6 +37,8 @@ struct RoomHead {
   std::int64_t group = 0;     // state_group
   std::vector<std::string> extremities = {};
 
+  /// Whether `extremity_states` has what is current here: of several extremities, but no more than an event may cite.
+  bool HasNotedState() const;
   /// Whether an event that cites these extends all of them.
   bool IsExtendedBy(const std::vector<std::string>& prev_events) const;
 };

@@ -1,24 +1,9 @@
 #include "services/validator/config.h"
 
-#include <vector>
-
 #include "absl/time/clock.h"
 #include "http/tls_files.h"
 
 namespace postern::validator {
-namespace {
-
-/// What is wrong with the files that the settings name.
-std::vector<absl::Status> CheckFiles(const ValidatorConfig& config) {
-  return http::CheckServiceFiles({.plaintext = config.between_services.plaintext,
-                                  .certificate_file = config.between_services.certificate_file,
-                                  .key_file = config.between_services.key_file,
-                                  .ca_file = config.between_services.ca_file,
-                                  .otlp_ca_file = config.spans.ca_file},
-                                 absl::Now());
-}
-
-}  // namespace
 
 configuration::Start ReadConfig(int argc, const char* const* argv, ValidatorConfig& config) {
   configuration::Settings settings("postern-validator", "judges events by the rules of their room's version");
@@ -50,7 +35,7 @@ configuration::Start ReadConfig(int argc, const char* const* argv, ValidatorConf
     if (absl::Status status = rpc::CheckEndpoint(config.spans.endpoint); !status.ok()) return status;
     return rpc::CheckAdmission(config.callers, config.between_services, config.listen);
   });
-  settings.CheckFiles([&config] { return CheckFiles(config); });
+  settings.CheckFiles([&config] { return http::CheckServiceFiles(http::FilesOf(config), absl::Now()); });
   return settings.Read(argc, argv);
 }
 

@@ -31,8 +31,8 @@ begin
   end if;
 end $$;
 
--- What a lineage has for a key at a position, and since which; a null id where the key is removed there, no row where the lineage does not have it.
--- Written so that it is inlined, and as the greatest entry up to a bound: in this order only the primary key has them. With equal signs
+-- What a lineage has for a key at a position, and since which; a null id where the key is removed there, no row where the lineage does not
+-- have it. Written so that it is inlined, and as the greatest entry up to a bound: in this order only the primary key has them. With equal signs
 -- the planner, which knows only the mean room, may go through a lineage from its end instead, be it of 100,000 members.
 create function fn.entry_at(p_room bytea, p_lineage integer, p_type bytea, p_key bytea, p_position integer)
 returns table (event_id bytea, "position" integer)
