@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <limits>
 #include <random>
 #include <regex>
 #include <string>
@@ -205,9 +206,9 @@ TEST(Contexts, AskedTogetherAreWhatEachIsAlone) {
 class SeveralContexts : public testing::Test {
  protected:
   SeveralContexts() { rig_.Create(room_); }
-  /// Blocks that PostgreSQL looks at for a context at the room's tip; with those of its own catalogue, for nothing is
-  /// planned yet.
-  /// Of tables: what making plans reads of the catalogue is had by the first of two calls in one session.
+  /// Blocks of tables that PostgreSQL looks at for a context at the room's tip. The least of several calls in one
+  /// session: those that a session reads of the catalogue come with the first, and again whenever what other databases
+  /// of this PostgreSQL change at the time makes it forget what it had read.
   int BlocksRead() {
     const std::string query = fmt::format(
         "select count(*) from rooms o cross join lateral fn.event_contexts("
@@ -220,12 +221,16 @@ class SeveralContexts : public testing::Test {
     const std::string explain = "explain (analyze, buffers, format json) " + query;
     const auto session = DatabaseConnection::Open(rig_.dsn());
     EXPECT_TRUE(session.ok() && (*session)->Call({"first", query.c_str()}, {}).ok());
-    const auto rows = (*session)->Call({"second", explain.c_str()}, {});
-    EXPECT_TRUE(rows.ok()) << rows.status();
-    const std::string plan(rows->Text(0, 0));
-    std::smatch found;
-    EXPECT_TRUE(std::regex_search(plan, found, std::regex(R"re("Shared Hit Blocks": (\d+))re"))) << plan;
-    return found.empty() ? 0 : std::stoi(found[1]);
+    int least = std::numeric_limits<int>::max();
+    for (int i = 0; i < 5; ++i) {
+      const auto rows = (*session)->Call({"explained", explain.c_str()}, {});
+      EXPECT_TRUE(rows.ok()) << rows.status();
+      const std::string plan(rows->Text(0, 0));
+      std::smatch found;
+      EXPECT_TRUE(std::regex_search(plan, found, std::regex(R"re("Shared Hit Blocks": (\d+))re"))) << plan;
+      if (!found.empty()) least = std::min(least, std::stoi(found[1]));
+    }
+    return least;
   }
 
   const TestRoom room_ = support::RoomOf(4);
