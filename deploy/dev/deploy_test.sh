@@ -4,7 +4,7 @@ Holds the chart against Kubernetes 1.34 itself. --api: a real API server takes e
 standard for pods, and Helm installs and upgrades there. --node: a cluster of two nodes runs Postern under a load of leaves while it is
 restarted, scaled, drained, cut apart and has its database taken away; what that rests on is taken away too, and must then be missed. Without
 either: both. --upgrade: on this host, without Kubernetes,
-the last release (built from its commit) is replaced by today's programs and comes back, tier by tier, while leaves come in.
+the last release (built from its commit) is replaced by the programs of this tree and comes back, tier by tier, while leaves come in.
 Kubernetes is built by Go, the images by buildah, once: an hour on two processors, so this is no part of ./dev test. They are kept in
 ${XDG_CACHE_HOME:-~/.cache}/postern/cluster. Needs root, and control groups of version 1; everything runs in namespaces of its own.
 Installs the Debian packages that it needs: etcd, containerd, runc, CNI plugins, iptables, buildah, debootstrap.
