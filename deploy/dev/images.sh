@@ -78,7 +78,7 @@ check_image() {
   case $target in
     posternctl) run_image "$image" "$directory" posternctl key generate --output /files/signing.key >&2 && [ -s "$directory/signing.key" ] ;;
     gateway)
-      echo "ed25519 a_test $(head -c 32 /dev/zero | base64 | tr -d '=')" >"$directory/signing.key"
+      echo "ed25519 a_test $(head -c 32 /dev/urandom | base64 | tr -d '=')" >"$directory/signing.key"
       run_image "$image" "$directory" postern-gateway --check-config --server-name here.example --listen '[::]:8008' \
         --signing-key-file /files/signing.key --plaintext --store store:7102 --validator validator:7101 --admin-listen '[::]:9093' >&2
       ;;
