@@ -166,7 +166,9 @@ class EventIntake::Passage {
   }
 
   absl::StatusOr<Outcome> Go() {
-    if (absl::Status status = ReadContext(); !status.ok()) return status;
+    if (!RecallContext()) {
+      if (absl::Status status = ReadContext(); !status.ok()) return status;
+    }
     for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
       const auto outcome = Attempt();
       if (!outcome.ok()) return outcome.status();
@@ -183,7 +185,7 @@ class EventIntake::Passage {
     const auto rules = RulesOfRoom(context_.judging());
     if (!rules.ok()) return rules.status();
     const auto stored_before = event_.check(context_, **rules);
-    if (!stored_before.ok()) return stored_before.status();
+    if (!stored_before.ok()) return recalled_ ? Again(ReadContext()) : stored_before.status();
     if (*stored_before) {
       noted_ = "replay";
       return *stored_before;
@@ -200,6 +202,7 @@ class EventIntake::Passage {
     auto verdict = Judge();
     if (NeedsBranches(verdict.status()) && !write_.context_request().with_branches()) return AskForBranches();
     if (!verdict.ok()) return verdict.status();
+    if (recalled_ && verdict->outcome() != matrix::v1::OUTCOME_ACCEPTED) return Again(ReadContext());
     noted_ = rpc::OutcomeName(verdict->outcome());
     if (verdict->outcome() == matrix::v1::OUTCOME_INVALID) {  // nothing to keep
       return AnswerTo(verdict->outcome(), verdict->reason(), verdict->detail());
@@ -212,7 +215,21 @@ class EventIntake::Passage {
     return std::nullopt;
   }
 
+  /// What was read for the template that the event is made of. It is of an earlier moment, so it may let the event be
+  /// stored, which the store does if nothing that the verdict relied on has changed since; it refuses nothing.
+  bool RecallContext() {
+    if (services_.templates == nullptr) return false;
+    auto context = services_.templates->Take(write_.context_request(), event_.received_at);
+    if (!context) return false;
+    context_ = *std::move(context);
+    recalled_ = true;
+    services_.metrics.Count("postern_gateway_contexts_total", {{"from", "template"}});
+    return true;
+  }
+
   absl::Status ReadContext() {
+    recalled_ = false;
+    services_.metrics.Count("postern_gateway_contexts_total", {{"from", "store"}});
     auto context = services_.store.GetEventContext(call_, write_.context_request());
     if (!context.ok()) return context.status();
     context_ = std::move(*context);
@@ -279,6 +296,7 @@ class EventIntake::Passage {
     if (!persisted->has_fresh_context()) return Refuse(Reason::kStoreDown, "the store gave no answer that is known");
     services_.metrics.Count("postern_gateway_conflicts_total");
     context_ = std::move(*persisted->mutable_fresh_context());  // someone was faster
+    recalled_ = false;
     if (!(write_.context_request().with_branches() || event_.by_turns) || turn_.had()) return std::nullopt;
     TakeTurn();
     return turn_.had() ? Again(ReadContext()) : Attempted(std::nullopt);
@@ -298,6 +316,7 @@ class EventIntake::Passage {
   std::string& noted_;
   store::v1::PersistEventRequest write_;
   EventContext context_;
+  bool recalled_ = false;
   bool asked_for_missing_ = false;
   bool has_keys_ = false;
   bool lined_up_ = false;

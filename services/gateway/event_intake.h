@@ -20,6 +20,7 @@
 #include "services/gateway/event_signer.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/places.h"
+#include "services/gateway/remembered_templates.h"
 #include "services/gateway/room_turns.h"
 #include "services/gateway/store_client.h"
 #include "services/gateway/validator_client.h"
@@ -38,6 +39,8 @@ struct IntakeServices {
   std::size_t max_key_waits = 4;
   /// Told after each commit how many forward extremities the room has.
   std::function<void(const std::string& room_id, std::uint32_t forward_extremities)> committed = [](auto&, auto) {};
+  /// nullptr: every context is read.
+  RememberedTemplates* templates = nullptr;
 };
 
 /// An event on its way in. What it refers to outlives the way.

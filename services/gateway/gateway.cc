@@ -198,7 +198,7 @@ class RunningGateway : public Gateway {
         missing_before_sent_(peer_events_, Leaves(), LongGaps(AFew()), &states_before_gaps_),
         leave_v1_(LeaveApi::kV1, Leaves(), &missing_events_),
         leave_v2_(LeaveApi::kV2, Leaves(), &missing_events_),
-        make_leave_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
+        make_leave_(name, *store_, *validator_, key_ring_, invites_under_way_, templates_of_leaves_, absl::Now),
         make_join_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
         join_answers_(kJoinAnswers, kJoinAnswersOfOne),
         answer_readers_(kAnswerReaders, kJoinAnswers),
@@ -353,10 +353,12 @@ class RunningGateway : public Gateway {
             .metrics = metrics_,
             .turns = turns_,
             .max_key_waits = AFew(),
-            .committed = [this](const std::string& room_id, std::uint32_t forward_extremities) {
-              dummy_events_.Notice(room_id, forward_extremities);
-              sender_.Nudge();
-            }};
+            .committed =
+                [this](const std::string& room_id, std::uint32_t forward_extremities) {
+                  dummy_events_.Notice(room_id, forward_extremities);
+                  sender_.Nudge();
+                },
+            .templates = &templates_of_leaves_};
   }
 
   std::vector<RouteEntry> Routes() {
@@ -458,6 +460,7 @@ class RunningGateway : public Gateway {
   const std::unique_ptr<FetchedStateClient> fetched_states_;
   StateBeforeGap states_before_gaps_;
   MissingEvents missing_before_sent_;
+  RememberedTemplates templates_of_leaves_;
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   MakeLeaveRoute make_leave_;

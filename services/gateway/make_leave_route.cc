@@ -18,13 +18,15 @@ bool MayLeave(std::string_view membership) {
 }  // namespace
 
 MakeLeaveRoute::MakeLeaveRoute(matrix::ServerName server_name, StoreClient& store, ValidatorClient& validator,
-                               KeyRing& key_ring, InvitesUnderWay& invites, Clock clock)
-    : templates_(std::move(server_name), store, validator, key_ring, invites, std::move(clock)) {}
+                               KeyRing& key_ring, InvitesUnderWay& invites, RememberedTemplates& remembered,
+                               Clock clock)
+    : templates_(std::move(server_name), store, validator, key_ring, invites, std::move(clock)),
+      remembered_(remembered) {}
 
 absl::StatusOr<http::Response> MakeLeaveRoute::Handle(AuthenticRequest request) {
   const auto question = templates_.Read(request);
   if (!question.ok()) return question.status();
-  const auto context =
+  auto context =
       templates_.ContextFor(*question, matrix::KeysForLeave(question->user.text()), {"join", "invite", "knock"});
   if (!context.ok()) return context.status();
   const auto rules = templates_.RulesFor(*question, *context);
@@ -36,6 +38,7 @@ absl::StatusOr<http::Response> MakeLeaveRoute::Handle(AuthenticRequest request) 
   content.Set("membership", "leave");
   auto event = templates_.Template(*question, std::move(content), *context, **rules);
   if (!event.ok()) return event.status();
+  remembered_.Keep(question->user.text(), *std::move(context), request.exchange().received_at());
   return TemplateAnswer(*std::move(event), **rules);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "services/gateway/member_template.h"
+#include "services/gateway/remembered_templates.h"
 #include "services/gateway/route.h"
 
 namespace postern::gateway {
@@ -9,12 +10,13 @@ namespace postern::gateway {
 class MakeLeaveRoute : public PeerRoute {
  public:
   MakeLeaveRoute(matrix::ServerName server_name, StoreClient& store, ValidatorClient& validator, KeyRing& key_ring,
-                 InvitesUnderWay& invites, Clock clock);
+                 InvitesUnderWay& invites, RememberedTemplates& remembered, Clock clock);
 
   absl::StatusOr<http::Response> Handle(AuthenticRequest request) override;
 
  private:
   MemberTemplates templates_;
+  RememberedTemplates& remembered_;
 };
 
 }  // namespace postern::gateway

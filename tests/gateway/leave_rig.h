@@ -62,6 +62,7 @@ struct LeaveRigOptions {
   std::size_t gaps_at_once = 4;
   std::string join_rules = R"({"join_rule":"public"})";
   std::size_t join_answers = 2;
+  TemplateLimits templates = {};
 };
 
 class LeaveRig {
@@ -119,6 +120,7 @@ class LeaveRig {
   ScriptedFetchedStates fetched_states_;
   StateBeforeGap states_before_gaps_;
   MissingEvents missing_before_sent_;
+  RememberedTemplates templates_of_leaves_{options_.templates};
   LeaveRoute leave_v1_;
   LeaveRoute leave_v2_;
   InvitesUnderWay invites_under_way_;
@@ -152,11 +154,15 @@ class LeaveRig {
     return [this] { return clock_.now(); };
   }
   LeaveServices Services() {
-    return {
-        store_,   validator_,
-        signer_,  key_ring_,
-        metrics_, turns_,
-        2,        [this](const std::string& room_id, std::uint32_t extremities) { committed_(room_id, extremities); }};
+    return {store_,
+            validator_,
+            signer_,
+            key_ring_,
+            metrics_,
+            turns_,
+            2,
+            [this](const std::string& room_id, std::uint32_t extremities) { committed_(room_id, extremities); },
+            &templates_of_leaves_};
   }
   void Script();
 };

@@ -19,7 +19,8 @@ namespace postern::gateway {
 class OnFakes : public testing::TestWithParam<std::string> {
  protected:
   OnFakes() : OnFakes(GetParam()) {}
-  explicit OnFakes(const std::string& version) : rig_({.version = version, .workers = 8}) {
+  explicit OnFakes(const std::string& version, const TemplateLimits& templates = {})
+      : rig_({.version = version, .workers = 8, .templates = templates}) {
     rig_.store_.on_context = [this](const auto& request) { return client_.GetEventContext(call_, request); };
     rig_.store_.on_template = [this](const auto& request) { return client_.GetTemplateContext(call_, request); };
     rig_.store_.on_create = [this](const auto& request) { return client_.CreateRoom(call_, request); };

@@ -1,0 +1,58 @@
+// What was read of a room for the template of a leave, kept for the leave that is made of it: so that need not be read
+// again (docs/decisions/0032-a-template-is-remembered.md).
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "postern/store/v1/store.pb.h"
+#include "rpc/recent_names.h"
+
+namespace postern::gateway {
+
+/// The context that the store would have given for `request` at the moment when it gave `given`, at
+/// matrix::KeysForLeave, for a template of the same user's leave. nullopt where that does not follow from `given`: the
+/// event cites something else than the room's forward extremities and entries of its state, or carries its id, so that
+/// another event may be stored under it.
+std::optional<store::v1::EventContext> ContextByTemplate(store::v1::TemplateContext given,
+                                                         const store::v1::GetEventContextRequest& request);
+
+struct TemplateLimits {
+  std::size_t most = 8192;
+  /// In bytes as they are sent.
+  std::size_t most_bytes = 24U << 20;
+  std::size_t most_bytes_of_one = 128U << 10;
+  /// Servers complete a template at once.
+  absl::Duration longest = absl::Minutes(1);
+};
+
+/// The newest of each user in each room; beyond the limits the oldest goes. Thread-safe.
+class RememberedTemplates {
+ public:
+  explicit RememberedTemplates(const TemplateLimits& limits = {}) : limits_(limits), given_(limits.most) {}
+
+  void Keep(const std::string& user_id, store::v1::TemplateContext given, absl::Time now);
+  /// The context for a leave of the user that was given a template, once: ContextByTemplate.
+  std::optional<store::v1::EventContext> Take(const store::v1::GetEventContextRequest& request, absl::Time now);
+
+  std::size_t size() const;
+
+ private:
+  struct Given {
+    store::v1::TemplateContext context;
+    std::size_t bytes;
+    absl::Time at;
+  };
+
+  std::optional<Given> TakeGiven(const std::string& name);
+
+  const TemplateLimits limits_;
+  mutable std::mutex mutex_;
+  rpc::RecentNames<Given> given_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace postern::gateway
