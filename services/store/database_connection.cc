@@ -1,7 +1,9 @@
 #include "services/store/database_connection.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdint>
 #include <set>
 #include <utility>
 
@@ -56,10 +58,35 @@ std::string ArrayLiteral(const Items& items, Write write) {
   return text + '}';
 }
 
-void AppendBytesItem(std::string& text, std::string_view bytes) {
-  text += "\"\\\\x";
-  AppendHex(text, bytes);
-  text += '"';
+/// PostgreSQL's number of the type bytea.
+constexpr std::uint32_t kByteaType = 17;
+
+void AppendWord(std::string& bytes, std::uint32_t word) {
+  for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(word >> shift & 0xffU);
+}
+
+const std::string* BytesOf(const std::optional<std::string>& item) { return item ? &*item : nullptr; }
+const std::string* BytesOf(const std::string& item) { return &item; }
+const std::string_view* BytesOf(const std::string_view& item) { return &item; }
+
+/// As array_send writes a bytea[]: dimensions, whether there are nulls, the type; of the one dimension its size and
+/// lower bound; then each item after its size.
+template <typename Items>
+std::string BinaryArray(const Items& items) {
+  const bool has_nulls = std::ranges::any_of(items, [](const auto& item) { return BytesOf(item) == nullptr; });
+  std::string bytes;
+  AppendWord(bytes, items.empty() ? 0 : 1);
+  AppendWord(bytes, has_nulls ? 1 : 0);
+  AppendWord(bytes, kByteaType);
+  if (items.empty()) return bytes;
+  AppendWord(bytes, static_cast<std::uint32_t>(items.size()));
+  AppendWord(bytes, 1);
+  for (const auto& item : items) {
+    const auto* value = BytesOf(item);
+    AppendWord(bytes, value == nullptr ? 0xffffffffU : static_cast<std::uint32_t>(value->size()));
+    if (value != nullptr) bytes += *value;
+  }
+  return bytes;
 }
 
 /// The items of a one-dimensional array whose items hold no commas; quotes are dropped.
@@ -120,58 +147,59 @@ class Warnings final : public pqxx::errorhandler {
 
 }  // namespace
 
-Parameters& Parameters::Bytes(std::string_view bytes) {
-  std::string text = "\\x";
-  AppendHex(text, bytes);
-  values_.emplace_back(std::move(text));
+Parameters& Parameters::Binary(std::string bytes) {
+  places_.emplace_back(true, binaries_.size());
+  binaries_.push_back(std::move(bytes));
   return *this;
 }
 
+Parameters& Parameters::Text(std::optional<std::string> text) {
+  places_.emplace_back(false, texts_.size());
+  texts_.push_back(std::move(text));
+  return *this;
+}
+
+std::string Parameters::Renumbered(std::string_view text) const {
+  std::string renumbered;
+  for (std::size_t dollar = text.find('$'); dollar != std::string_view::npos; dollar = text.find('$')) {
+    renumbered += text.substr(0, dollar + 1);
+    text.remove_prefix(dollar + 1);
+    std::size_t number = 0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (number == 0 || number > places_.size()) continue;  // no parameter
+    const auto& [is_binary, place] = places_[number - 1];
+    renumbered += fmt::format_int((is_binary ? 0 : binaries_.size()) + place + 1).c_str();
+    text.remove_prefix(static_cast<std::size_t>(read.ptr - text.data()));
+  }
+  return renumbered += text;
+}
+
+Parameters& Parameters::Bytes(std::string_view bytes) { return Binary(std::string(bytes)); }
+
+// Null can only be said in text.
 Parameters& Parameters::Bytes(const std::optional<std::string>& bytes) {
-  if (bytes) return Bytes(std::string_view(*bytes));
-  values_.emplace_back();
-  return *this;
+  if (!bytes) return Text(std::nullopt);
+  std::string text = "\\x";
+  AppendHex(text, *bytes);
+  return Text(std::move(text));
 }
 
-Parameters& Parameters::Integer(std::int64_t number) {
-  values_.emplace_back(fmt::format_int(number).str());
-  return *this;
-}
+Parameters& Parameters::Integer(std::int64_t number) { return Text(fmt::format_int(number).str()); }
 
 Parameters& Parameters::Integer(std::optional<std::int64_t> number) {
-  if (number) return Integer(*number);
-  values_.emplace_back();
-  return *this;
+  return number ? Integer(*number) : Text(std::nullopt);
 }
 
-Parameters& Parameters::Boolean(bool value) {
-  values_.emplace_back(value ? "t" : "f");
-  return *this;
-}
+Parameters& Parameters::Boolean(bool value) { return Text(value ? "t" : "f"); }
 
-Parameters& Parameters::BytesArray(const std::vector<std::string>& items) {
-  values_.emplace_back(ArrayLiteral(items, AppendBytesItem));
-  return *this;
-}
-
-Parameters& Parameters::BytesArray(const std::vector<std::string_view>& items) {
-  values_.emplace_back(ArrayLiteral(items, AppendBytesItem));
-  return *this;
-}
-
+Parameters& Parameters::BytesArray(const std::vector<std::string>& items) { return Binary(BinaryArray(items)); }
+Parameters& Parameters::BytesArray(const std::vector<std::string_view>& items) { return Binary(BinaryArray(items)); }
 Parameters& Parameters::BytesArray(const std::vector<std::optional<std::string>>& items) {
-  values_.emplace_back(ArrayLiteral(items, [](std::string& text, const std::optional<std::string>& item) {
-    if (item) {
-      AppendBytesItem(text, *item);
-    } else {
-      text += "NULL";
-    }
-  }));
-  return *this;
+  return Binary(BinaryArray(items));
 }
 
 Parameters& Parameters::BytesLists(const std::vector<std::vector<std::optional<std::string>>>& lists) {
-  values_.emplace_back(ArrayLiteral(lists, [](std::string& text, const std::vector<std::optional<std::string>>& list) {
+  return Text(ArrayLiteral(lists, [](std::string& text, const std::vector<std::optional<std::string>>& list) {
     text += "\"{";
     for (const std::optional<std::string>& item : list) {
       if (text.back() != '{') text += ',';
@@ -185,20 +213,17 @@ Parameters& Parameters::BytesLists(const std::vector<std::vector<std::optional<s
     }
     text += "}\"";
   }));
-  return *this;
 }
 
 Parameters& Parameters::WordArray(const std::vector<std::optional<std::string>>& items) {
-  values_.emplace_back(ArrayLiteral(
+  return Text(ArrayLiteral(
       items, [](std::string& text, const std::optional<std::string>& item) { text += item ? *item : "NULL"; }));
-  return *this;
 }
 
 Parameters& Parameters::IntegerArray(const std::vector<std::optional<std::int64_t>>& items) {
-  values_.emplace_back(ArrayLiteral(items, [](std::string& text, std::optional<std::int64_t> item) {
+  return Text(ArrayLiteral(items, [](std::string& text, std::optional<std::int64_t> item) {
     text += item ? fmt::format_int(*item).str() : "NULL";
   }));
-  return *this;
 }
 
 struct Rows::Result {
@@ -316,22 +341,27 @@ absl::StatusOr<Rows> DatabaseConnection::CallOnce(const Statement& statement, co
   try {
     pqxx::connection& connection = session_->connection;
     const bool by_name = session_->reached_by == ReachedBy::kItself;
-    const std::string text = by_name ? std::string() : WithSchema(statement.text);
+    const std::string text = by_name ? std::string() : parameters.Renumbered(WithSchema(statement.text));
     if (by_name && session_->prepared.insert(statement.name).second) {
-      connection.prepare(statement.name, WithSchema(statement.text));
+      connection.prepare(statement.name, parameters.Renumbered(WithSchema(statement.text)));
     }
     pqxx::nontransaction work(connection);
     auto result = std::make_unique<Rows::Result>();
 #if defined(PQXX_VERSION_MAJOR) && PQXX_VERSION_MAJOR >= 7
     pqxx::params values;
-    for (const auto& value : parameters.values()) values.append(value);
+    for (const std::string& value : parameters.binaries()) values.append(pqxx::binary_cast(value));
+    for (const auto& value : parameters.texts()) values.append(value);
     result->rows = by_name ? work.exec(pqxx::prepped{statement.name}, values) : work.exec(text, values);
 #else
-    std::vector<const char*> values;
-    values.reserve(parameters.values().size());
-    for (const auto& value : parameters.values()) values.push_back(value ? value->c_str() : nullptr);
-    const auto given = pqxx::prepare::make_dynamic_params(values);
-    result->rows = by_name ? work.exec_prepared(statement.name, given) : work.exec_params(text, given);
+    std::vector<pqxx::binarystring> binaries;
+    binaries.reserve(parameters.binaries().size());
+    for (const std::string& value : parameters.binaries()) binaries.emplace_back(value.data(), value.size());
+    std::vector<const char*> texts;
+    texts.reserve(parameters.texts().size());
+    for (const auto& value : parameters.texts()) texts.push_back(value ? value->c_str() : nullptr);
+    const auto first = pqxx::prepare::make_dynamic_params(binaries);
+    const auto then = pqxx::prepare::make_dynamic_params(texts);
+    result->rows = by_name ? work.exec_prepared(statement.name, first, then) : work.exec_params(text, first, then);
 #endif
     return Rows(std::move(result));
   } catch (const std::exception&) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,7 +15,8 @@
 
 namespace postern::store {
 
-/// Parameters of a statement, in its order. Bytes go as hexadecimal, so that any bytes at all arrive as they are.
+/// Parameters of a statement, in its order. Bytes and arrays of them go in PostgreSQL's binary format, for a batch of
+/// events is made of little else; the rest as text.
 class Parameters {
  public:
   Parameters& Bytes(std::string_view bytes);
@@ -34,10 +36,19 @@ class Parameters {
   /// bigint[] or integer[].
   Parameters& IntegerArray(const std::vector<std::optional<std::int64_t>>& items);
 
-  const std::vector<std::optional<std::string>>& values() const { return values_; }
+  /// In the order in which they are sent: those in binary, then those as text. `text` with their numbers in that order.
+  std::string Renumbered(std::string_view text) const;
+  const std::vector<std::string>& binaries() const { return binaries_; }
+  const std::vector<std::optional<std::string>>& texts() const { return texts_; }
 
  private:
-  std::vector<std::optional<std::string>> values_;
+  Parameters& Binary(std::string bytes);
+  Parameters& Text(std::optional<std::string> text);
+
+  std::vector<std::string> binaries_;
+  std::vector<std::optional<std::string>> texts_;
+  /// Of each parameter: it is in binary, and its place among those.
+  std::vector<std::pair<bool, std::size_t>> places_;
 };
 
 /// The answer of a statement.

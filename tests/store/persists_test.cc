@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "matrix/refusal.h"
+#include "services/gateway/remembered_templates.h"
 #include "services/store/context_token.h"
 #include "services/store/database_connection.h"
 #include "tests/store/store_rig.h"
@@ -108,6 +109,7 @@ class TwinRoom {
   /// Appends what some members, and sometimes the creator, do at once: on the state as it is now, some of it twice.
   void AddRequests(int count, std::vector<v1::PersistEventRequest>& requests) {
     std::vector<const matrix::Event*> minted;
+    for (; !late_.empty() && Below(2) == 0; late_.pop_front()) requests.push_back(late_.front());
     for (int i = 0; i < count; ++i) {
       const matrix::Event& event = *minted.emplace_back(&taken_.emplace_back(room_.Mint(SomeDraft())));
       const auto context = one_.store().GetEventContext(Call(), support::ContextRequestFor(event));
@@ -121,12 +123,50 @@ class TwinRoom {
       v1::PersistEventRequest request = support::PersistRequestFor(event, *context, outcome);
       if (event.type() != "m.room.member") request.mutable_verdict()->set_commutes(false);
       if (Below(10) == 0) request.add_also_tell("told.example");
+      if (Below(6) == 0) {  // comes late, on what its context told
+        late_.push_back(request);
+        minted.pop_back();
+        continue;
+      }
       requests.push_back(request);
       if (Below(8) == 0) requests.push_back(request);
     }
     if (!minted.empty() && Below(3) != 0) cited_.clear();
     cited_.insert(cited_.end(), minted.begin(), minted.end());
     if (cited_.size() > 6) cited_.erase(cited_.begin(), cited_.end() - 6);
+  }
+
+  /// What a gateway makes of a template's context is what the store tells of the leave. Returns for how many it makes
+  /// anything.
+  int CompareTemplates() {
+    int made = 0;
+    for (int i = 0; i < 4; ++i) {
+      const std::string user = Member(Below(12));
+      v1::GetTemplateContextRequest wanted;
+      wanted.set_room_id(room_.room_id());
+      wanted.set_user_id(user);
+      v1::GetEventContextRequest request = support::ContextRequestFor(room_.Leave(user));
+      *wanted.mutable_state_keys() = request.state_keys();
+      const auto given = one_.store().GetTemplateContext(Call(), wanted);
+      if (!given.ok()) {
+        ADD_FAILURE() << given.status();
+        continue;
+      }
+      request.set_event_id("$new");
+      request.clear_prev_events();
+      for (const auto& tip : given->judging().prev_events()) request.add_prev_events(tip.event_id());
+      request.clear_auth_events();
+      for (const auto& entry : given->judging().state_now()) {
+        if (Below(4) != 0) request.add_auth_events(entry.event_id());
+      }
+      const auto context = gateway::ContextByTemplate(*given, request);
+      if (!context) continue;
+      const auto expected = other_.store().GetEventContext(Call(), request);
+      EXPECT_TRUE(expected.ok()) << expected.status();
+      EXPECT_EQ(Told(*context), Told(*expected));
+      ++made;
+    }
+    return made;
   }
 
  private:
@@ -160,6 +200,7 @@ class TwinRoom {
   TestRoom room_;
   std::deque<matrix::Event> taken_;
   std::vector<const matrix::Event*> cited_;
+  std::deque<v1::PersistEventRequest> late_;
 };
 
 TEST(PersistsTogether, LeaveWhatTheyWouldOneByOne) {
@@ -168,7 +209,7 @@ TEST(PersistsTogether, LeaveWhatTheyWouldOneByOne) {
   StoreRig beside(together.dsn());  // writes to the same rooms, now and then
   // The database tells and decides everything.
   StoreRig alone({}, {.server_name = "a.example", .memory = {.rooms = 0}});
-  int conflicts = 0, replays = 0;
+  int conflicts = 0, replays = 0, by_templates = 0;
   for (int trial = 0; trial < support::CaseCount(10); ++trial) {
     std::vector<TwinRoom> rooms;
     rooms.reserve(3);
@@ -184,6 +225,7 @@ TEST(PersistsTogether, LeaveWhatTheyWouldOneByOne) {
         conflicts += answers[i].ok() && !answers[i]->has_stored();
         replays += answers[i].ok() && answers[i]->stored().replay();
       }
+      for (TwinRoom& room : rooms) by_templates += room.CompareTemplates();
       ASSERT_FALSE(testing::Test::HasFailure()) << "trial " << trial << ", round " << round;
     }
     ASSERT_EQ(AllOf(together), AllOf(alone)) << "trial " << trial;
@@ -197,6 +239,7 @@ TEST(PersistsTogether, LeaveWhatTheyWouldOneByOne) {
   EXPECT_EQ(alone.Calls("context_rests"), 0);
   EXPECT_GE(conflicts, support::CaseCount(5));
   EXPECT_GE(replays, support::CaseCount(5));
+  EXPECT_GE(by_templates, support::CaseCount(400));
 }
 
 class Persists : public testing::Test {
