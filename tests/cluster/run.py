@@ -42,7 +42,7 @@ def read_options():
 
 def pytest_command(options, directory):
     python = tools.interpreter(options.environments)
-    command = [python, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", HERE, "--environments", options.environments.resolve(),
+    command = [python, "-B", "-m", "pytest", "-v", "-s", "-p", "no:cacheprovider", "--rootdir", HERE, "--environments", options.environments.resolve(),
                "--directory", directory]
     if "node" in options.part:
         command += ["--images", options.images.resolve(), "--bin-dir", options.bin_dir.resolve()]
