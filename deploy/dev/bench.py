@@ -37,7 +37,7 @@ scenarios:
   beyond        eight servers that begin three times as many leaves as can be taken: what is answered, how soon, with how much memory
   large-room    a room of 100,000 members; a fifth as many leaves
 only where they are asked for, as they seed for minutes or need root:
-  held-1, held-2, held-4    many-rooms with so many validators, each held to 2 % of a processor, and as many gateways with 8 leaves in flight
+  held-1, held-2, held-4    many-rooms with so many validators, each held to 3 % of a processor, and as many gateways with 4 leaves in flight
                             each, a thousand leaves for each; then what each validator made, over what one alone did
   rooms-10, rooms-100, rooms-1000, rooms-10000    so many rooms, for as many leaves
   million-events, million-events-4                many-rooms in a database of a million events; with four validators

@@ -19,10 +19,10 @@ READING_USERS = 64
 READS_AT_ONCE = 64
 HALF_IN_FLIGHT = 128
 # So little that four of them are the limit where two processors have all the rest to do.
-VALIDATORS_PART_OF_A_PROCESSOR = 0.02
-# The same load on each replica, however many there are: few enough that none waits so long as to be refused, and that a gateway has a
-# thread for each.
-IN_FLIGHT_FOR_A_HELD_VALIDATOR = 8
+VALIDATORS_PART_OF_A_PROCESSOR = 0.03
+# The same load on each replica, however many there are: enough that it always has something to do, and few enough that judgements seldom
+# share a message, for they share fewer of them the more validators answer at different times.
+IN_FLIGHT_FOR_A_HELD_VALIDATOR = 4
 LEAVES_FOR_A_HELD_VALIDATOR = 1000
 SHARES = {"50": 0.5, "95": 0.95, "99": 0.99, "most": 1.0}
 
