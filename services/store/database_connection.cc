@@ -4,7 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
-#include <set>
+#include <map>
 #include <utility>
 
 #include <pqxx/pqxx>
@@ -148,27 +148,29 @@ class Warnings final : public pqxx::errorhandler {
 }  // namespace
 
 Parameters& Parameters::Binary(std::string bytes) {
-  places_.emplace_back(true, binaries_.size());
+  in_binary_.push_back(true);
   binaries_.push_back(std::move(bytes));
   return *this;
 }
 
 Parameters& Parameters::Text(std::optional<std::string> text) {
-  places_.emplace_back(false, texts_.size());
+  in_binary_.push_back(false);
   texts_.push_back(std::move(text));
   return *this;
 }
 
 std::string Parameters::Renumbered(std::string_view text) const {
+  std::vector<std::size_t> numbers;
+  std::size_t binaries = 0, texts = binaries_.size();
+  for (const bool in_binary : in_binary_) numbers.push_back(in_binary ? ++binaries : ++texts);
   std::string renumbered;
   for (std::size_t dollar = text.find('$'); dollar != std::string_view::npos; dollar = text.find('$')) {
     renumbered += text.substr(0, dollar + 1);
     text.remove_prefix(dollar + 1);
     std::size_t number = 0;
     const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (number == 0 || number > places_.size()) continue;  // no parameter
-    const auto& [is_binary, place] = places_[number - 1];
-    renumbered += fmt::format_int((is_binary ? 0 : binaries_.size()) + place + 1).c_str();
+    if (number == 0 || number > numbers.size()) continue;  // no parameter
+    renumbered += fmt::format_int(numbers[number - 1]).c_str();
     text.remove_prefix(static_cast<std::size_t>(read.ptr - text.data()));
   }
   return renumbered += text;
@@ -274,7 +276,8 @@ struct DatabaseConnection::Session {
   pqxx::connection connection;
   const ReachedBy reached_by;
   Warnings warnings;
-  std::set<std::string_view> prepared;
+  /// By name: which parameters of the statement are in binary.
+  std::map<std::string_view, std::vector<bool>> prepared;
 };
 
 DatabaseConnection::DatabaseConnection(std::unique_ptr<Session> session) : session_(std::move(session)) {}
@@ -342,8 +345,12 @@ absl::StatusOr<Rows> DatabaseConnection::CallOnce(const Statement& statement, co
     pqxx::connection& connection = session_->connection;
     const bool by_name = session_->reached_by == ReachedBy::kItself;
     const std::string text = by_name ? std::string() : parameters.Renumbered(WithSchema(statement.text));
-    if (by_name && session_->prepared.insert(statement.name).second) {
-      connection.prepare(statement.name, parameters.Renumbered(WithSchema(statement.text)));
+    if (by_name) {
+      const auto [known, added] = session_->prepared.emplace(statement.name, parameters.in_binary());
+      if (added) connection.prepare(statement.name, parameters.Renumbered(WithSchema(statement.text)));
+      if (known->second != parameters.in_binary()) {
+        return Refuse(Reason::kInternal, "a statement has parameters of other kinds than before");
+      }
     }
     pqxx::nontransaction work(connection);
     auto result = std::make_unique<Rows::Result>();

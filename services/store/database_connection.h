@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -16,7 +15,7 @@
 namespace postern::store {
 
 /// Parameters of a statement, in its order. Bytes and arrays of them go in PostgreSQL's binary format, for a batch of
-/// events is made of little else; the rest as text.
+/// events is made of little else; the rest as text. A statement has the same kinds of parameters each time.
 class Parameters {
  public:
   Parameters& Bytes(std::string_view bytes);
@@ -38,6 +37,7 @@ class Parameters {
 
   /// In the order in which they are sent: those in binary, then those as text. `text` with their numbers in that order.
   std::string Renumbered(std::string_view text) const;
+  const std::vector<bool>& in_binary() const { return in_binary_; }
   const std::vector<std::string>& binaries() const { return binaries_; }
   const std::vector<std::optional<std::string>>& texts() const { return texts_; }
 
@@ -47,8 +47,7 @@ class Parameters {
 
   std::vector<std::string> binaries_;
   std::vector<std::optional<std::string>> texts_;
-  /// Of each parameter: it is in binary, and its place among those.
-  std::vector<std::pair<bool, std::size_t>> places_;
+  std::vector<bool> in_binary_;
 };
 
 /// The answer of a statement.
@@ -97,7 +96,7 @@ class DatabaseConnection {
 
   /// Runs one statement as a transaction of its own; tries again where PostgreSQL broke a deadlock. Refuses: kStoreDown
   /// if the connection broke (whether it was committed is not known), kRoomBusy if a lock could not be had in time,
-  /// kAlreadyExists if a key is taken, kInternal.
+  /// kAlreadyExists if a key is taken, kInternal, also where the parameters are of other kinds than before.
   absl::StatusOr<Rows> Call(const Statement& statement, const Parameters& parameters);
   /// Runs statements as they stand, in one transaction. Refuses as Call does.
   absl::Status Execute(const std::string& statements);

@@ -1,4 +1,5 @@
 // What a server is told whose user has just joined, on PostgreSQL.
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,11 +27,12 @@ absl::StatusOr<v1::GetStatePageResponse> PostgresEventStore::GetStatePage(const 
   enum Column { kKind, kId, kA, kB, kAuthEvents };
   Parameters parameters;
   parameters.Bytes(request.room_id()).Bytes(request.event_id());
+  std::optional<std::string> type, state_key;
   if (request.has_place()) {
-    parameters.Bytes(request.place().type()).Bytes(request.place().state_key());
-  } else {
-    parameters.Bytes(std::nullopt).Bytes(std::nullopt);
+    type = request.place().type();
+    state_key = request.place().state_key();
   }
+  parameters.Bytes(type).Bytes(state_key);
   const auto rows = Read(call, kStatePage, parameters.Boolean(request.without_members()));
   if (!rows.ok()) return rows.status();
   if (rows->size() == 0) return Refuse(Reason::kUnknownEvent, "the room has no such event");

@@ -29,18 +29,29 @@ using Answer = absl::StatusOr<v1::EventContext>;
 
 rpc::CallContext Call() { return StoreRig::Within(absl::Seconds(60)); }
 
-/// The rows of an answer come in no certain order.
+template <typename Messages>
+void SortByText(Messages& messages) {
+  std::ranges::sort(messages, {}, [](const auto& message) { return message.SerializeAsString(); });
+}
+
+/// The rows of an answer come in no certain order: it is that of a plan, and plans change with what is known of tables.
 std::string Ordered(const Answer& answer) {
   if (!answer.ok()) return answer.status().ToString();
   v1::EventContext context = *answer;
-  const auto by_key = [](const auto& one, const auto& other) {
-    return std::pair(one.type(), one.state_key()) < std::pair(other.type(), other.state_key());
-  };
   matrix::v1::JudgingContext& judging = *context.mutable_judging();
-  std::ranges::sort(*judging.mutable_state_before(), by_key);
-  std::ranges::sort(*judging.mutable_state_now(), by_key);
-  std::ranges::sort(*judging.mutable_events(),
-                    [](const auto& one, const auto& other) { return one.event_id() < other.event_id(); });
+  SortByText(*judging.mutable_state_before());
+  SortByText(*judging.mutable_state_now());
+  SortByText(*judging.mutable_events());
+  if (judging.has_branches()) {
+    matrix::v1::Branches& branches = *judging.mutable_branches();
+    for (matrix::v1::BranchState& state : *branches.mutable_states()) SortByText(*state.mutable_changes());
+    SortByText(*branches.mutable_base());
+    SortByText(*branches.mutable_states());
+    SortByText(*branches.mutable_now());
+    SortByText(*branches.mutable_agreed());
+    std::ranges::sort(*branches.mutable_reached());
+    std::ranges::sort(*branches.mutable_not_reached());
+  }
   return context.DebugString();
 }
 

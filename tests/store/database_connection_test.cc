@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "matrix/refusal.h"
 #include "tests/store/store_rig.h"
 
 namespace postern::store {
@@ -80,6 +81,14 @@ TEST_F(Parameter, OfAStatementMayHaveOtherValuesEachTime) {
                    Parameters().Integer(3).Bytes(std::string(word))),
               std::string(word) + "3");
   }
+}
+
+TEST_F(Parameter, OfAnotherKindThanBeforeIsRefused) {
+  const Statement statement{"kinds", "select $1::bytea is null"};
+  ASSERT_TRUE(connection_->Call(statement, Parameters().Bytes(std::string("a"))).ok());
+  const auto refused = connection_->Call(statement, Parameters().Bytes(std::optional<std::string>()));
+  EXPECT_EQ(matrix::ReasonOf(refused.status()), matrix::Reason::kInternal);
+  EXPECT_TRUE(connection_->Call(statement, Parameters().Bytes(std::string("b"))).ok());
 }
 
 }  // namespace
