@@ -109,7 +109,7 @@ class TwinRoom {
   /// Appends what some members, and sometimes the creator, do at once: on the state as it is now, some of it twice.
   void AddRequests(int count, std::vector<v1::PersistEventRequest>& requests) {
     std::vector<const matrix::Event*> minted;
-    for (; !late_.empty() && Below(2) == 0; late_.pop_front()) requests.push_back(late_.front());
+    for (; !late_.empty() && Below(4) == 0; late_.pop_front()) requests.push_back(late_.front());
     for (int i = 0; i < count; ++i) {
       const matrix::Event& event = *minted.emplace_back(&taken_.emplace_back(room_.Mint(SomeDraft())));
       const auto context = one_.store().GetEventContext(Call(), support::ContextRequestFor(event));
@@ -123,7 +123,7 @@ class TwinRoom {
       v1::PersistEventRequest request = support::PersistRequestFor(event, *context, outcome);
       if (event.type() != "m.room.member") request.mutable_verdict()->set_commutes(false);
       if (Below(10) == 0) request.add_also_tell("told.example");
-      if (Below(6) == 0) {  // comes late, on what its context told
+      if (Below(10) == 0) {  // comes late, on what its context told
         late_.push_back(request);
         minted.pop_back();
         continue;
@@ -210,7 +210,7 @@ TEST(PersistsTogether, LeaveWhatTheyWouldOneByOne) {
   // The database tells and decides everything.
   StoreRig alone({}, {.server_name = "a.example", .memory = {.rooms = 0}});
   int conflicts = 0, replays = 0, by_templates = 0;
-  for (int trial = 0; trial < support::CaseCount(10); ++trial) {
+  for (int trial = 0; trial < support::CaseCount(15); ++trial) {
     std::vector<TwinRoom> rooms;
     rooms.reserve(3);
     for (int i = 0; i < 3; ++i) rooms.emplace_back(together, alone, random, trial * 3 + i);
