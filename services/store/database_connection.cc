@@ -344,10 +344,10 @@ absl::StatusOr<Rows> DatabaseConnection::CallOnce(const Statement& statement, co
   try {
     pqxx::connection& connection = session_->connection;
     const bool by_name = session_->reached_by == ReachedBy::kItself;
-    const std::string text = by_name ? std::string() : parameters.Renumbered(WithSchema(statement.text));
+    const auto text = [&] { return parameters.Renumbered(WithSchema(statement.text)); };
     if (by_name) {
       const auto [known, added] = session_->prepared.emplace(statement.name, parameters.in_binary());
-      if (added) connection.prepare(statement.name, parameters.Renumbered(WithSchema(statement.text)));
+      if (added) connection.prepare(statement.name, text());
       if (known->second != parameters.in_binary()) {
         return Refuse(Reason::kInternal, "a statement has parameters of other kinds than before");
       }
@@ -358,7 +358,7 @@ absl::StatusOr<Rows> DatabaseConnection::CallOnce(const Statement& statement, co
     pqxx::params values;
     for (const std::string& value : parameters.binaries()) values.append(pqxx::binary_cast(value));
     for (const auto& value : parameters.texts()) values.append(value);
-    result->rows = by_name ? work.exec(pqxx::prepped{statement.name}, values) : work.exec(text, values);
+    result->rows = by_name ? work.exec(pqxx::prepped{statement.name}, values) : work.exec(text(), values);
 #else
     std::vector<pqxx::binarystring> binaries;
     binaries.reserve(parameters.binaries().size());
@@ -368,7 +368,7 @@ absl::StatusOr<Rows> DatabaseConnection::CallOnce(const Statement& statement, co
     for (const auto& value : parameters.texts()) texts.push_back(value ? value->c_str() : nullptr);
     const auto first = pqxx::prepare::make_dynamic_params(binaries);
     const auto then = pqxx::prepare::make_dynamic_params(texts);
-    result->rows = by_name ? work.exec_prepared(statement.name, first, then) : work.exec_params(text, first, then);
+    result->rows = by_name ? work.exec_prepared(statement.name, first, then) : work.exec_params(text(), first, then);
 #endif
     return Rows(std::move(result));
   } catch (const std::exception&) {

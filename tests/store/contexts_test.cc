@@ -12,6 +12,7 @@
 
 #include "matrix/refusal.h"
 #include "services/store/database_connection.h"
+#include "tests/store/context_text.h"
 #include "tests/store/store_rig.h"
 #include "tests/support/case_count.h"
 #include "tests/support/store_requests.h"
@@ -29,30 +30,8 @@ using Answer = absl::StatusOr<v1::EventContext>;
 
 rpc::CallContext Call() { return StoreRig::Within(absl::Seconds(60)); }
 
-template <typename Messages>
-void SortByText(Messages& messages) {
-  std::ranges::sort(messages, {}, [](const auto& message) { return message.SerializeAsString(); });
-}
-
-/// The rows of an answer come in no certain order: it is that of a plan, and plans change with what is known of tables.
 std::string Ordered(const Answer& answer) {
-  if (!answer.ok()) return answer.status().ToString();
-  v1::EventContext context = *answer;
-  matrix::v1::JudgingContext& judging = *context.mutable_judging();
-  SortByText(*judging.mutable_state_before());
-  SortByText(*judging.mutable_state_now());
-  SortByText(*judging.mutable_events());
-  if (judging.has_branches()) {
-    matrix::v1::Branches& branches = *judging.mutable_branches();
-    for (matrix::v1::BranchState& state : *branches.mutable_states()) SortByText(*state.mutable_changes());
-    SortByText(*branches.mutable_base());
-    SortByText(*branches.mutable_states());
-    SortByText(*branches.mutable_now());
-    SortByText(*branches.mutable_agreed());
-    std::ranges::sort(*branches.mutable_reached());
-    std::ranges::sort(*branches.mutable_not_reached());
-  }
-  return context.DebugString();
+  return answer.ok() ? support::TextOf(*answer) : answer.status().ToString();
 }
 
 std::vector<Answer> AskedTogether(StoreRig& rig, const std::vector<v1::GetEventContextRequest>& requests) {

@@ -13,6 +13,7 @@
 #include "services/gateway/remembered_templates.h"
 #include "services/store/context_token.h"
 #include "services/store/database_connection.h"
+#include "tests/store/context_text.h"
 #include "tests/store/store_rig.h"
 #include "tests/support/case_count.h"
 #include "tests/support/store_requests.h"
@@ -82,20 +83,6 @@ std::string AllOf(StoreRig& rig) {
   return all;
 }
 
-template <typename Field>
-void SortByText(Field& field) {
-  std::ranges::sort(field, {}, [](const auto& item) { return item.SerializeAsString(); });
-}
-
-/// As text: nobody relies on the order in which entries and events are told.
-std::string Told(v1::EventContext context) {
-  matrix::v1::JudgingContext& judging = *context.mutable_judging();
-  SortByText(*judging.mutable_events());
-  SortByText(*judging.mutable_state_before());
-  SortByText(*judging.mutable_state_now());
-  return context.DebugString();
-}
-
 /// A room of members of four servers, on two stores alike.
 class TwinRoom {
  public:
@@ -116,7 +103,7 @@ class TwinRoom {
       ASSERT_TRUE(context.ok()) << context.status();
       const auto expected = other_.store().GetEventContext(Call(), support::ContextRequestFor(event));
       ASSERT_TRUE(expected.ok()) << expected.status();
-      ASSERT_EQ(Told(*context), Told(*expected));
+      ASSERT_EQ(support::TextOf(*context), support::TextOf(*expected));
       matrix::v1::Outcome outcome = matrix::v1::OUTCOME_ACCEPTED;
       if (Below(8) == 0) outcome = matrix::v1::OUTCOME_REJECTED;
       if (Below(8) == 0 || context->judging().state_before_unresolved()) outcome = matrix::v1::OUTCOME_SOFT_FAILED;
@@ -163,7 +150,7 @@ class TwinRoom {
       if (!context) continue;
       const auto expected = other_.store().GetEventContext(Call(), request);
       EXPECT_TRUE(expected.ok()) << expected.status();
-      EXPECT_EQ(Told(*context), Told(*expected));
+      EXPECT_EQ(support::TextOf(*context), support::TextOf(*expected));
       ++made;
     }
     return made;
