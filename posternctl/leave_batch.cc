@@ -123,6 +123,11 @@ struct Answer {
   absl::Status trouble{};
 };
 
+struct TimedAnswer {
+  Answer answer;
+  absl::Duration took;
+};
+
 /// The connection of one of those who play at the same time: it is kept from one leave to the next.
 class Player {
  public:
@@ -170,10 +175,7 @@ class LeaveBatch {
     const auto warm_up = std::min(static_cast<std::size_t>(options_.warm_up), leaves_.size());
     PlayPart(0, warm_up, 0);
     if (options_.measure) {
-      AwaitWord();
-      const absl::Duration cpu = OwnCpu();
-      PlayPart(warm_up, leaves_.size(), options_.per_second);
-      TellMeasured(leaves_.size() - warm_up, absl::Now() - began_, OwnCpu() - cpu);
+      Measure(warm_up);
     } else {
       PlayPart(warm_up, leaves_.size(), options_.per_second);
     }
@@ -188,6 +190,17 @@ class LeaveBatch {
     for (BatchedLeave& leave : leaves_) {
       if (leave.template_body) Complete(players_.front()->server(), leave).IgnoreError();
     }
+  }
+
+  void Measure(std::size_t warm_up) {
+    AwaitWord();
+    if (options_.lines_at_end) kept_.resize(leaves_.size());
+    const absl::Duration cpu = OwnCpu();
+    PlayPart(warm_up, leaves_.size(), options_.per_second);
+    const absl::Duration took = absl::Now() - began_;
+    const absl::Duration used = OwnCpu() - cpu;
+    for (std::size_t i = warm_up; i < kept_.size(); ++i) Tell(i, kept_[i].answer, kept_[i].took);
+    TellMeasured(leaves_.size() - warm_up, took, used);
   }
 
   /// Those from `first` to before `end`, `per_second` of them begun in a second.
@@ -208,8 +221,13 @@ class LeaveBatch {
         due = began_ + absl::Seconds(static_cast<double>(i - first) / per_second);
         absl::SleepFor(due - absl::Now());
       }
-      const Answer answer = Play(player, leaves_[i]);
-      Tell(i, answer, absl::Now() - due);
+      Answer answer = Play(player, leaves_[i]);
+      const absl::Duration took = absl::Now() - due;
+      if (kept_.empty()) {
+        Tell(i, answer, took);
+      } else {
+        kept_[i] = {std::move(answer), took};
+      }
     }
   }
 
@@ -329,7 +347,8 @@ class LeaveBatch {
   peer::Destination destination_;
   absl::Time began_;
   std::atomic<std::size_t> next_{0};
-  std::mutex mutex_;  // the output, and what follows
+  std::vector<TimedAnswer> kept_;  // --lines-at-end, while measured; each is its player's alone
+  std::mutex mutex_;               // the output, and what follows
   bool refused_ = false;
   bool unanswered_ = false;
 };

@@ -242,7 +242,8 @@ although another answer may have been waited for then. With --template-only FILE
 becomes a batch that has them. The exit status is 0 only if every answer was 200.
 --measure, for who drives a load: when everything is signed and warmed up there is a line {"ready": true}, and the rest
 is played when a line comes on standard input; the last line is {"measured": {"leaves", "us", "cpu_us"}}, this
-program's own CPU, for the leaves after that.)";
+program's own CPU, for the leaves after that. --lines-at-end keeps the lines of these until all have ended, so that
+nobody reads them on the processors that the load is for.)";
 
 void AddBatchOptions(CLI::App& leave, LeaveOptions& options, const std::vector<CLI::Option*>& for_one_leave) {
   CLI::Option* batch =
@@ -264,8 +265,11 @@ void AddBatchOptions(CLI::App& leave, LeaveOptions& options, const std::vector<C
       ->check(CLI::Range(0, 100000))
       ->capture_default_str()
       ->needs(batch);
-  leave.add_flag("--measure", options.measure, "of --batch: wait for a word before the load, and say what it took")
-      ->needs(batch);
+  CLI::Option* measure =
+      leave.add_flag("--measure", options.measure, "of --batch: wait for a word before the load, and say what it took")
+          ->needs(batch);
+  leave.add_flag("--lines-at-end", options.lines_at_end, "of --measure: print no answer before all have ended")
+      ->needs(measure);
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ struct LeaveOptions {
   int warm_up = 0;
   /// Waits for a word before the others are played, and says in the end what they took.
   bool measure = false;
+  /// With that: the lines of those others are printed once all have ended.
+  bool lines_at_end = false;
   bool insecure = false;
   bool no_key_server = false;
   bool tamper_signature = false;

@@ -81,6 +81,8 @@ class Sender:
     def _play(self, warming, members, in_flight, per_second=0, at_go=lambda: None, after_answer=None):
         command = self._batch_command(warming + members, in_flight)
         command += ["--measure", "--warm-up", str(len(warming)), "--per-second", str(per_second)]
+        if after_answer is None:
+            command.append("--lines-at-end")  # what reads them here would take of the processors that the load is for
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         answers, spoilt, measured = [], 0, None
         try:

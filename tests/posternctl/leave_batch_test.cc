@@ -181,6 +181,22 @@ TEST_F(LeaveBatch, SaysWhenItIsReadyAndWhatTheRestTook) {
   EXPECT_GT(Number(measured, "cpu_us"), 0);
 }
 
+TEST_F(LeaveBatch, KeepsItsLinesUntilAllHaveEndedWhereThatIsWanted) {
+  here_.Answers(kSendLeave, 403, R"({"errcode":"M_FORBIDDEN"})");
+  const Ended ended = Leave(BatchOfThree(), {"--warm-up", "1", "--measure", "--lines-at-end"});
+  EXPECT_EQ(ended.status, 1) << ended.errors;
+  const auto lines = Lines(ended.output);
+  ASSERT_THAT(lines, SizeIs(5));
+  EXPECT_TRUE(lines[0].Contains("warm_up"));
+  EXPECT_TRUE(lines[1].Contains("ready"));
+  for (const auto& [line, user] : {std::pair(&lines[2], "bob"), std::pair(&lines[3], "cat")}) {
+    EXPECT_EQ(*line->Find("user")->AsString(), UserId(user));
+    EXPECT_EQ(*line->Find("status")->AsInteger(), 403);
+    EXPECT_GT(Number(*line, "us"), 0);
+  }
+  EXPECT_TRUE(lines[4].Contains("measured"));
+}
+
 TEST_F(LeaveBatch, FallsBackToVersion1WhereVersion2IsUnknown) {
   here_.Answers(kSendLeave, 404, R"({"errcode":"M_UNRECOGNIZED"})");
   here_.Answers("PUT /_matrix/federation/v1/send_leave", 200, "[200,{}]");
