@@ -182,7 +182,8 @@ def figures(load, cost, log_bytes, syncs):
     return {"leaves": leaves, "answers": {str(code): count for code, count in load.by_status().items()},
             "seconds": round(load.seconds, 3), "leaves_per_second": round(leaves / load.seconds, 1),
             "ms": {name: load.milliseconds(share) for name, share in SHARES.items()},
-            "cpu_us": {service: round(us, 1) for service, us in cpu.items()}} | {
+            "cpu_us": {service: round(us, 1) for service, us in cpu.items()},
+            "cpu_over_client": round(cpu["in_all"] / cpu["client"], 2) if cpu["client"] else None} | {
                 name: round(value / leaves, 3) for name, value in each.items()}
 
 

@@ -66,6 +66,7 @@ class Scenarios(unittest.TestCase):
         self.assertEqual((told["leaves"], told["answers"], told["leaves_per_second"]), (2, {"200": 1, "503": 1}, 4.0))
         self.assertEqual(told["ms"], {"50": 4.0, "95": 4.0, "99": 4.0, "most": 4.0})
         self.assertEqual(told["cpu_us"], {"gateway": 1000, "validator": 500, "store": 500, "postgres": 2000, "in_all": 4000, "client": 200})
+        self.assertEqual(told["cpu_over_client"], 20.0)
         self.assertEqual([told[name] for name in ("rpcs", "messages", "rpc_bytes", "wal_bytes", "fsyncs", "transactions", "branches_asked")],
                          [2, 1.5, 50, 1500, 0.5, 1, 0.5])
 
