@@ -4,25 +4,30 @@ namespace postern::rpc {
 
 WorkerPool::WorkerPool(std::size_t threads, std::size_t queue_limit) : queue_limit_(queue_limit) {
   threads_.reserve(threads);
-  for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+  for (std::size_t i = 0; i < threads; ++i) {
+    Sleeper& self = of_threads_.emplace_back();
+    threads_.emplace_back([this, &self] { Run(self); });
+  }
 }
 
 WorkerPool::~WorkerPool() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    while (Sleeper* sleeper = TakeSleeper()) sleeper->wake.notify_one();
   }
-  wake_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
 bool WorkerPool::Post(std::function<void()> work) {
+  Sleeper* sleeper = nullptr;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_ || queue_.size() >= queue_limit_) return false;
     queue_.push_back({std::move(work), std::chrono::steady_clock::now()});
+    sleeper = TakeSleeper();
   }
-  wake_.notify_one();
+  if (sleeper != nullptr) sleeper->wake.notify_one();
   return true;
 }
 
@@ -47,11 +52,13 @@ absl::Duration WorkerPool::longest_wait() const {
   return absl::FromChrono(std::chrono::steady_clock::now() - queue_.front().since);
 }
 
-void WorkerPool::Run() {
+void WorkerPool::Run(Sleeper& self) {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-    if (queue_.empty()) return;
+    while (queue_.empty()) {
+      if (stopping_) return;
+      Sleep(self, lock);
+    }
     auto work = std::move(queue_.front().work);
     queue_.pop_front();
     ++running_;
@@ -62,6 +69,20 @@ void WorkerPool::Run() {
     --running_;
     if (queue_.empty() && running_ == 0) idle_.notify_all();
   }
+}
+
+void WorkerPool::Sleep(Sleeper& self, std::unique_lock<std::mutex>& lock) {
+  self.asleep = true;
+  sleepers_.push_back(&self);
+  self.wake.wait(lock, [&self] { return !self.asleep; });
+}
+
+WorkerPool::Sleeper* WorkerPool::TakeSleeper() {
+  if (sleepers_.empty()) return nullptr;
+  Sleeper* const last = sleepers_.back();
+  sleepers_.pop_back();
+  last->asleep = false;
+  return last;
 }
 
 }  // namespace postern::rpc

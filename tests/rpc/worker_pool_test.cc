@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <barrier>
 #include <future>
+#include <set>
+#include <thread>
 
 namespace postern::rpc {
 namespace {
@@ -51,6 +54,20 @@ TEST(WorkerPool, TellsHowLongTheFirstOfItsQueueHasWaited) {
   release.set_value();
   pool.Drain();
   EXPECT_EQ(pool.longest_wait(), absl::ZeroDuration());
+}
+
+TEST(WorkerPool, WakesTheThreadThatFellAsleepLast) {
+  constexpr int kThreads = 4;
+  std::barrier all_at_work(kThreads);
+  WorkerPool pool(kThreads, 100);
+  for (int i = 0; i < kThreads; ++i) ASSERT_TRUE(pool.Post([&all_at_work] { all_at_work.arrive_and_wait(); }));
+  pool.Drain();
+  std::set<std::thread::id> at_work;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(pool.Post([&at_work] { at_work.insert(std::this_thread::get_id()); }));
+    pool.Drain();
+  }
+  EXPECT_EQ(at_work.size(), 1U);
 }
 
 TEST(WorkerPool, FinishesItsQueueBeforeItEnds) {
