@@ -57,8 +57,9 @@ examples:
 MS: what 50, 95 and 99 % of the leaves took, and the longest, as the client saw it; with --rate from the moment at which a leave was due.
 CPU US: microseconds of CPU a leave, utime + stime of /proc/PID/stat (10 ms fine over a whole load), PostgreSQL with its children; the
 client's own is not IN ALL. OVER IT: in all over the client's, which is the same work a leave at the same moments: where other machines
-share the processors it differs by some hundredths from run to run, and the others by a third. RPCS and RPC BYTES: of the gateway's requests, by its metrics. WAL: bytes from pg_current_wal_insert_lsn().
-SYNCS: from pg_stat_wal, after every connection has reported. All of these a leave.
+share the processors it differs by some hundredths from run to run, and the others by a third. RPCS and RPC BYTES: of the gateway's
+requests, by its metrics. WAL: bytes from pg_current_wal_insert_lsn(). SYNCS: from pg_stat_wal, after every connection has reported. All
+of these a leave.
 exit status: 0 measured, 1 it could not be, or an answer was wrong, 2 usage
 """
 
