@@ -121,11 +121,7 @@ struct Answer {
   std::string body{};
   std::string event_id{};
   absl::Status trouble{};
-};
-
-struct TimedAnswer {
-  Answer answer;
-  absl::Duration took;
+  absl::Duration took{};
 };
 
 /// The connection of one of those who play at the same time: it is kept from one leave to the next.
@@ -199,7 +195,7 @@ class LeaveBatch {
     PlayPart(warm_up, leaves_.size(), options_.per_second);
     const absl::Duration took = absl::Now() - began_;
     const absl::Duration used = OwnCpu() - cpu;
-    for (std::size_t i = warm_up; i < kept_.size(); ++i) Tell(i, kept_[i].answer, kept_[i].took);
+    for (std::size_t i = warm_up; i < kept_.size(); ++i) Tell(i, kept_[i]);
     TellMeasured(leaves_.size() - warm_up, took, used);
   }
 
@@ -222,11 +218,11 @@ class LeaveBatch {
         absl::SleepFor(due - absl::Now());
       }
       Answer answer = Play(player, leaves_[i]);
-      const absl::Duration took = absl::Now() - due;
+      answer.took = absl::Now() - due;
       if (kept_.empty()) {
-        Tell(i, answer, took);
+        Tell(i, answer);
       } else {
-        kept_[i] = {std::move(answer), took};
+        kept_[i] = std::move(answer);
       }
     }
   }
@@ -297,7 +293,7 @@ class LeaveBatch {
     return answer.status == kHttpOk;
   }
 
-  void Tell(std::size_t index, const Answer& answer, absl::Duration took) {
+  void Tell(std::size_t index, const Answer& answer) {
     const peer::LeaveIntent& intent = leaves_[index].intent;
     JsonObject line;
     if (index < static_cast<std::size_t>(options_.warm_up)) line.Set("warm_up", true);
@@ -305,7 +301,7 @@ class LeaveBatch {
     line.Set("user", intent.user_id);
     line.Set("stage", answer.stage);
     line.Set("status", answer.status);
-    line.Set("us", absl::ToInt64Microseconds(took));
+    line.Set("us", absl::ToInt64Microseconds(answer.took));
     if (!answer.event_id.empty()) line.Set("event_id", answer.event_id);
     if (!answer.trouble.ok()) line.Set("error", std::string(matrix::DetailOf(answer.trouble)));
     const auto body = matrix::ParseJson(answer.body);
@@ -347,8 +343,8 @@ class LeaveBatch {
   peer::Destination destination_;
   absl::Time began_;
   std::atomic<std::size_t> next_{0};
-  std::vector<TimedAnswer> kept_;  // --lines-at-end, while measured; each is its player's alone
-  std::mutex mutex_;               // the output, and what follows
+  std::vector<Answer> kept_;  // --lines-at-end, while measured; each is its player's alone
+  std::mutex mutex_;          // the output, and what follows
   bool refused_ = false;
   bool unanswered_ = false;
 };

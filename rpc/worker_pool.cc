@@ -3,10 +3,9 @@
 namespace postern::rpc {
 
 WorkerPool::WorkerPool(std::size_t threads, std::size_t queue_limit) : queue_limit_(queue_limit) {
-  threads_.reserve(threads);
   for (std::size_t i = 0; i < threads; ++i) {
-    Sleeper& self = of_threads_.emplace_back();
-    threads_.emplace_back([this, &self] { Run(self); });
+    Worker& worker = workers_.emplace_back();
+    worker.thread = std::thread([this, &worker] { Run(worker); });
   }
 }
 
@@ -14,13 +13,13 @@ WorkerPool::~WorkerPool() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    while (Sleeper* sleeper = TakeSleeper()) sleeper->wake.notify_one();
+    while (Worker* sleeper = TakeSleeper()) sleeper->wake.notify_one();
   }
-  for (std::thread& thread : threads_) thread.join();
+  for (Worker& worker : workers_) worker.thread.join();
 }
 
 bool WorkerPool::Post(std::function<void()> work) {
-  Sleeper* sleeper = nullptr;
+  Worker* sleeper = nullptr;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_ || queue_.size() >= queue_limit_) return false;
@@ -52,7 +51,7 @@ absl::Duration WorkerPool::longest_wait() const {
   return absl::FromChrono(std::chrono::steady_clock::now() - queue_.front().since);
 }
 
-void WorkerPool::Run(Sleeper& self) {
+void WorkerPool::Run(Worker& self) {
   std::unique_lock lock(mutex_);
   while (true) {
     while (queue_.empty()) {
@@ -71,15 +70,15 @@ void WorkerPool::Run(Sleeper& self) {
   }
 }
 
-void WorkerPool::Sleep(Sleeper& self, std::unique_lock<std::mutex>& lock) {
+void WorkerPool::Sleep(Worker& self, std::unique_lock<std::mutex>& lock) {
   self.asleep = true;
   sleepers_.push_back(&self);
   self.wake.wait(lock, [&self] { return !self.asleep; });
 }
 
-WorkerPool::Sleeper* WorkerPool::TakeSleeper() {
+WorkerPool::Worker* WorkerPool::TakeSleeper() {
   if (sleepers_.empty()) return nullptr;
-  Sleeper* const last = sleepers_.back();
+  Worker* const last = sleepers_.back();
   sleepers_.pop_back();
   last->asleep = false;
   return last;

@@ -40,27 +40,26 @@ class WorkerPool {
     std::function<void()> work;
     std::chrono::steady_clock::time_point since;
   };
-  /// Of each thread, for when it has nothing to do.
-  struct Sleeper {
+  struct Worker {
     std::condition_variable wake;
     bool asleep = false;
+    std::thread thread;
   };
-  void Run(Sleeper& self);
-  void Sleep(Sleeper& self, std::unique_lock<std::mutex>& lock);
+  void Run(Worker& self);
+  void Sleep(Worker& self, std::unique_lock<std::mutex>& lock);
   /// Whoever has slept shortest, to be told once the lock is free; nullptr: nobody sleeps.
-  Sleeper* TakeSleeper();
+  Worker* TakeSleeper();
 
   const std::size_t queue_limit_;
   mutable std::mutex mutex_;
-  std::deque<Sleeper> of_threads_;
   /// In the order in which they fell asleep. The last is woken first: its stack and what the allocator keeps for it are
   /// in the processor's caches still, and the others stay asleep for as long as they are not needed.
-  std::vector<Sleeper*> sleepers_;
+  std::vector<Worker*> sleepers_;
   std::condition_variable idle_;
   std::deque<Queued> queue_;
   std::size_t running_ = 0;
   bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  std::deque<Worker> workers_;
 };
 
 }  // namespace postern::rpc
