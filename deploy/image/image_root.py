@@ -37,6 +37,12 @@ def libraries(program):
     return sorted(set(re.findall(r"(/\S+) \(0x", lines)))
 
 
+def archives(program):
+    """What was linked into `program`, as cmake/StaticLibraries.cmake noted it beside the program."""
+    noted = program.with_name(program.name + ".archives")
+    return noted.read_text(encoding="utf-8").split() if noted.exists() else []
+
+
 def put(source, root):
     """A copy of `source` at its own path, its directories as they are on merged-usr systems: /lib and /lib64 are in /usr."""
     place = pathlib.Path(os.path.realpath(os.path.dirname(source))) / os.path.basename(source)
@@ -81,8 +87,9 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def spdx(name, options, program, owned):
-    """The same text for the same sources and packages: nothing in it is random."""
+def spdx(name, options, program, owned, linked):
+    """The same text for the same sources and packages: nothing in it is random. `owned` are packages whose files are in the image,
+    `linked` those whose archives are in the program."""
     version = options.version
     packages, relationships = [], []
 
@@ -93,7 +100,7 @@ def spdx(name, options, program, owned):
 
     add("SPDXRef-postern", {"name": name, "versionInfo": version, "licenseDeclared": "Apache-2.0", "primaryPackagePurpose": "APPLICATION",
                             "checksums": [{"algorithm": "SHA256", "checksumValue": digest(program)}]}, ("SPDXRef-DOCUMENT", "DESCRIBES"))
-    for package, files in owned.items():
+    for package, files, relation in [(*of, "DEPENDS_ON") for of in owned.items()] + [(*of, "STATIC_LINK") for of in linked.items()]:
         about = described(package)
         add(f"SPDXRef-{re.sub(r'[^A-Za-z0-9.-]', '-', package)}", {
             "name": package, "versionInfo": about["version"], "licenseDeclared": "NOASSERTION",
@@ -102,7 +109,7 @@ def spdx(name, options, program, owned):
             "comment": f"licence: /{DOCUMENTS}/{package}/copyright; files: {', '.join(files)}",
             "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator":
                               f"pkg:deb/debian/{package.replace('+', '%2B')}@{about['version'].replace('+', '%2B').replace(':', '%3A')}"
-                              f"?arch={about['architecture']}"}]}, ("SPDXRef-postern", "DEPENDS_ON"))
+                              f"?arch={about['architecture']}"}]}, ("SPDXRef-postern", relation))
     contents = hashlib.sha256(json.dumps(packages).encode()).hexdigest()
     return {"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": f"{name}-{version}",
             "documentNamespace": f"https://spdx.org/spdxdocs/{name}-{version}-{contents}",
@@ -125,14 +132,14 @@ def lay_out(options):
     (root / "tmp").mkdir()
     (root / "tmp").chmod(0o1777)
     (root / "etc" / "postern").mkdir()  # where configuration is mounted
-    owned = packages_of(files)
-    for package in owned:
+    owned, linked = packages_of(files), packages_of(archives(program))
+    for package in owned | linked:
         (root / DOCUMENTS / package).mkdir(parents=True)
         shutil.copy2(f"/{DOCUMENTS}/{package}/copyright", root / DOCUMENTS / package / "copyright", follow_symlinks=True)
     of_postern = root / DOCUMENTS / "postern"
     of_postern.mkdir(parents=True)
     shutil.copy2("LICENSE", of_postern / "copyright")
-    bill = json.dumps(spdx(program.name, options, program, owned), indent=1) + "\n"
+    bill = json.dumps(spdx(program.name, options, program, owned, linked), indent=1) + "\n"
     (of_postern / "sbom.spdx.json").write_text(bill, encoding="utf-8")
 
 
