@@ -51,6 +51,34 @@ TEST_F(Parameter, ListsOfListsOfBytesArrive) {
   EXPECT_EQ(Told("lists", each, parameters), "t");
 }
 
+TEST_F(Parameter, WhatIsInAListOfListsArrivesAsInAListWhateverItIsMadeOf) {
+  OptionalBytes items{"$a-Z_09",
+                      "$id:a.example",
+                      "@ann:a.example:8448",
+                      "m.room.member",
+                      "NULL",
+                      "null",
+                      "n.ull",
+                      ".",
+                      "{}.",
+                      "a,b.c",
+                      "a b.",
+                      " .",
+                      "\\.",
+                      "\\x61.",
+                      "\".",
+                      "'.",
+                      "$",
+                      "",
+                      std::nullopt,
+                      kOdd};
+  for (int byte = 0; byte < 256; ++byte) items.emplace_back(std::string{static_cast<char>(byte), '.'});
+  Parameters parameters;
+  parameters.BytesLists({items, {}, items}).BytesArray(items);
+  const char* same = "select ($1::text[])[1]::bytea[] = $2::bytea[] and ($1::text[])[3]::bytea[] = $2::bytea[]";
+  EXPECT_EQ(Told("same", same, parameters), "t");
+}
+
 TEST_F(Parameter, NothingIsNull) {
   const char* compare = "select $1::bytea is null and $2::bigint is null and $3::bytea = '\\x61'";
   EXPECT_EQ(Told("null", compare,
