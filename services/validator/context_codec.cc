@@ -57,8 +57,8 @@ absl::Status CheckEntry(const wire::StateEntry& entry, const matrix::Event* held
 
 }  // namespace
 
-absl::StatusOr<DecodedContext> DecodedContext::From(const wire::JudgingContext& context) {
-  DecodedContext decoded;
+absl::StatusOr<DecodedContext> DecodedContext::From(const wire::JudgingContext& context, RecurringEvents& recurring) {
+  DecodedContext decoded(recurring);
   decoded.rules_ = matrix::FindRoomRules(context.room_version());
   if (!decoded.rules_) return Refuse(Reason::kUnsupportedVersion, "the room's version is not supported");
   Given given;
@@ -81,18 +81,18 @@ absl::StatusOr<DecodedContext> DecodedContext::From(const wire::JudgingContext& 
 }
 
 absl::StatusOr<const matrix::Event*> DecodedContext::EventOf(const Given& given, const std::string& event_id) {
-  if (const auto read = events_.find(event_id); read != events_.end()) return &read->second;
+  if (const auto read = events_.find(event_id); read != events_.end()) return read->second.get();
   const auto found = given.find(event_id);
   if (found == given.end()) return nullptr;
-  auto event = matrix::Event::Parse(found->second->pdu(), *rules_);
+  auto event = recurring_->Read(event_id, found->second->pdu(), *rules_);
   if (!event.ok()) {
     return Refuse(Reason::kInvalidArgument,
                   fmt::format("the context's event {} cannot be read: {}", event_id, matrix::DetailOf(event.status())));
   }
-  if (event->event_id() != event_id) {
+  if ((*event)->event_id() != event_id) {
     return Refuse(Reason::kInvalidArgument, fmt::format("the context's event {} has another id", event_id));
   }
-  return &events_.emplace(event_id, *std::move(event)).first->second;
+  return events_.emplace(event_id, *std::move(event)).first->second.get();
 }
 
 absl::Status DecodedContext::AddAsOurs(const google::protobuf::RepeatedPtrField<wire::StateEntry>& entries,

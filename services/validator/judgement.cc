@@ -52,7 +52,12 @@ void DescribeState(const matrix::Event& event, const matrix::JudgingContext& con
 }  // namespace
 
 absl::Status Validate(const v1::ValidateRequest& request, v1::ValidateResponse& response) {
-  const auto context = DecodedContext::From(request.context());
+  RecurringEvents none;
+  return Validate(request, none, response);
+}
+
+absl::Status Validate(const v1::ValidateRequest& request, RecurringEvents& recurring, v1::ValidateResponse& response) {
+  const auto context = DecodedContext::From(request.context(), recurring);
   if (!context.ok()) return context.status();
   const auto verdict = matrix::RunSixSteps(request.pdu(), context->rules(), context->judging(),
                                            DecodeKeys(request.verify_keys()), absl::FromUnixMillis(request.now_ms()));
@@ -62,10 +67,11 @@ absl::Status Validate(const v1::ValidateRequest& request, v1::ValidateResponse& 
 }
 
 absl::Status Explain(const v1::ValidateRequest& request, v1::ExplainResponse& response) {
-  const auto context = DecodedContext::From(request.context());
+  RecurringEvents recurring;
+  const auto context = DecodedContext::From(request.context(), recurring);
   if (!context.ok()) return context.status();
   v1::ValidateResponse judged;
-  if (absl::Status status = Validate(request, judged); !status.ok()) return status;
+  if (absl::Status status = Validate(request, recurring, judged); !status.ok()) return status;
   const std::string& copy = judged.verdict().judged_copy();
   const auto event = matrix::Event::Parse(copy.empty() ? request.pdu() : copy, context->rules());
   if (event.ok()) DescribeState(*event, context->judging(), response);
@@ -74,7 +80,8 @@ absl::Status Explain(const v1::ValidateRequest& request, v1::ExplainResponse& re
 }
 
 absl::Status Authorize(const v1::AuthorizeRequest& request, v1::AuthorizeResponse& response) {
-  const auto context = DecodedContext::From(request.context());
+  RecurringEvents none;
+  const auto context = DecodedContext::From(request.context(), none);
   if (!context.ok()) return context.status();
   const auto event = ReadDraft(request.pdu(), context->rules());
   if (!event.ok()) return event.status();

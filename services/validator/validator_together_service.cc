@@ -31,7 +31,7 @@ void ValidatorTogetherService::Take(std::vector<Pending> together) {
 void ValidatorTogetherService::Judge(const Pending& pending, absl::Time begun) {
   const rpc::CallContext& context = pending.call->context();
   absl::Status status = StillWanted(pending.call->given_up(), context.deadline, clock_());
-  if (status.ok()) status = validator::Validate(*pending.request, *pending.response);
+  if (status.ok()) status = validator::Validate(*pending.request, recurring_, *pending.response);
   report_.Validated(context, *pending.request, status, *pending.response, clock_() - begun);
   pending.call->Finish(status);
 }

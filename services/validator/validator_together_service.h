@@ -8,6 +8,7 @@
 #include "postern/validator/v1/validator_together.grpc.pb.h"
 #include "rpc/answers_together.h"
 #include "rpc/worker_pool.h"
+#include "services/validator/recurring_events.h"
 #include "services/validator/verdict_report.h"
 
 namespace postern::validator {
@@ -27,6 +28,7 @@ class ValidatorTogetherService final : public v1::ValidatorTogether::CallbackSer
   void Judge(const Pending& pending, absl::Time begun);
 
   rpc::WorkerPool& workers_;
+  RecurringEvents recurring_;
   const VerdictReport report_;
   const std::function<absl::Time()> clock_;
 };
