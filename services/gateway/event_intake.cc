@@ -73,6 +73,8 @@ absl::StatusOr<Outcome> AnswerTo(Outcome outcome, matrix::v1::Reason reason, std
   return Refuse(why, detail);
 }
 
+const matrix::StateKey kServerAcl{"m.room.server_acl", ""};
+
 bool WasRedacted(const Verdict& verdict) {
   return std::ranges::any_of(verdict.steps(), [](const matrix::v1::StepResult& step) {
     return step.outcome() == matrix::v1::STEP_OUTCOME_REDACTED;
@@ -104,7 +106,7 @@ IncomingEvent IncomingOf(const matrix::Event& event, const std::string& pdu, mat
                          .keys_until = {},
                          .check = {}};
   incoming.state_keys.push_back({"m.room.policy", ""});
-  incoming.state_keys.push_back({"m.room.server_acl", ""});
+  incoming.state_keys.push_back(kServerAcl);
   if (event.is_state()) incoming.own_key = matrix::StateKey{event.type(), *event.state_key()};
   return incoming;
 }
@@ -199,7 +201,7 @@ class EventIntake::Passage {
     // Whatever takes another server's time is had by now, or is had here: nobody waits for that in a turn.
     if (absl::Status status = HaveKeys(**rules); !status.ok()) return status;
     if (LineUp()) return Again(ReadContext());
-    auto verdict = Judge();
+    auto verdict = Judge(**rules);
     if (NeedsBranches(verdict.status()) && !write_.context_request().with_branches()) return AskForBranches();
     if (!verdict.ok()) return verdict.status();
     if (recalled_ && verdict->outcome() != matrix::v1::OUTCOME_ACCEPTED) return Again(ReadContext());
@@ -259,11 +261,14 @@ class EventIntake::Passage {
   }
 
   /// Takes what is to be judged out of the context, and leaves its token.
-  absl::StatusOr<Verdict> Judge() {
+  absl::StatusOr<Verdict> Judge(const RoomRules& rules) {
     validator::v1::ValidateRequest judge = keys_;
     judge.set_pdu(event_.pdu);
     judge.set_now_ms(absl::ToUnixMillis(event_.received_at));
     judge.mutable_context()->Swap(context_.mutable_judging());
+    // Where events carry their ids, one that is cited nowhere here may still cite the event: step 4 looks for that.
+    const bool reads_all = rules.event_id_format == matrix::EventIdFormat::kCarried;
+    if (!reads_all && event_.own_key != kServerAcl) LeaveOutServerAcl(*judge.mutable_context());
     auto verdict = services_.validator.Validate(call_, judge);
     if (!verdict.ok()) return verdict.status();
     services_.metrics.Count("postern_gateway_verdicts_total", {{"outcome", rpc::OutcomeName(verdict->outcome())}});
@@ -284,6 +289,7 @@ class EventIntake::Passage {
     if (!copy.ok()) return copy.status();
     write_.set_pdu(std::move(*copy));
     write_.set_received_pdu(WasRedacted(verdict) ? event_.pdu : "");  // else it follows from the copy
+    verdict.clear_judged_copy();                                      // which is what is stored, but for our signature
     *write_.mutable_verdict() = std::move(verdict);
     write_.set_token(context_.token());
     auto persisted = services_.store.PersistEvent(call_, write_);

@@ -77,7 +77,7 @@ absl::StatusOr<const matrix::RoomRules*> MemberTemplates::RulesFor(const Templat
   const auto rules = RulesOfRoom(context.judging());
   if (!rules.ok()) return rules.status();
   const matrix::ServerName& origin = question.request.origin();
-  if (absl::Status status = CheckRoomAccess(context.judging(), origin); !status.ok()) return status;
+  if (absl::Status status = access_.Check(context.judging(), origin); !status.ok()) return status;
   key_ring_.Keep(origin);
   return *rules;
 }

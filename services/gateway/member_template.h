@@ -17,6 +17,7 @@
 #include "services/gateway/invites_under_way.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/peer_auth.h"
+#include "services/gateway/remembered_access.h"
 #include "services/gateway/store_client.h"
 #include "services/gateway/validator_client.h"
 
@@ -63,6 +64,7 @@ class MemberTemplates {
   KeyRing& key_ring_;
   InvitesUnderWay& invites_;
   const Clock clock_;
+  RememberedAccess access_;
 };
 
 /// `{room_version, event}`.

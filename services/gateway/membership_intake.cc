@@ -43,9 +43,10 @@ IncomingEvent IncomingOf(const OwnMembership& event, const AuthenticRequest& req
 }
 
 /// Rows 7 (what of it needs the version), 8 and 9.
-absl::Status CheckRoom(const OwnMembership& event, const EventContext& context, const RoomRules& rules) {
+absl::Status CheckRoom(const OwnMembership& event, const EventContext& context, const RoomRules& rules,
+                       RememberedAccess& access) {
   if (absl::Status status = CheckEventIdServer(event, rules); !status.ok()) return status;
-  if (absl::Status status = CheckRoomAccess(context.judging(), event.origin()); !status.ok()) return status;
+  if (absl::Status status = access.Check(context.judging(), event.origin()); !status.ok()) return status;
   if (matrix::ComputeEventId(event.json(), rules) != event.claimed_event_id()) {
     return Refuse(Reason::kEventIdMismatch, "the event's id is not the one in the path");
   }
@@ -94,7 +95,7 @@ absl::StatusOr<TakenMembership> MembershipIntake::Take(AuthenticRequest& request
 absl::StatusOr<std::optional<Outcome>> MembershipIntake::CheckAll(OwnMembership& own, const EventContext& context,
                                                                   const RoomRules& rules,
                                                                   const CheckMembership& check) {
-  if (absl::Status status = CheckRoom(own, context, rules); !status.ok()) return status;  // rows 8, 9
+  if (absl::Status status = CheckRoom(own, context, rules, access_); !status.ok()) return status;  // rows 8, 9
   key_ring_.Keep(own.origin());
   const auto stored_before = AlreadyStored(own, context, rules);  // row 10
   if (!stored_before.ok() || *stored_before) return stored_before;

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "services/gateway/event_intake.h"
 #include "services/gateway/membership_structure.h"
+#include "services/gateway/remembered_access.h"
 
 namespace postern::gateway {
 
@@ -45,6 +46,7 @@ class MembershipIntake {
   KeyRing& key_ring_;
   MissingEvents* const missing_events_;
   EventIntake intake_;
+  RememberedAccess access_;
 };
 
 }  // namespace postern::gateway

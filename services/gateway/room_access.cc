@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+#include <string>
+
 #include "matrix/refusal.h"
 #include "matrix/server_acl.h"
 
@@ -18,6 +22,19 @@ absl::StatusOr<matrix::JsonObject> ContentOf(const matrix::v1::StoredEvent& even
     return Refuse(Reason::kInternal, "a stored state event cannot be read");
   }
   return std::move(*content->AsObject());
+}
+
+bool IsServerAcl(const matrix::v1::StateEntry& entry) {
+  return entry.type() == "m.room.server_acl" && entry.state_key().empty();
+}
+
+bool HasServerAcl(const matrix::v1::JudgingContext& room) { return std::ranges::any_of(room.state_now(), IsServerAcl); }
+
+void TakeServerAcl(google::protobuf::RepeatedPtrField<matrix::v1::StateEntry>& state, std::set<std::string>& acls) {
+  const auto acl = std::ranges::find_if(state, IsServerAcl);
+  if (acl == state.end()) return;
+  acls.insert(acl->event_id());
+  state.erase(acl);
 }
 
 }  // namespace
@@ -52,11 +69,28 @@ absl::Status CheckRoomAccess(const matrix::v1::JudgingContext& room, const matri
     return Refuse(Reason::kFederationForbidden, "the room does not federate");
   }
   const matrix::v1::StoredEvent* acl = CurrentStateEvent(room, "m.room.server_acl", "");
-  if (acl == nullptr) return absl::OkStatus();
+  if (acl == nullptr) {
+    if (HasServerAcl(room)) return Refuse(Reason::kInternal, "the store gave no server ACL where there is one");
+    return absl::OkStatus();
+  }
   const auto allowed = ContentOf(*acl);
   if (!allowed.ok()) return allowed.status();
   if (matrix::PassesServerAcl(*allowed, server)) return absl::OkStatus();
   return Refuse(Reason::kFederationForbidden, "the room's server ACL denies this server");
+}
+
+void LeaveOutServerAcl(matrix::v1::JudgingContext& context) {
+  if (context.has_branches()) return;  // a resolution is over whatever events there are
+  std::set<std::string> acls;
+  TakeServerAcl(*context.mutable_state_before(), acls);
+  TakeServerAcl(*context.mutable_state_now(), acls);
+  for (const auto* references : {&context.prev_events(), &context.auth_events()}) {
+    for (const auto& reference : *references) acls.erase(reference.event_id());
+  }
+  auto& events = *context.mutable_events();
+  const auto left =
+      std::remove_if(events.begin(), events.end(), [&](const auto& event) { return acls.contains(event.event_id()); });
+  events.erase(left, events.end());
 }
 
 }  // namespace postern::gateway

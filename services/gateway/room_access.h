@@ -13,11 +13,15 @@ namespace postern::gateway {
 absl::StatusOr<const matrix::RoomRules*> RulesOfRoom(const matrix::v1::JudgingContext& room);
 
 /// `m.federate` is not false, and `server` passes the room's m.room.server_acl, as the current state has them. Refuses:
-/// kFederationForbidden; kInternal if the context holds no create event.
+/// kFederationForbidden; kInternal if the context holds no create event, or not the ACL that the state names.
 absl::Status CheckRoomAccess(const matrix::v1::JudgingContext& room, const matrix::ServerName& server);
 
 /// The event that holds (type, state_key) in the room's current state as the context has it; nullptr if there is none.
 const matrix::v1::StoredEvent* CurrentStateEvent(const matrix::v1::JudgingContext& room, std::string_view type,
                                                  std::string_view state_key);
+
+/// No step of judging an event reads the server ACL, which in large rooms is the largest event that a context holds:
+/// takes it out of what is sent to be judged, where nothing else in the context names it.
+void LeaveOutServerAcl(matrix::v1::JudgingContext& context);
 
 }  // namespace postern::gateway

@@ -133,7 +133,6 @@ matrix::v1::Verdict AcceptedVerdict(const EventIntent& intent, const SignedEvent
   matrix::v1::Verdict verdict;
   verdict.set_outcome(matrix::v1::OUTCOME_ACCEPTED);
   verdict.set_event_id(event.event_id());
-  verdict.set_judged_copy(event.pdu());
   verdict.set_judged_sha256(matrix::Sha256(event.pdu()));
   verdict.set_judged_at_ms(absl::ToUnixMillis(now));
   for (std::uint32_t step = 1; step <= kSteps; ++step) {
