@@ -191,26 +191,26 @@ class RunningGateway : public Gateway {
         // All may wait: who goes without holds its thread no shorter, and has whoever has the turn judged again.
         turns_(static_cast<std::size_t>(config.workers)),
         peer_events_(signer_, federation_),
-        missing_events_(peer_events_, Leaves(), {.at_once = AFew()}),
+        missing_events_(peer_events_, Intake(), {.at_once = AFew()}),
         peer_states_(signer_, federation_),
         fetched_states_(MakeGrpcFetchedStateClient(peers.store, {metrics_})),
-        states_before_gaps_(peer_states_, *fetched_states_, Leaves()),
-        missing_before_sent_(peer_events_, Leaves(), LongGaps(AFew()), &states_before_gaps_),
+        states_before_gaps_(peer_states_, *fetched_states_, Intake()),
+        missing_before_sent_(peer_events_, Intake(), LongGaps(AFew()), &states_before_gaps_),
         leave_v1_(LeaveApi::kV1, Leaves(), &missing_events_),
         leave_v2_(LeaveApi::kV2, Leaves(), &missing_events_),
         make_leave_(name, *store_, *validator_, key_ring_, invites_under_way_, templates_of_leaves_, absl::Now),
         make_join_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
         join_answers_(kJoinAnswers, kJoinAnswersOfOne),
         answer_readers_(kAnswerReaders, kJoinAnswers),
-        join_v1_(JoinApi::kV1, Leaves(), &missing_events_, join_answers_, answer_readers_),
-        join_v2_(JoinApi::kV2, Leaves(), &missing_events_, join_answers_, answer_readers_),
+        join_v1_(JoinApi::kV1, Intake(), &missing_events_, join_answers_, answer_readers_),
+        join_v2_(JoinApi::kV2, Intake(), &missing_events_, join_answers_, answer_readers_),
         make_knock_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
-        send_knock_(Leaves(), &missing_events_),
+        send_knock_(Intake(), &missing_events_),
         event_route_(name, *store_, key_ring_, absl::Now),
         state_ids_route_(*store_, key_ring_, large_answers_),
         event_auth_route_(*store_, key_ring_, large_answers_),
         missing_events_route_(*store_, key_ring_),
-        send_route_(Leaves(), &missing_before_sent_, {}, &withdrawn_invites_),
+        send_route_(Intake(), &missing_before_sent_, {}, &withdrawn_invites_),
         state_route_(*store_, key_ring_, large_answers_),
         backfill_route_(name, *store_, key_ring_, backfills_, absl::Now),
         directory_route_(*store_),
@@ -345,7 +345,7 @@ class RunningGateway : public Gateway {
             .metrics = metrics_};
   }
 
-  LeaveServices Leaves() {
+  IntakeServices Intake() {
     return {.store = *store_,
             .validator = *validator_,
             .signer = signer_,
@@ -353,12 +353,16 @@ class RunningGateway : public Gateway {
             .metrics = metrics_,
             .turns = turns_,
             .max_key_waits = AFew(),
-            .committed =
-                [this](const std::string& room_id, std::uint32_t forward_extremities) {
-                  dummy_events_.Notice(room_id, forward_extremities);
-                  sender_.Nudge();
-                },
-            .templates = &templates_of_leaves_};
+            .committed = [this](const std::string& room_id, std::uint32_t forward_extremities) {
+              dummy_events_.Notice(room_id, forward_extremities);
+              sender_.Nudge();
+            }};
+  }
+
+  IntakeServices Leaves() {
+    IntakeServices services = Intake();
+    services.templates = &templates_of_leaves_;
+    return services;
   }
 
   std::vector<RouteEntry> Routes() {

@@ -62,12 +62,6 @@ store::v1::EventContext ContextOf(store::v1::TemplateContext given, const GetEve
 
 }  // namespace
 
-std::optional<store::v1::EventContext> ContextByTemplate(store::v1::TemplateContext given,
-                                                         const GetEventContextRequest& request) {
-  if (!FollowsFrom(given, request)) return std::nullopt;
-  return ContextOf(std::move(given), request);
-}
-
 std::optional<RememberedTemplates::Given> RememberedTemplates::TakeGiven(const std::string& name) {
   std::optional<Given> taken = given_.Take(name);
   if (taken) bytes_ -= taken->bytes;

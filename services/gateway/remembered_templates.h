@@ -13,13 +13,6 @@
 
 namespace postern::gateway {
 
-/// The context that the store would have given for `request` at the moment when it gave `given`, at
-/// matrix::KeysForLeave, for a template of the same user's leave. nullopt where that does not follow from `given`: the
-/// event cites something else than the room's forward extremities and entries of its state, or carries its id, so that
-/// another event may be stored under it.
-std::optional<store::v1::EventContext> ContextByTemplate(store::v1::TemplateContext given,
-                                                         const store::v1::GetEventContextRequest& request);
-
 struct TemplateLimits {
   std::size_t most = 8192;
   /// In bytes as they are sent.
@@ -34,8 +27,11 @@ class RememberedTemplates {
  public:
   explicit RememberedTemplates(const TemplateLimits& limits = {}) : limits_(limits), given_(limits.most) {}
 
+  /// `given` was read for a template of the user's leave, at matrix::KeysForLeave.
   void Keep(const std::string& user_id, store::v1::TemplateContext given, absl::Time now);
-  /// The context for a leave of the user that was given a template, once: ContextByTemplate.
+  /// The context that the store would have given for `request` when it gave what was kept for this user and room; once.
+  /// nullopt where that does not follow: the event cites something else than the room's forward extremities and entries
+  /// of its state, or carries its id, so that another event may be stored under it.
   std::optional<store::v1::EventContext> Take(const store::v1::GetEventContextRequest& request, absl::Time now);
 
   std::size_t size() const;

@@ -146,7 +146,9 @@ class TwinRoom {
       for (const auto& entry : given->judging().state_now()) {
         if (Below(4) != 0) request.add_auth_events(entry.event_id());
       }
-      const auto context = gateway::ContextByTemplate(*given, request);
+      gateway::RememberedTemplates templates;
+      templates.Keep(request.sender(), *given, absl::UnixEpoch());
+      const auto context = templates.Take(request, absl::UnixEpoch());
       if (!context) continue;
       const auto expected = other_.store().GetEventContext(Call(), request);
       EXPECT_TRUE(expected.ok()) << expected.status();
