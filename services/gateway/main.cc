@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "matrix/refusal.h"
+#include "rpc/one_poller.h"
 #include "rpc/process_lifetime.h"
 #include "services/gateway/config.h"
 #include "services/gateway/gateway.h"
@@ -34,6 +35,7 @@ int main(int argc, char** argv) {
                                                      {"grpc", (*gateway)->grpc_port()},
                                                      {"admin", (*gateway)->admin_port()}});
   if (!written.ok()) return Fail(written);
+  const postern::rpc::OnePoller one_poller;
   postern::telemetry::Log(postern::telemetry::Level::kInfo, "listening",
                           {{"federation_port", (*gateway)->federation_port()},
                            {"grpc_port", (*gateway)->grpc_port()},

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "matrix/refusal.h"
+#include "rpc/one_poller.h"
 #include "rpc/process_lifetime.h"
 #include "services/validator/config.h"
 #include "services/validator/validator.h"
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
   const absl::Status written = postern::rpc::WritePortFile(
       config.port_file, {{"grpc", (*validator)->grpc_port()}, {"admin", (*validator)->admin_port()}});
   if (!written.ok()) return Fail(written);
+  const postern::rpc::OnePoller one_poller;
   postern::telemetry::Log(postern::telemetry::Level::kInfo, "listening",
                           {{"grpc_port", (*validator)->grpc_port()}, {"admin_port", (*validator)->admin_port()}});
 
