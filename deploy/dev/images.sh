@@ -2,7 +2,7 @@ answer_help 'usage: ./dev images [--base IMAGE] [--tag TAG] [--jobs N] [TARGETâ€
 
 Builds the images of deploy/Dockerfile (gateway, validator, store, posternctl; all by default), starts the program of each as its own
 user, has it check settings as deploy/compose.yaml gives them, and prints the sizes. Compiles everything once: ten minutes on two
-processors, so it is no part of ./dev test. Uses docker, podman or buildah, the first that is there; POSTERN_IMAGE_ENGINE names one.
+processors, so it is no part of ./dev test. Uses docker, podman or buildah, the first that is there and works; POSTERN_IMAGE_ENGINE names one.
   --base IMAGE  the Debian that it is built on (default: docker.io/library/debian:bookworm-slim); 12 or 13
   --tag TAG     of the images postern-gateway, â€¦ (default: dev)
   --jobs N      compilers at once (default: 2)
@@ -31,9 +31,10 @@ done
 
 engine=${POSTERN_IMAGE_ENGINE:-}
 for candidate in docker podman buildah; do
-  [ -n "$engine" ] || ! command -v "$candidate" >/dev/null || engine=$candidate
+  # A docker may be here whose daemon is not.
+  [ -n "$engine" ] || ! "$candidate" info >/dev/null 2>&1 || engine=$candidate
 done
-[ -n "$engine" ] || { say "images: neither docker nor podman nor buildah is here"; exit 1; }
+[ -n "$engine" ] || { say "images: neither docker nor podman nor buildah works here"; exit 1; }
 export BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot} # works inside of a container too; read by buildah alone
 
 image_of() { [ "$1" = posternctl ] && echo "posternctl:$tag" || echo "postern-$1:$tag"; }
