@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -33,13 +34,30 @@ def fingerprint(tidy, entry, headers):
     return digest.hexdigest()
 
 
+def without_precompiled(commands, directory):
+    """The compile commands for clang: beside a header that GCC has precompiled it would take GCC's file for one of its own and give
+    up, so each such header is included as a copy that lies alone in `directory`. Returns where the commands are."""
+    def copied(match):
+        header = pathlib.Path(match[0])
+        copy = directory / hashlib.sha256(match[0].encode()).hexdigest()[:16] / header.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(header.read_bytes())
+        return str(copy)
+
+    changed = [entry | {"command": re.sub(r"/\S+/cmake_pch\.hxx(?=\s)", copied, entry["command"])} for entry in commands]
+    (directory / "compile_commands.json").write_text(json.dumps(changed), encoding="utf-8")
+    return directory
+
+
 def main():
     tidy, build = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
     clean = ROOT / "build" / "tidy"
     clean.mkdir(parents=True, exist_ok=True)
     headers = headers_by_object(build)
     due = {}
-    for entry in json.loads((build / "compile_commands.json").read_text(encoding="utf-8")):
+    commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
+    readable = without_precompiled(commands, clean / "commands")
+    for entry in commands:
         file = pathlib.Path(entry["file"])
         if file.suffix == ".cc" and file.is_relative_to(ROOT) and not file.is_relative_to(ROOT / "build"):
             stamp = clean / fingerprint(tidy, entry, headers.get(entry.get("output", ""), []))
@@ -47,8 +65,7 @@ def main():
                 due[str(file)] = stamp
 
     def check(file):
-        # GCC's precompiled headers are noise to clang; it reads the text of them.
-        return file, subprocess.run([tidy, "--quiet", "-p", build, "--extra-arg=-Wno-unknown-warning-option",
+        return file, subprocess.run([tidy, "--quiet", "-p", readable, "--extra-arg=-Wno-unknown-warning-option",
                                      "--extra-arg=-Wno-ignored-optimization-argument", file],
                                     check=False, capture_output=True, text=True)
 

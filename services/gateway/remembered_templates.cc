@@ -74,7 +74,11 @@ void RememberedTemplates::Keep(const std::string& user_id, store::v1::TemplateCo
   const std::lock_guard lock(mutex_);
   TakeGiven(name);
   if (bytes > std::min(limits_.most_bytes, limits_.most_bytes_of_one)) return;
-  while (given_.size() >= limits_.most || bytes_ + bytes > limits_.most_bytes) bytes_ -= given_.TakeOldest()->bytes;
+  while (given_.size() >= limits_.most || bytes_ + bytes > limits_.most_bytes) {
+    const auto oldest = given_.TakeOldest();
+    if (!oldest) return;
+    bytes_ -= oldest->bytes;
+  }
   bytes_ += bytes;
   given_.Put(name, {.context = std::move(given), .bytes = bytes, .at = now});
 }
@@ -92,6 +96,7 @@ std::optional<store::v1::EventContext> RememberedTemplates::Take(const GetEventC
     taken = TakeGiven(name);
     if (!is_of_use) return std::nullopt;
   }
+  if (!taken) return std::nullopt;
   return ContextOf(std::move(taken->context), request);
 }
 

@@ -29,7 +29,9 @@ void RecurringEvents::Keep(const std::string& name, Known known) {
   const std::lock_guard lock(mutex_);
   if (const auto before = events_.Take(name)) bytes_ -= before->pdu.size();
   while (events_.size() >= limits_.most || bytes_ + bytes > limits_.most_bytes) {
-    bytes_ -= events_.TakeOldest()->pdu.size();
+    const auto oldest = events_.TakeOldest();
+    if (!oldest) return;
+    bytes_ -= oldest->pdu.size();
   }
   bytes_ += bytes;
   events_.Put(name, std::move(known));
