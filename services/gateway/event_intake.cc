@@ -174,7 +174,7 @@ class EventIntake::Passage {
     for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
       const auto outcome = Attempt();
       if (!outcome.ok()) return outcome.status();
-      if (*outcome) return **outcome;
+      if (const std::optional<Outcome>& told = *outcome) return *told;
     }
     return Refuse(Reason::kRoomBusy, "the room kept changing");
   }

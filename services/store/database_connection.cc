@@ -341,7 +341,7 @@ absl::Status DatabaseConnection::StatusOfCurrentException() {
     broken_ = true;
     return Refuse(Reason::kStoreDown, "the connection to PostgreSQL broke");
   } catch (const pqxx::sql_error& error) {
-    const std::string state = error.sqlstate();
+    const std::string& state = error.sqlstate();
     // 57P0x: shut down or killed; 08: no connection; 25006: this host is a standby now; none: libpq's own.
     if (!session_->connection.is_open() || state.empty() || state.rfind("57P", 0) == 0 || state.rfind("08", 0) == 0 ||
         state == "25006") {
