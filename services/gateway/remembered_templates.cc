@@ -62,25 +62,12 @@ store::v1::EventContext ContextOf(store::v1::TemplateContext given, const GetEve
 
 }  // namespace
 
-std::optional<RememberedTemplates::Given> RememberedTemplates::TakeGiven(const std::string& name) {
-  std::optional<Given> taken = given_.Take(name);
-  if (taken) bytes_ -= taken->bytes;
-  return taken;
-}
-
 void RememberedTemplates::Keep(const std::string& user_id, store::v1::TemplateContext given, absl::Time now) {
   const std::string name = NameOf(given.judging().room_id(), user_id);
   const std::size_t bytes = given.ByteSizeLong();
   const std::lock_guard lock(mutex_);
-  TakeGiven(name);
-  if (bytes > std::min(limits_.most_bytes, limits_.most_bytes_of_one)) return;
-  while (given_.size() >= limits_.most || bytes_ + bytes > limits_.most_bytes) {
-    const auto oldest = given_.TakeOldest();
-    if (!oldest) return;
-    bytes_ -= oldest->bytes;
-  }
-  bytes_ += bytes;
-  given_.Put(name, {.context = std::move(given), .bytes = bytes, .at = now});
+  if (bytes > limits_.most_bytes_of_one) return given_.Forget(name);
+  given_.Put(name, {.context = std::move(given), .at = now}, bytes);
 }
 
 std::optional<store::v1::EventContext> RememberedTemplates::Take(const GetEventContextRequest& request,
@@ -93,7 +80,7 @@ std::optional<store::v1::EventContext> RememberedTemplates::Take(const GetEventC
     if (given == nullptr) return std::nullopt;
     const bool is_of_use = now - given->at <= limits_.longest;
     if (is_of_use && !FollowsFrom(given->context, request)) return std::nullopt;
-    taken = TakeGiven(name);
+    taken = given_.Take(name);
     if (!is_of_use) return std::nullopt;
   }
   if (!taken) return std::nullopt;

@@ -25,7 +25,8 @@ struct TemplateLimits {
 /// The newest of each user in each room; beyond the limits the oldest goes. Thread-safe.
 class RememberedTemplates {
  public:
-  explicit RememberedTemplates(const TemplateLimits& limits = {}) : limits_(limits), given_(limits.most) {}
+  explicit RememberedTemplates(const TemplateLimits& limits = {})
+      : limits_(limits), given_(limits.most, limits.most_bytes) {}
 
   /// `given` was read for a template of the user's leave, at matrix::KeysForLeave.
   void Keep(const std::string& user_id, store::v1::TemplateContext given, absl::Time now);
@@ -39,16 +40,12 @@ class RememberedTemplates {
  private:
   struct Given {
     store::v1::TemplateContext context;
-    std::size_t bytes;
     absl::Time at;
   };
-
-  std::optional<Given> TakeGiven(const std::string& name);
 
   const TemplateLimits limits_;
   mutable std::mutex mutex_;
   rpc::RecentNames<Given> given_;
-  std::size_t bytes_ = 0;
 };
 
 }  // namespace postern::gateway

@@ -11,7 +11,10 @@ absl::StatusOr<std::shared_ptr<const matrix::Event>> RecurringEvents::Read(const
   auto parsed = matrix::Event::Parse(pdu, rules);
   if (!parsed.ok()) return parsed.status();
   auto event = std::make_shared<const matrix::Event>(*std::move(parsed));
-  if (event->is_state() && event->type() != "m.room.member") Keep(name, {.pdu = pdu, .event = event});
+  if (event->is_state() && event->type() != "m.room.member") {
+    const std::lock_guard lock(mutex_);
+    events_.Put(name, {.pdu = pdu, .event = event}, pdu.size());
+  }
   return event;
 }
 
@@ -21,20 +24,6 @@ std::shared_ptr<const matrix::Event> RecurringEvents::Find(const std::string& na
   const Known* known = events_.Find(name);
   if (known == nullptr || &known->event->rules() != &rules || known->pdu != pdu) return nullptr;
   return known->event;
-}
-
-void RecurringEvents::Keep(const std::string& name, Known known) {
-  const std::size_t bytes = known.pdu.size();
-  if (bytes > limits_.most_bytes) return;
-  const std::lock_guard lock(mutex_);
-  if (const auto before = events_.Take(name)) bytes_ -= before->pdu.size();
-  while (events_.size() >= limits_.most || bytes_ + bytes > limits_.most_bytes) {
-    const auto oldest = events_.TakeOldest();
-    if (!oldest) return;
-    bytes_ -= oldest->pdu.size();
-  }
-  bytes_ += bytes;
-  events_.Put(name, std::move(known));
 }
 
 std::size_t RecurringEvents::size() const {

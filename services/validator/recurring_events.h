@@ -23,7 +23,7 @@ struct RecurringLimits {
 /// twice; beyond the limits what was used longest ago goes. Thread-safe.
 class RecurringEvents {
  public:
-  explicit RecurringEvents(const RecurringLimits& limits = {}) : limits_(limits), events_(limits.most) {}
+  explicit RecurringEvents(const RecurringLimits& limits = {}) : events_(limits.most, limits.most_bytes) {}
 
   /// `name` is the id that it is given under; it need not be its own. Refuses as Event::Parse does.
   absl::StatusOr<std::shared_ptr<const matrix::Event>> Read(const std::string& name, const std::string& pdu,
@@ -39,12 +39,9 @@ class RecurringEvents {
 
   std::shared_ptr<const matrix::Event> Find(const std::string& name, const std::string& pdu,
                                             const matrix::RoomRules& rules);
-  void Keep(const std::string& name, Known known);
 
-  const RecurringLimits limits_;
   mutable std::mutex mutex_;
   rpc::RecentNames<Known> events_;
-  std::size_t bytes_ = 0;
 };
 
 }  // namespace postern::validator

@@ -19,6 +19,26 @@ TEST(Names, AreForgottenOnceTooManyAreKnownTheLongestUnusedFirst) {
   EXPECT_EQ(*names.Find("c"), 3);
 }
 
+TEST(Names, AreForgottenOnceTheyTakeTooMuchTheLongestUnusedFirst) {
+  RecentNames<int> names(9, 10);
+  names.Put("a", 1, 4);
+  names.Put("b", 2, 4);
+  names.Put("c", 3, 2);
+  names.Find("a");
+  names.Put("d", 4, 1);  // one more than there is room for: b goes
+  EXPECT_EQ(names.Find("b"), nullptr);
+  EXPECT_EQ(names.size(), 3U);
+  names.Put("a", 5, 7);  // its own four are free
+  EXPECT_EQ(names.size(), 3U);
+  names.Put("e", 6, 10);
+  EXPECT_EQ(names.size(), 1U);
+  names.Put("f", 7, 11);
+  EXPECT_EQ(names.Find("f"), nullptr);
+  EXPECT_EQ(*names.Find("e"), 6);
+  names.Put("e", 8, 11);
+  EXPECT_EQ(names.size(), 0U);
+}
+
 TEST(Names, AreReplacedInPlace) {
   RecentNames<int> names(2);
   names.Put("a", 1);
