@@ -201,7 +201,7 @@ class EventIntake::Passage {
     // Whatever takes another server's time is had by now, or is had here: nobody waits for that in a turn.
     if (absl::Status status = HaveKeys(**rules); !status.ok()) return status;
     if (LineUp()) return Again(ReadContext());
-    auto verdict = Judge(**rules);
+    auto verdict = Judge();
     if (NeedsBranches(verdict.status()) && !write_.context_request().with_branches()) return AskForBranches();
     if (!verdict.ok()) return verdict.status();
     if (recalled_ && verdict->outcome() != matrix::v1::OUTCOME_ACCEPTED) return Again(ReadContext());
@@ -261,14 +261,12 @@ class EventIntake::Passage {
   }
 
   /// Takes what is to be judged out of the context, and leaves its token.
-  absl::StatusOr<Verdict> Judge(const RoomRules& rules) {
+  absl::StatusOr<Verdict> Judge() {
     validator::v1::ValidateRequest judge = keys_;
     judge.set_pdu(event_.pdu);
     judge.set_now_ms(absl::ToUnixMillis(event_.received_at));
     judge.mutable_context()->Swap(context_.mutable_judging());
-    // Where events carry their ids, one that is cited nowhere here may still cite the event: step 4 looks for that.
-    const bool reads_all = rules.event_id_format == matrix::EventIdFormat::kCarried;
-    if (!reads_all && event_.own_key != kServerAcl) LeaveOutServerAcl(*judge.mutable_context());
+    if (event_.own_key != kServerAcl) LeaveOutServerAcl(*judge.mutable_context());
     auto verdict = services_.validator.Validate(call_, judge);
     if (!verdict.ok()) return verdict.status();
     services_.metrics.Count("postern_gateway_verdicts_total", {{"outcome", rpc::OutcomeName(verdict->outcome())}});

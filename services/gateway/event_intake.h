@@ -20,6 +20,7 @@
 #include "services/gateway/event_signer.h"
 #include "services/gateway/key_ring.h"
 #include "services/gateway/places.h"
+#include "services/gateway/remembered_access.h"
 #include "services/gateway/remembered_templates.h"
 #include "services/gateway/room_turns.h"
 #include "services/gateway/store_client.h"
@@ -35,6 +36,7 @@ struct IntakeServices {
   KeyRing& key_ring;
   telemetry::Metrics& metrics;
   RoomTurns& turns;
+  RememberedAccess& access;
   /// How many workers may wait for another server's keys at once.
   std::size_t max_key_waits = 4;
   /// Told after each commit how many forward extremities the room has.

@@ -198,13 +198,14 @@ class RunningGateway : public Gateway {
         missing_before_sent_(peer_events_, Intake(), LongGaps(AFew()), &states_before_gaps_),
         leave_v1_(LeaveApi::kV1, Leaves(), &missing_events_),
         leave_v2_(LeaveApi::kV2, Leaves(), &missing_events_),
-        make_leave_(name, *store_, *validator_, key_ring_, invites_under_way_, templates_of_leaves_, absl::Now),
-        make_join_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
+        make_leave_(name, *store_, *validator_, key_ring_, access_, invites_under_way_, templates_of_leaves_,
+                    absl::Now),
+        make_join_(name, *store_, *validator_, key_ring_, access_, invites_under_way_, absl::Now),
         join_answers_(kJoinAnswers, kJoinAnswersOfOne),
         answer_readers_(kAnswerReaders, kJoinAnswers),
         join_v1_(JoinApi::kV1, Intake(), &missing_events_, join_answers_, answer_readers_),
         join_v2_(JoinApi::kV2, Intake(), &missing_events_, join_answers_, answer_readers_),
-        make_knock_(name, *store_, *validator_, key_ring_, invites_under_way_, absl::Now),
+        make_knock_(name, *store_, *validator_, key_ring_, access_, invites_under_way_, absl::Now),
         send_knock_(Intake(), &missing_events_),
         event_route_(name, *store_, key_ring_, absl::Now),
         state_ids_route_(*store_, key_ring_, large_answers_),
@@ -352,6 +353,7 @@ class RunningGateway : public Gateway {
             .key_ring = key_ring_,
             .metrics = metrics_,
             .turns = turns_,
+            .access = access_,
             .max_key_waits = AFew(),
             .committed = [this](const std::string& room_id, std::uint32_t forward_extremities) {
               dummy_events_.Notice(room_id, forward_extremities);
@@ -458,6 +460,7 @@ class RunningGateway : public Gateway {
   InviteRoute invite_v1_;
   InviteRoute invite_v2_;
   RoomTurns turns_;
+  RememberedAccess access_;
   FederatedEvents peer_events_;
   MissingEvents missing_events_;
   FederatedStates peer_states_;

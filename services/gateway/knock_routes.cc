@@ -13,8 +13,8 @@ using matrix::Reason;
 using matrix::Refuse;
 
 MakeKnockRoute::MakeKnockRoute(const matrix::ServerName& server_name, StoreClient& store, ValidatorClient& validator,
-                               KeyRing& key_ring, InvitesUnderWay& invites, Clock clock)
-    : templates_(server_name, store, validator, key_ring, invites, std::move(clock)) {}
+                               KeyRing& key_ring, RememberedAccess& access, InvitesUnderWay& invites, Clock clock)
+    : templates_(server_name, store, validator, key_ring, access, invites, std::move(clock)) {}
 
 absl::StatusOr<http::Response> MakeKnockRoute::Handle(AuthenticRequest request) {
   const auto question = templates_.Read(request);

@@ -28,8 +28,9 @@ JsonObject JoinContent() {
 }  // namespace
 
 MakeJoinRoute::MakeJoinRoute(const matrix::ServerName& server_name, StoreClient& store, ValidatorClient& validator,
-                             KeyRing& key_ring, InvitesUnderWay& invites, Clock clock)
-    : templates_(server_name, store, validator, key_ring, invites, std::move(clock)), restricted_(server_name, store) {}
+                             KeyRing& key_ring, RememberedAccess& access, InvitesUnderWay& invites, Clock clock)
+    : templates_(server_name, store, validator, key_ring, access, invites, std::move(clock)),
+      restricted_(server_name, store) {}
 
 absl::StatusOr<http::Response> MakeJoinRoute::Handle(AuthenticRequest request) {
   const auto question = templates_.Read(request);

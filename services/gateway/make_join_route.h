@@ -10,7 +10,7 @@ namespace postern::gateway {
 class MakeJoinRoute : public PeerRoute {
  public:
   MakeJoinRoute(const matrix::ServerName& server_name, StoreClient& store, ValidatorClient& validator,
-                KeyRing& key_ring, InvitesUnderWay& invites, Clock clock);
+                KeyRing& key_ring, RememberedAccess& access, InvitesUnderWay& invites, Clock clock);
 
   absl::StatusOr<http::Response> Handle(AuthenticRequest request) override;
 

@@ -18,9 +18,9 @@ bool MayLeave(std::string_view membership) {
 }  // namespace
 
 MakeLeaveRoute::MakeLeaveRoute(matrix::ServerName server_name, StoreClient& store, ValidatorClient& validator,
-                               KeyRing& key_ring, InvitesUnderWay& invites, RememberedTemplates& remembered,
-                               Clock clock)
-    : templates_(std::move(server_name), store, validator, key_ring, invites, std::move(clock)),
+                               KeyRing& key_ring, RememberedAccess& access, InvitesUnderWay& invites,
+                               RememberedTemplates& remembered, Clock clock)
+    : templates_(std::move(server_name), store, validator, key_ring, access, invites, std::move(clock)),
       remembered_(remembered) {}
 
 absl::StatusOr<http::Response> MakeLeaveRoute::Handle(AuthenticRequest request) {

@@ -10,7 +10,7 @@ namespace postern::gateway {
 class MakeLeaveRoute : public PeerRoute {
  public:
   MakeLeaveRoute(matrix::ServerName server_name, StoreClient& store, ValidatorClient& validator, KeyRing& key_ring,
-                 InvitesUnderWay& invites, RememberedTemplates& remembered, Clock clock);
+                 RememberedAccess& access, InvitesUnderWay& invites, RememberedTemplates& remembered, Clock clock);
 
   absl::StatusOr<http::Response> Handle(AuthenticRequest request) override;
 

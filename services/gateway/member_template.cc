@@ -28,11 +28,12 @@ bool IsOneOf(std::string_view membership, const std::vector<std::string_view>& e
 }  // namespace
 
 MemberTemplates::MemberTemplates(matrix::ServerName server_name, StoreClient& store, ValidatorClient& validator,
-                                 KeyRing& key_ring, InvitesUnderWay& invites, Clock clock)
+                                 KeyRing& key_ring, RememberedAccess& access, InvitesUnderWay& invites, Clock clock)
     : server_name_(std::move(server_name)),
       store_(store),
       validator_(validator),
       key_ring_(key_ring),
+      access_(access),
       invites_(invites),
       clock_(std::move(clock)) {}
 

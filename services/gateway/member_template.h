@@ -35,7 +35,7 @@ class MemberTemplates {
  public:
   /// All outlive this.
   MemberTemplates(matrix::ServerName server_name, StoreClient& store, ValidatorClient& validator, KeyRing& key_ring,
-                  InvitesUnderWay& invites, Clock clock);
+                  RememberedAccess& access, InvitesUnderWay& invites, Clock clock);
 
   /// The room and the user that the path of `request` names, before any of the room's data is looked at. Refuses:
   /// kNoTemplate for a user of another server, kUnknownRoom.
@@ -62,9 +62,9 @@ class MemberTemplates {
   StoreClient& store_;
   ValidatorClient& validator_;
   KeyRing& key_ring_;
+  RememberedAccess& access_;
   InvitesUnderWay& invites_;
   const Clock clock_;
-  RememberedAccess access_;
 };
 
 /// `{room_version, event}`.

@@ -69,6 +69,7 @@ MembershipIntake::MembershipIntake(Wanted wanted, IntakeServices services, Missi
       signer_(services.signer),
       key_ring_(services.key_ring),
       missing_events_(missing_events),
+      access_(services.access),
       intake_(std::move(services)) {}
 
 absl::StatusOr<TakenMembership> MembershipIntake::Take(AuthenticRequest& request, const CheckMembership& check) {

@@ -8,7 +8,6 @@
 #include "absl/status/statusor.h"
 #include "services/gateway/event_intake.h"
 #include "services/gateway/membership_structure.h"
-#include "services/gateway/remembered_access.h"
 
 namespace postern::gateway {
 
@@ -45,8 +44,8 @@ class MembershipIntake {
   const EventSigner& signer_;
   KeyRing& key_ring_;
   MissingEvents* const missing_events_;
+  RememberedAccess& access_;
   EventIntake intake_;
-  RememberedAccess access_;
 };
 
 }  // namespace postern::gateway

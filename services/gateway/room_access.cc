@@ -81,6 +81,9 @@ absl::Status CheckRoomAccess(const matrix::v1::JudgingContext& room, const matri
 
 void LeaveOutServerAcl(matrix::v1::JudgingContext& context) {
   if (context.has_branches()) return;  // a resolution is over whatever events there are
+  // Where events carry their ids, one that is cited nowhere here may still cite the event: step 4 looks for that.
+  const matrix::RoomRules* rules = matrix::FindRoomRules(context.room_version());
+  if (rules == nullptr || rules->event_id_format == matrix::EventIdFormat::kCarried) return;
   std::set<std::string> acls;
   TakeServerAcl(*context.mutable_state_before(), acls);
   TakeServerAcl(*context.mutable_state_now(), acls);

@@ -21,7 +21,9 @@ const matrix::v1::StoredEvent* CurrentStateEvent(const matrix::v1::JudgingContex
                                                  std::string_view state_key);
 
 /// No step of judging an event reads the server ACL, which in large rooms is the largest event that a context holds:
-/// takes it out of what is sent to be judged, where nothing else in the context names it.
+/// takes it out of what is sent to be judged, unless judging goes through all events of the context: where there are
+/// branches, and in versions 1 and 2. If the context cites it, too, it stays among the events. Not for an event that is
+/// an ACL.
 void LeaveOutServerAcl(matrix::v1::JudgingContext& context);
 
 }  // namespace postern::gateway

@@ -198,7 +198,8 @@ class SendRoute::Passage {
     const auto rules = RulesOfRoom(context->judging());
     if (!rules.ok()) return rules.status();
     room.rules = *rules;
-    if (absl::Status status = route_.access_.Check(context->judging(), request_.origin()); !status.ok()) return status;
+    if (absl::Status status = services_.access.Check(context->judging(), request_.origin()); !status.ok())
+      return status;
     if (!context->resident()) return Refuse(Reason::kUnknownRoom, "no user of this server is in the room");
     services_.key_ring.Keep(request_.origin());
     return absl::OkStatus();
@@ -228,7 +229,7 @@ class SendRoute::Passage {
   /// The ACL as it is now, and whether this very copy is stored already: an unsigned one is not (pitfall A01).
   absl::StatusOr<std::optional<Outcome>> Check(const Event& event, const EventContext& context,
                                                const RoomRules& rules) {
-    if (absl::Status status = route_.access_.Check(context.judging(), request_.origin()); !status.ok()) return status;
+    if (absl::Status status = services_.access.Check(context.judging(), request_.origin()); !status.ok()) return status;
     const auto existing = StoredAlready(event.json(), context, rules);
     if (!existing.ok()) return existing.status();
     if (*existing == nullptr) return std::nullopt;

@@ -10,7 +10,6 @@
 #include "services/gateway/event_intake.h"
 #include "services/gateway/missing_events.h"
 #include "services/gateway/received_transaction.h"
-#include "services/gateway/remembered_access.h"
 #include "services/gateway/route.h"
 #include "services/gateway/withdrawn_invites.h"
 
@@ -62,7 +61,6 @@ class SendRoute : public PeerRoute {
   const SendLimits limits_;
   WithdrawnInvites* const withdrawn_;
   EventIntake intake_;
-  RememberedAccess access_;
 
   std::mutex mutex_;
   std::set<std::pair<std::string, std::string>> under_way_;  // (origin, transaction id)

@@ -115,6 +115,7 @@ class LeaveRig {
   ThreadAlarm alarm_;
   OriginLimiter origins_;
   RoomTurns turns_{8};
+  RememberedAccess access_;
   MissingEvents missing_events_;
   ScriptedPeerStates peer_states_;
   ScriptedFetchedStates fetched_states_;
@@ -160,6 +161,7 @@ class LeaveRig {
             key_ring_,
             metrics_,
             turns_,
+            access_,
             2,
             [this](const std::string& room_id, std::uint32_t extremities) { committed_(room_id, extremities); },
             &templates_of_leaves_};

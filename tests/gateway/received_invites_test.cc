@@ -170,8 +170,8 @@ class ReceivedInvites : public testing::TestWithParam<std::string> {
   InviteRoute invite_v2_{InviteApi::kV2, services_};
   WithdrawnInvites withdrawn_{*matrix::ServerName::Parse(kOurName), invites_, rig_.key_ring_,
                               [this] { return rig_.clock_.now(); }};
-  SendRoute send_{{rig_.store_, rig_.validator_, rig_.signer_, rig_.key_ring_, rig_.metrics_, rig_.turns_, 2,
-                   [](const auto&, auto) {}},
+  SendRoute send_{{rig_.store_, rig_.validator_, rig_.signer_, rig_.key_ring_, rig_.metrics_, rig_.turns_, rig_.access_,
+                   2, [](const auto&, auto) {}},
                   nullptr,
                   {},
                   &withdrawn_};

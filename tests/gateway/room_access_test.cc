@@ -97,6 +97,15 @@ TEST(ServerAcl, IsLeftOutOfWhatIsJudged) {
   EXPECT_EQ(context.SerializeAsString(), rest);
 }
 
+TEST(ServerAcl, StaysWhereEventsCarryTheirIds) {
+  for (const char* version : {"1", "2"}) {
+    auto context = ContextOf(RoomWith(R"({"allow":["*"]})", version).Build());
+    const std::string whole = context.SerializeAsString();
+    LeaveOutServerAcl(context);
+    EXPECT_EQ(context.SerializeAsString(), whole) << version;
+  }
+}
+
 TEST(ServerAcl, StaysAmongTheEventsWhereItIsCitedAndWhereThereAreBranches) {
   const TestRoom room = RoomBuilder("10").Member(kAnn, "invite").State(kAcl, "", R"({"allow":["*"]})").Build();
   auto cited = ContextOf(room);
