@@ -216,9 +216,13 @@ std::vector<absl::StatusOr<v1::EventContext>> PostgresEventStore::GetEventContex
 absl::StatusOr<v1::EventContext> PostgresEventStore::Remembered(ContextDecoder& decoder, std::uint64_t generation) {
   if (!decoder.known()) return UnknownRoom();
   ContextRows context = decoder.Take();
-  if (context.news)
-    rooms_.Learn(context.judging.room_id(), context.judging.room_version(), *std::move(context.news), generation);
+  Remember(context, generation);
   return AnswerOf(std::move(context));
+}
+
+void PostgresEventStore::Remember(ContextRows& context, std::uint64_t generation) {
+  if (!context.news) return;
+  rooms_.Learn(context.judging.room_id(), context.judging.room_version(), *std::move(context.news), generation);
 }
 
 struct PostgresEventStore::AskedRest {
@@ -357,6 +361,7 @@ absl::StatusOr<v1::TemplateContext> PostgresEventStore::GetTemplateContext(
   Parameters parameters;
   parameters.Bytes(request.room_id()).Bytes(request.user_id()).Bytes(options_.server_name);
   AppendKeys(parameters, *keys);
+  const std::uint64_t generation = rooms_.generation();
   const absl::StatusOr<Rows> rows = Read(call, kTemplateContext, parameters);
   if (!rows.ok()) return rows.status();
   if (rows->size() == 0) return UnknownRoom();
@@ -364,6 +369,7 @@ absl::StatusOr<v1::TemplateContext> PostgresEventStore::GetTemplateContext(
   ContextDecoder decoder(request.room_id());
   for (std::size_t row = 0; row < rows->size(); ++row) decoder.Add(*rows, row);
   ContextRows context = decoder.Take();
+  Remember(context, generation);
   v1::TemplateContext answer;
   *answer.mutable_judging() = std::move(context.judging);
   // The template is judged on the current state, whatever the tips that it can cite agree on.
@@ -475,14 +481,17 @@ std::map<std::string, RoomHead> PostgresEventStore::HeadsOf(const rpc::CallConte
     }
   }
   if (unknown.empty()) return heads;
+  const std::uint64_t generation = rooms_.generation();
   const absl::StatusOr<Rows> rows = Read(call, kRoomHeads, Parameters().BytesArray(unknown));
   for (std::size_t row = 0; rows.ok() && row < rows->size(); ++row) {
-    heads.emplace(rows->Bytes(row, 0),
-                  RoomHead{.moment = {.stored = rows->Integer(row, 1), .lineages = rows->Integer(row, 2)},
-                           .accepted = rows->Integer(row, 3),
-                           .fixed = rows->Integer(row, 4),
-                           .group = rows->Integer(row, 5),
-                           .extremities = DecodeArray(rows->Bytes(row, 6))});
+    RoomHead head{.moment = {.stored = rows->Integer(row, 1), .lineages = rows->Integer(row, 2)},
+                  .accepted = rows->Integer(row, 3),
+                  .fixed = rows->Integer(row, 4),
+                  .group = rows->Integer(row, 5),
+                  .extremities = DecodeArray(rows->Bytes(row, 6))};
+    // Where others write it would be of no use, and what is remembered of the room be lost by it.
+    if (!read_anew) rooms_.Learn(rows->Bytes(row, 0), rows->Bytes(row, 7), {.head = head}, generation);
+    heads.emplace(rows->Bytes(row, 0), std::move(head));
   }
   return heads;
 }
@@ -599,6 +608,7 @@ void PostgresEventStore::AnswerPersists(const std::vector<SoundPersist>& company
     if (result == kConflict) {
       metrics_.Count("postern_store_conflicts_total");
     } else {
+      if (result == kStored) rooms_.Outdate(company[i].persist.room_id());
       response.mutable_stored()->set_outcome(static_cast<matrix::v1::Outcome>(outcomes[i].value_or(0)));
       response.mutable_stored()->set_reason(static_cast<matrix::v1::Reason>(reasons[i].value_or(0)));
       response.mutable_stored()->set_replay(result == kReplay);

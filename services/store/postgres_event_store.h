@@ -147,6 +147,8 @@ class PostgresEventStore final : public EventStore, public FetchedStateStore {
   void AnswerWhole(const rpc::CallContext& call, std::span<const AskedContext> asked);
   /// The answer that its rows make; what they tell of the room is remembered. They were read since that generation.
   absl::StatusOr<v1::EventContext> Remembered(ContextDecoder& decoder, std::uint64_t generation);
+  /// What is worth it of what the database told.
+  void Remember(ContextRows& context, std::uint64_t generation);
   absl::StatusOr<v1::EventContext> BranchedContext(const rpc::CallContext& call,
                                                    const v1::GetEventContextRequest& request,
                                                    const std::vector<matrix::v1::StateKey>& keys);

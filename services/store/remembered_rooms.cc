@@ -59,6 +59,7 @@ bool RoomHead::IsExtendedBy(const std::vector<std::string>& prev_events) const {
 
 struct RememberedRooms::Room {
   RoomHead head;
+  bool outdated = false;
   std::string version;
   rpc::RecentNames<RememberedEntry> entries{std::numeric_limits<std::size_t>::max()};
   rpc::RecentNames<RememberedEvent> events{std::numeric_limits<std::size_t>::max()};
@@ -131,7 +132,7 @@ RememberedRooms::~RememberedRooms() = default;
 std::optional<RoomHead> RememberedRooms::Head(const std::string& room_id) {
   const std::lock_guard lock(mutex_);
   const auto* const room = rooms_.Find(room_id);
-  return room == nullptr ? std::nullopt : std::optional((*room)->head);
+  return room == nullptr || (*room)->outdated ? std::nullopt : std::optional((*room)->head);
 }
 
 std::optional<Recollection> RememberedRooms::Recall(const v1::GetEventContextRequest& request,
@@ -161,6 +162,7 @@ std::optional<Recollection> RememberedRooms::Recall(const v1::GetEventContextReq
 void RememberedRooms::AddLocked(Room& room, RoomNews news) {
   bytes_ -= room.bytes;
   room.head = std::move(news.head);
+  room.outdated = false;
   room.NoteHead();
   for (RememberedEntry& entry : news.entries) {
     const std::string name = KeyName(entry.type, entry.state_key);
@@ -201,6 +203,11 @@ void RememberedRooms::Advance(const std::string& room_id, const RoomMoment& befo
   const std::lock_guard lock(mutex_);
   auto* const found = rooms_.Find(room_id);
   if (found != nullptr && (*found)->head.moment == before) AddLocked(**found, std::move(news));
+}
+
+void RememberedRooms::Outdate(const std::string& room_id) {
+  const std::lock_guard lock(mutex_);
+  if (auto* const found = rooms_.Find(room_id)) (*found)->outdated = true;
 }
 
 void RememberedRooms::ForgetAll() {

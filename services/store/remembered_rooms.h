@@ -100,6 +100,7 @@ class RememberedRooms {
   explicit RememberedRooms(const MemoryLimits& limits);
   ~RememberedRooms();
 
+  /// nullopt where it is not remembered, or outdated.
   std::optional<RoomHead> Head(const std::string& room_id);
   /// nullopt where the room, or the state before the event, is not remembered, or an entry has changed since that: then
   /// all has to be asked for.
@@ -110,6 +111,8 @@ class RememberedRooms {
   /// The entries of `news` are all that has changed since `before`: as it was read, or as this store has written it.
   /// What is remembered of another moment than that stays as it is.
   void Advance(const std::string& room_id, const RoomMoment& before, RoomNews news);
+  /// This store has moved the room on and does not know where to: its head is to be read again.
+  void Outdate(const std::string& room_id);
   /// It may not be the same database any more: another server has taken over. A new generation begins.
   void ForgetAll();
   /// What was recalled in an earlier one tells nothing.

@@ -64,7 +64,7 @@ inline constexpr Statement kContextRests{
 inline constexpr Statement kRoomHeads{
     "room_heads",
     "select o.room_id, o.stream_ordering, o.lineages, o.accepted_ordering, o.fixed_ordering, o.state_group, "
-    "array_send(o.extremities) from unnest($1::bytea[]) as i(room_id) "
+    "array_send(o.extremities), o.room_version from unnest($1::bytea[]) as i(room_id) "
     "cross join lateral (select * from rooms o where o.room_id = i.room_id limit 1) as o "
     "where cardinality(o.extremities) <= 20"};
 /// With branches.

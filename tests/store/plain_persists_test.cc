@@ -112,6 +112,42 @@ TEST_F(PlainPersistsOf, ARoomThatAnotherStoreWritesToTooIsLookedAtFirst) {
   EXPECT_EQ(rig_.Sql("select count(*) from memberships where membership = 'leave'"), "4");
 }
 
+TEST_F(PlainPersistsOf, TheHeadOfARoomIsReadOnce) {
+  StoreRig other(rig_.dsn());  // which answers for contexts, as another replica may
+  const auto request_for = [&](int user) {
+    const matrix::Event leave = room_.Leave(UserOf(user));
+    return support::PersistRequestFor(leave, other.ContextOf(leave), matrix::v1::OUTCOME_ACCEPTED);
+  };
+  const v1::PersistEventRequest first = request_for(0), second = request_for(1);
+  ExpectStored(first);
+  ExpectStored(second);
+  ExpectCalls(2, 0);
+  EXPECT_EQ(rig_.Calls("room_heads"), 1);
+}
+
+TEST_F(PlainPersistsOf, ATemplateTellsTheHeadOfItsRoom) {
+  v1::GetTemplateContextRequest wanted;
+  wanted.set_room_id(room_.room_id());
+  wanted.set_user_id(UserOf(0));
+  StoreRig other(rig_.dsn());
+  const matrix::Event leave = room_.Leave(UserOf(0));
+  const auto request = support::PersistRequestFor(leave, other.ContextOf(leave), matrix::v1::OUTCOME_ACCEPTED);
+  const auto told = rig_.store().GetTemplateContext(Call(), wanted);
+  EXPECT_TRUE(told.ok()) << told.status();
+  ExpectStored(request);
+  ExpectCalls(1, 0);
+  EXPECT_EQ(rig_.Calls("room_heads"), 0);
+}
+
+TEST_F(PlainPersistsOf, ARoomThatTheDatabaseHasDecidedForIsLookedAtOnce) {
+  const v1::PersistEventRequest leave = RequestFor(room_.Leave(UserOf(0))), later = RequestFor(room_.Leave(UserOf(1)));
+  ExpectStored(RequestFor(room_.Leave(UserOf(2)), matrix::v1::OUTCOME_SOFT_FAILED));
+  ExpectStored(leave);
+  ExpectStored(later);
+  ExpectCalls(2, 1);
+  EXPECT_EQ(rig_.Calls("room_heads"), 1);
+}
+
 TEST_F(PlainPersistsOf, WhatWasReliedOnAndHasChangedIsAConflict) {
   const matrix::Event again = room_.Mint({.type = "m.room.member",
                                           .state_key = UserOf(0),

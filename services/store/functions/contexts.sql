@@ -251,7 +251,8 @@ declare
   v_extends boolean;
   v_before record;
 begin
-  select o.room_version, o.accepted_ordering, o.fixed_ordering, o.state_group, o.extremities, m.membership,
+  select o.room_version, o.stream_ordering, o.accepted_ordering, o.fixed_ordering, o.lineages, o.state_group, o.extremities,
+         m.membership,
          exists (select from room_servers s
                  where s.room_id = o.room_id and s.server_name = p_server and s.joined_members > 0) as resident
   into r
@@ -269,6 +270,10 @@ begin
   end if;
   return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_before.state_group, r.state_group,
                v_extends, r.resident, null)::fn.context_row;
+  if v_extends then
+    return next ('h', null, array_send(r.extremities), null, r.stream_ordering, r.lineages, r.fixed_ordering, null, null,
+                 null)::fn.context_row;
+  end if;
   return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, null, null)::fn.context_row;
   return query
   select 'p'::"char", p.id, null::bytea, null::bytea, p.place, null::bigint, null::bigint, null::boolean, null::boolean, null::boolean
