@@ -23,7 +23,7 @@ void RecalledContext::AddEvent(RememberedEvent event) {
 void RecalledContext::Add(const Rows& rows, std::size_t row) {
   switch (rows.Text(row, kKind).front()) {
     case 'u':
-      found_ = true;
+      found_ = rows.Bytes(row, kB) == recollection_.room_version;
       same_ = recalled_at_ == RoomMoment{.stored = rows.Integer(row, kN1), .lineages = rows.Integer(row, kN2)};
       stored_already_ = rows.Boolean(row, kF1);
       context_.membership = rows.Bytes(row, kA);

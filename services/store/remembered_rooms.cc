@@ -187,7 +187,6 @@ void RememberedRooms::Learn(const std::string& room_id, const std::string& room_
   if (found == nullptr) {
     rooms_.Put(room_id, std::make_unique<Room>());
     found = rooms_.Find(room_id);
-    (*found)->version = room_version;
     bytes_ += (*found)->bytes;
   } else if ((*found)->head.moment > news.head.moment) {
     return;
@@ -196,6 +195,7 @@ void RememberedRooms::Learn(const std::string& room_id, const std::string& room_
     (*found)->ForgetEntries();  // whether they still hold is not known
     bytes_ += (*found)->bytes;
   }
+  (*found)->version = room_version;
   AddLocked(**found, std::move(news));
 }
 

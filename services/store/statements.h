@@ -14,16 +14,17 @@ inline constexpr Statement kEventContexts{"event_contexts",
                                           "from fn.event_contexts(" POSTERN_P8 ", $9, $10)"};
 /// What is not remembered of requests for contexts, and what has changed in their rooms since the moment and the state
 /// group that are. Rows as those of event_contexts, of kinds n and e, and:
-///   u  one for each room: a the membership of the sender; n1 stream_ordering, n2 lineages; f1 the event is stored
-///   already g, o  of a room that has moved on and has 20 extremities at most. g: a the extremities, as array_send
-///   writes them, n1
-///         stream_ordering, n2 lineages, n3 state_group. o: n1 accepted_ordering, n2 fixed_ordering
+///   u  one for each room: a the membership of the sender; b the room's version; n1 stream_ordering, n2 lineages; f1
+///      whether the event is stored already
+///   g  a room that has moved on and has 20 extremities at most: a these, as array_send writes them; n1
+///      stream_ordering, n2 lineages, n3 state_group
+///   o  the same room: n1 accepted_ordering, n2 fixed_ordering
 ///   d  what has changed in its current state, as n, in its order: 65 of these at most
 inline constexpr Statement kContextRests{
     "context_rests",
-    "with heads as materialized (select i.place::integer as place, i.event_id, i.sender, o.room_id, o.stream_ordering, "
-    "o.lineages, o.accepted_ordering, o.fixed_ordering, o.state_group, o.extremities, i.state_group as "
-    "state_group_then, "
+    "with heads as materialized (select i.place::integer as place, i.event_id, i.sender, o.room_id, o.room_version, "
+    "o.stream_ordering, o.lineages, o.accepted_ordering, o.fixed_ordering, o.state_group, o.extremities, "
+    "i.state_group as state_group_then, "
     "(o.stream_ordering, o.lineages) <> (i.stored, i.lineages) and cardinality(o.extremities) <= 20 as moved "
     "from unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::integer[], $6::bigint[]) with ordinality "
     "as i(room_id, event_id, sender, stored, lineages, state_group, place) "
@@ -32,7 +33,7 @@ inline constexpr Statement kContextRests{
     "from unnest($7::integer[], $8::bytea[], $9::bytea[]) as k(place, type, state_key) join heads h on h.place = "
     "k.place "
     "left join lateral fn.entry_at(h.room_id, 0, k.type, k.state_key, h.state_group::integer) as found on true) "
-    "select 'u'::\"char\" as kind, null::bytea as id, m.membership::bytea as a, null::bytea as b, "
+    "select 'u'::\"char\" as kind, null::bytea as id, m.membership::bytea as a, h.room_version::bytea as b, "
     "h.stream_ordering as n1, h.lineages::bigint as n2, null::bigint as n3, x.stored as f1, null::boolean as f2, "
     "null::boolean as f3, h.place from heads h "
     "left join lateral (select m.membership from memberships m "

@@ -256,6 +256,15 @@ TEST_F(RememberedByAStore, IsNotToldOnceAnotherStoreHasWritten) {
   ExpectCalls(1, 2);
 }
 
+TEST_F(RememberedByAStore, IsNotToldOfARoomWhoseVersionIsAnother) {
+  const matrix::Event leave = room_.Leave(UserOf(0));
+  const std::string was = rig_.ContextOf(leave).judging().room_version();
+  rig_.Sql("update rooms set room_version = 'org.example.v99'");
+  EXPECT_EQ(rig_.ContextOf(leave).judging().room_version(), "org.example.v99");
+  rig_.Sql("update rooms set room_version = '" + was + "'");
+  EXPECT_EQ(rig_.ContextOf(leave).judging().room_version(), was);
+}
+
 TEST_F(RememberedByAStore, MovesOnWithWhatAnotherStoreHasWritten) {
   const matrix::Event leave = room_.Leave(UserOf(0));
   EXPECT_EQ(MembershipToldFor(leave), "join");
