@@ -31,7 +31,7 @@ void ReadMembers(const YAML::Node& node, int depth, YamlValue& into) {
     if (!seen.insert(key).second) throw Mistake(line, fmt::format("{}: the key is there twice", key));
     YamlValue value = Read(member.second, depth + 1);
     value.line = line;
-    into.members.emplace_back(key, std::move(value));
+    into.members.push_back({key, std::move(value)});
   }
 }
 

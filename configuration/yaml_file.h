@@ -2,21 +2,26 @@
 #pragma once
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 
 namespace postern::configuration {
 
+struct YamlMember;
+
 struct YamlValue {
   enum class Kind { kNothing, kScalar, kList, kMap };
   Kind kind = Kind::kNothing;
-  int line = 1;                  // counted from 1
-  std::string text;              // of a scalar
-  std::vector<YamlValue> items;  // of a list
-  std::vector<std::pair<std::string, YamlValue>>
-      members;  // of a map, in the file's order; a member's line is its key's
+  int line = 1;                     // counted from 1
+  std::string text;                 // of a scalar
+  std::vector<YamlValue> items;     // of a list
+  std::vector<YamlMember> members;  // of a map, in the file's order
+};
+
+struct YamlMember {
+  std::string name;
+  YamlValue value;  // whose line is that of the name
 };
 
 /// Reads the one document in `path`; an empty file is kNothing. kInvalidArgument, "FILE:LINE: what is wrong", if it

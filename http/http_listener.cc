@@ -57,17 +57,21 @@ absl::StatusOr<tcp::endpoint> EndpointOf(const std::string& listen) {
   return tcp::endpoint(address, port);
 }
 
+std::vector<std::shared_ptr<IoThread>> MakeIoThreads(std::size_t count) {
+  std::vector<std::shared_ptr<IoThread>> threads;
+  do {
+    threads.push_back(std::make_shared<IoThread>());
+  } while (threads.size() < count);
+  return threads;
+}
+
 class Listener final : public HttpListener {
  public:
   Listener(const ListenerOptions& options, RequestHandler& handler)
       : surroundings_(
-            new SessionSurroundings{options, handler, {}, {}, {}, LargeBodies(options.large_bodies_bytes), {}}) {
+            new SessionSurroundings{options, handler, {}, {}, {}, LargeBodies(options.large_bodies_bytes), {}}),
+        io_(MakeIoThreads(options.io_threads)) {
     surroundings_->on_end = [this] { OnSessionEnd(); };
-    const std::size_t threads = std::max<std::size_t>(1, options.io_threads);
-    for (std::size_t i = 0; i < threads; ++i) io_.push_back(std::make_shared<IoThread>());
-    acceptor_.emplace(io_.front()->context);
-    slot_freed_.emplace(io_.front()->context);
-    certificates_due_.emplace(io_.front()->context);
   }
 
   ~Listener() override { Shutdown(absl::InfinitePast()); }
@@ -82,12 +86,12 @@ class Listener final : public HttpListener {
     const auto endpoint = EndpointOf(options.listen);
     if (!endpoint.ok()) return endpoint.status();
     try {
-      acceptor_->open(endpoint->protocol());
-      acceptor_->set_option(asio::socket_base::reuse_address(true));
-      if (endpoint->address().is_v6()) acceptor_->set_option(asio::ip::v6_only(false));
-      acceptor_->bind(*endpoint);
-      acceptor_->listen(asio::socket_base::max_listen_connections);
-      port_ = acceptor_->local_endpoint().port();
+      acceptor_.open(endpoint->protocol());
+      acceptor_.set_option(asio::socket_base::reuse_address(true));
+      if (endpoint->address().is_v6()) acceptor_.set_option(asio::ip::v6_only(false));
+      acceptor_.bind(*endpoint);
+      acceptor_.listen(asio::socket_base::max_listen_connections);
+      port_ = acceptor_.local_endpoint().port();
     } catch (const boost::system::system_error& failed) {
       return CannotListen(options.listen, failed.code().message());
     }
@@ -104,9 +108,9 @@ class Listener final : public HttpListener {
     if (surroundings_->draining.exchange(true)) return;
     asio::post(io_.front()->context, [this] {
       ErrorCode ignored;
-      acceptor_->close(ignored);
-      slot_freed_->cancel();
-      certificates_due_->cancel();
+      acceptor_.close(ignored);
+      slot_freed_.cancel();
+      certificates_due_.cancel();
     });
     OnEverySession(&Session::CloseIfIdle);
     AwaitSessions(deadline);
@@ -130,19 +134,18 @@ class Listener final : public HttpListener {
   }
 
   asio::awaitable<void, Executor> Accept() {
-    for (std::size_t next = 0; acceptor_->is_open(); next = (next + 1) % io_.size()) {
+    for (std::size_t next = 0; acceptor_.is_open(); next = (next + 1) % io_.size()) {
       const auto& io = io_[next];
       ErrorCode failed;
-      co_await acceptor_->async_wait(Acceptor::wait_read, asio::redirect_error(kAwait, failed));
-      while (acceptor_->is_open() && IsFull()) co_await AwaitSlot();
-      Socket socket =
-          co_await acceptor_->async_accept(io->context.get_executor(), asio::redirect_error(kAwait, failed));
-      if (!acceptor_->is_open()) co_return;
+      co_await acceptor_.async_wait(Acceptor::wait_read, asio::redirect_error(kAwait, failed));
+      while (acceptor_.is_open() && IsFull()) co_await AwaitSlot();
+      Socket socket = co_await acceptor_.async_accept(io->context.get_executor(), asio::redirect_error(kAwait, failed));
+      if (!acceptor_.is_open()) co_return;
       if (failed) {
         telemetry::Log(telemetry::Level::kWarning, "a connection could not be accepted",
                        {{"detail", failed.message()}});
-        slot_freed_->expires_after(kPauseAfterFailedAccept);
-        co_await slot_freed_->async_wait(asio::redirect_error(kAwait, failed));
+        slot_freed_.expires_after(kPauseAfterFailedAccept);
+        co_await slot_freed_.async_wait(asio::redirect_error(kAwait, failed));
         continue;
       }
       Serve(io, std::move(socket));
@@ -156,10 +159,11 @@ class Listener final : public HttpListener {
       const std::lock_guard lock(mutex_);
       ++open_;
     }
-    asio::post(io->context, [io, socket = std::move(socket), tls = certificates_ ? certificates_->current() : nullptr,
-                             surroundings = surroundings_]() mutable {
-      StartSession(std::move(io), std::move(socket), std::move(tls), std::move(surroundings));
-    });
+    asio::post(io->context,
+               [io = std::shared_ptr(io), socket = std::move(socket),
+                tls = certificates_ ? certificates_->current() : nullptr, surroundings = surroundings_]() mutable {
+                 StartSession(std::move(io), std::move(socket), std::move(tls), std::move(surroundings));
+               });
   }
 
   bool IsFull() {
@@ -172,16 +176,16 @@ class Listener final : public HttpListener {
     surroundings_->crowded = true;
     OnEverySession(&Session::CloseIfIdle);
     ErrorCode woken;
-    slot_freed_->expires_at(Timer::time_point::max());
-    co_await slot_freed_->async_wait(asio::redirect_error(kAwait, woken));
+    slot_freed_.expires_at(Timer::time_point::max());
+    co_await slot_freed_.async_wait(asio::redirect_error(kAwait, woken));
     surroundings_->crowded = false;
   }
 
   asio::awaitable<void, Executor> WatchCertificates() {
-    while (acceptor_->is_open()) {
+    while (acceptor_.is_open()) {
       ErrorCode stopped;
-      certificates_due_->expires_after(absl::ToChronoNanoseconds(surroundings_->options.certificate_check_interval));
-      co_await certificates_due_->async_wait(asio::redirect_error(kAwait, stopped));
+      certificates_due_.expires_after(absl::ToChronoNanoseconds(surroundings_->options.certificate_check_interval));
+      co_await certificates_due_.async_wait(asio::redirect_error(kAwait, stopped));
       if (!stopped) certificates_->ReloadIfChanged();
     }
   }
@@ -200,7 +204,7 @@ class Listener final : public HttpListener {
       const std::lock_guard lock(mutex_);
       was_full = open_-- >= surroundings_->options.max_connections;
       // Under the lock: once it is released with none open, the listener may be gone.
-      if (was_full && !surroundings_->draining) asio::post(io_.front()->context, [this] { slot_freed_->cancel(); });
+      if (was_full && !surroundings_->draining) asio::post(io_.front()->context, [this] { slot_freed_.cancel(); });
       none_open_.notify_all();
     }
   }
@@ -216,10 +220,10 @@ class Listener final : public HttpListener {
   }
 
   const std::shared_ptr<SessionSurroundings> surroundings_;
-  std::vector<std::shared_ptr<IoThread>> io_;
-  std::optional<Acceptor> acceptor_;
-  std::optional<Timer> slot_freed_;
-  std::optional<Timer> certificates_due_;
+  const std::vector<std::shared_ptr<IoThread>> io_;
+  Acceptor acceptor_{io_.front()->context};
+  Timer slot_freed_{io_.front()->context};
+  Timer certificates_due_{io_.front()->context};
   std::unique_ptr<TlsCertificates> certificates_;
   int port_ = 0;
   std::mutex shutdown_mutex_;

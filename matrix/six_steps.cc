@@ -29,11 +29,14 @@ struct Judging {
   const KeyDirectory& keys;
   absl::Time now;
 
-  std::optional<Event> event = {};         // from step 1 on
+  std::optional<Event> event = {};         // from step 1 on: parsed()
   std::optional<StateBefore> before = {};  // from step 5 on
   Verdict verdict = {};
   /// Set where no verdict is possible.
   absl::Status trouble = {};
+
+  /// Every other step follows step 1.
+  const Event& parsed() const { return *event; }  // NOLINT(bugprone-unchecked-optional-access)
 };
 
 /// What a step found. A reason other than kNone fails it.
@@ -71,8 +74,8 @@ Finding CheckFormat(Judging& judging) {
 }
 
 Finding CheckSignatures(Judging& judging) {
-  const absl::Status status =
-      CheckEventSignatures(judging.event->json(), judging.rules, judging.keys, judging.now, &judging.verdict.keys_used);
+  const absl::Status status = CheckEventSignatures(judging.parsed().json(), judging.rules, judging.keys, judging.now,
+                                                   &judging.verdict.keys_used);
   if (!status.ok()) return Failed(Reason::kBadSignature, std::string(DetailOf(status)));
   std::string signers;
   for (const UsedKey& key : judging.verdict.keys_used) {
@@ -92,15 +95,15 @@ void JudgeInstead(Judging& judging, JsonObject copy) {
 }
 
 Finding CheckContentHash(Judging& judging) {
-  const bool matches = ContentHashMatches(judging.event->json());
+  const bool matches = ContentHashMatches(judging.parsed().json());
   if (!matches) {
-    JudgeInstead(judging, Redact(judging.event->json(), judging.rules));
-  } else if (judging.event->json().Contains("unsigned")) {
-    JsonObject copy = judging.event->json();
+    JudgeInstead(judging, Redact(judging.parsed().json(), judging.rules));
+  } else if (judging.parsed().json().Contains("unsigned")) {
+    JsonObject copy = judging.parsed().json();
     copy.Erase("unsigned");
     JudgeInstead(judging, std::move(copy));
   }
-  judging.verdict.judged_copy = CanonicalJson(judging.event->json());
+  judging.verdict.judged_copy = CanonicalJson(judging.parsed().json());
   judging.verdict.judged_sha256 = Sha256(judging.verdict.judged_copy);
   if (matches) return {.text = "the content hash matches"};
   return {.outcome = StepOutcome::kRedacted,
@@ -174,7 +177,7 @@ Finding CheckCitedState(const Event& event, const std::vector<Cited>& auth_event
 }
 
 Finding CheckAuthEvents(Judging& judging) {
-  const Event& event = *judging.event;
+  const Event& event = judging.parsed();
   const JudgingContext& context = judging.context;
   const auto prev_events = Matched(event.prev_events(), context.prev_events, judging.trouble);
   const auto auth_events = Matched(event.auth_events(), context.auth_events, judging.trouble);
@@ -220,11 +223,10 @@ Finding CheckStateBefore(Judging& judging) {
     judging.trouble = before.status();
     return {};
   }
-  judging.before = *std::move(before);
-  return CheckAgainst(*judging.event, judging.before->state);
+  return CheckAgainst(judging.parsed(), judging.before.emplace(*std::move(before)).state);
 }
 
-Finding CheckCurrentState(Judging& judging) { return CheckAgainst(*judging.event, judging.context.state_now); }
+Finding CheckCurrentState(Judging& judging) { return CheckAgainst(judging.parsed(), judging.context.state_now); }
 
 struct StepRow {
   Step step;
@@ -267,33 +269,33 @@ std::vector<StateEntry> EntriesOf(const StateMap& changes) {
 }
 
 /// What the current state becomes by the resolution over all branches: any key may change with it.
-absl::Status AddResolvedChange(Judging& judging) {
+absl::Status AddResolvedChange(Judging& judging, const StateBefore& state_before) {
   const std::optional<Branches>& branches = judging.context.branches;
   if (!branches) return Refuse(Reason::kStateUnresolved, "the current state after the event hangs on a resolution");
-  const auto before = judging.before->resolved ? *judging.before->resolved : ResolveBefore(*branches, judging.rules);
+  const auto before = state_before.resolved ? *state_before.resolved : ResolveBefore(*branches, judging.rules);
   if (!before.ok()) return before.status();
-  const auto after = ResolveWith(*judging.event, *before, *branches, judging.rules);
+  const auto after = ResolveWith(judging.parsed(), *before, *branches, judging.rules);
   if (!after.ok()) return after.status();
   judging.verdict.current_state_change = EntriesOf(ChangesBetween(*branches, branches->now, *after));
   return absl::OkStatus();
 }
 
-void AddChange(Judging& judging) {
-  const Event& event = *judging.event;
+void AddChange(Judging& judging, const StateBefore& before) {
+  const Event& event = judging.parsed();
   const JudgingContext& context = judging.context;
   Verdict& verdict = judging.verdict;
   verdict.read_set = ReadSetOf(event);
   if (event.is_state()) verdict.state_after_change = {{{event.type(), *event.state_key()}, event.event_id()}};
   std::optional<CurrentStateChange> change;
-  if (!judging.before->resolved) {
-    change = CurrentStateChangeOf(event, judging.before->state, context.state_now,
+  if (!before.resolved) {
+    change = CurrentStateChangeOf(event, before.state, context.state_now,
                                   {context.extends_all_extremities, context.states_diverge});
   }
   if (change) {
     verdict.commutes = change->commutes;
     verdict.current_state_change = verdict.state_after_change;
   } else {
-    judging.trouble = AddResolvedChange(judging);
+    judging.trouble = AddResolvedChange(judging, before);
   }
 }
 
@@ -333,7 +335,7 @@ absl::StatusOr<Verdict> RunSixSteps(std::string_view pdu, const RoomRules& rules
   TellContentHash(judging);
   NotePolicyServer(judging);
   TellStateBefore(judging);
-  if (judging.verdict.outcome == Outcome::kAccepted) AddChange(judging);
+  if (judging.verdict.outcome == Outcome::kAccepted && judging.before) AddChange(judging, *judging.before);
   if (!judging.trouble.ok()) return judging.trouble;
   return std::move(judging.verdict);
 }

@@ -96,7 +96,7 @@ class ServerCheck {
       return CheckShown(url_.host);
     }
     const auto delegated = options_.no_discovery ? std::optional(*name) : Delegated(*name);
-    if (delegated && published_ && !options_.no_discovery) Note(FoundAt(*delegated));
+    if (delegated && published_ && !options_.no_discovery) Note(FoundAt(*delegated, *published_));
     CheckShown(std::string((delegated ? *delegated : *name).host()));
   }
 
@@ -127,7 +127,7 @@ class ServerCheck {
     return *std::move(delegated);
   }
 
-  CheckResult FoundAt(const matrix::ServerName& delegated) {
+  CheckResult FoundAt(const matrix::ServerName& delegated, const PublishedKeys& published) {
     const int port = delegated.port().value_or(kFederationPort);
     const std::string at = Authority(std::string(delegated.host()), port);
     const auto found = PublishedAt(as_others_, "https://" + at);
@@ -137,7 +137,7 @@ class ServerCheck {
               fmt::format("{}: {}; an SRV record may lead elsewhere, which is not looked up here", at,
                           std::string(found.status().message()))};
     }
-    return CheckFound(at, found, *published_);
+    return CheckFound(at, found, published);
   }
 
   void CheckShown(const std::string& name) {

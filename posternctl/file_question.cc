@@ -104,8 +104,7 @@ bool HoldsOneOf(const ServerKeys& keys, const std::vector<std::string>& ids) {
                              [&](const auto& key) { return std::ranges::find(ids, key.key_id()) != ids.end(); });
 }
 
-absl::Status AskForKeys(const GlobalOptions& global, FileQuestion& question) {
-  const JsonObject& event = question.event->json();
+absl::Status AskForKeys(const GlobalOptions& global, const JsonObject& event, FileQuestion& question) {
   const std::vector<std::string> signers = matrix::RequiredSigners(event, *question.rules);
   store::v1::GetServerKeysRequest request;
   for (const std::string& server : signers) request.add_server_names(server);
@@ -160,7 +159,7 @@ absl::StatusOr<FileQuestion> AskAbout(const GlobalOptions& global, const std::st
   }
   if (absl::Status status = AskForContext(global, room_id, question); !status.ok()) return status;
   if (!question.event) return question;
-  if (absl::Status status = AskForKeys(global, question); !status.ok()) return status;
+  if (absl::Status status = AskForKeys(global, question.event->json(), question); !status.ok()) return status;
   return question;
 }
 

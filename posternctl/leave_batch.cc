@@ -184,7 +184,7 @@ class LeaveBatch {
   /// Where there is a template. What is wrong with one is told when its turn comes.
   void SignBeforehand() {
     for (BatchedLeave& leave : leaves_) {
-      if (leave.template_body) Complete(players_.front()->server(), leave).IgnoreError();
+      if (leave.template_body) Complete(players_.front()->server(), *leave.template_body, leave).IgnoreError();
     }
   }
 
@@ -234,33 +234,34 @@ class LeaveBatch {
       leave.template_body = answer.body;
     }
     if (!leave.signed_leave) {
-      if (absl::Status completed = Complete(player.server(), leave); !completed.ok()) return {.trouble = completed};
+      const absl::Status completed = Complete(player.server(), *leave.template_body, leave);
+      if (!completed.ok()) return {.trouble = completed};
     }
-    if (!options_.template_only.empty()) return answer;
+    if (!leave.signed_leave) return answer;
     answer.event_id = leave.signed_leave->event_id;
-    Submit(player, answer, leave);
+    Submit(player, answer, leave.request, *leave.signed_leave);
     return answer;
   }
 
   /// Checks the template and, unless templates are all that is wanted, signs the event and the request for it.
-  absl::Status Complete(const peer::RemoteServer& server, BatchedLeave& leave) const {
-    const auto from = peer::ReadLeaveTemplate(*leave.template_body);
+  absl::Status Complete(const peer::RemoteServer& server, const std::string& template_body, BatchedLeave& leave) const {
+    const auto from = peer::ReadLeaveTemplate(template_body);
     if (!from.ok()) return from.status();
     if (absl::Status fits = peer::CheckLeaveTemplate(*from, leave.intent); !fits.ok()) return fits;
     if (!options_.template_only.empty()) return absl::OkStatus();
     auto completed = peer::CompleteLeave(*from, leave.intent, identity_, absl::Now());
     if (!completed.ok()) return completed.status();
+    leave.request = server.PrepareSendLeave(destination_, FirstApi(), *completed);
     leave.signed_leave = *std::move(completed);
-    leave.request = server.PrepareSendLeave(destination_, FirstApi(), *leave.signed_leave);
     return absl::OkStatus();
   }
 
   peer::LeaveApi FirstApi() const { return options_.api == "v1" ? peer::LeaveApi::kV1 : peer::LeaveApi::kV2; }
 
-  void Submit(Player& player, Answer& answer, const BatchedLeave& leave) {
-    auto response = player.client().Send(leave.request);
+  void Submit(Player& player, Answer& answer, const http::ClientRequest& request, const peer::SignedLeave& leave) {
+    auto response = player.client().Send(request);
     if (options_.api == "auto" && response.ok() && peer::EndpointIsUnknown(*response)) {
-      response = player.server().SendLeave(destination_, peer::LeaveApi::kV1, *leave.signed_leave);
+      response = player.server().SendLeave(destination_, peer::LeaveApi::kV1, leave);
     }
     Take(answer, "send_leave", response);
   }

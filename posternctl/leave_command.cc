@@ -6,7 +6,6 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
-#include <optional>
 
 #include "absl/time/clock.h"
 #include "matrix/identifiers.h"
@@ -125,8 +124,8 @@ class Handshake {
     auto read = peer::ReadLeaveTemplate(body);
     if (!read.ok()) return read.status();
     template_ = *std::move(read);
-    answer_.Set("room_version", template_->rules->version);
-    answer_.Set("template", template_->event);
+    answer_.Set("room_version", template_.rules->version);
+    answer_.Set("template", template_.event);
     if (!options_.template_only.empty()) {
       std::ofstream file(options_.template_only, std::ios::binary);
       file << body;
@@ -136,18 +135,18 @@ class Handshake {
     }
     // A foreign origin plays an impostor, whose template is for itself.
     const bool impostor = identity_.name() != matrix::DomainOf(options_.intent.user_id);
-    return impostor ? absl::OkStatus() : peer::CheckLeaveTemplate(*template_, options_.intent);
+    return impostor ? absl::OkStatus() : peer::CheckLeaveTemplate(template_, options_.intent);
   }
 
   absl::Status Complete() {
     const absl::Time began = absl::Now();
-    auto leave = peer::CompleteLeave(*template_, options_.intent, identity_, absl::Now());
+    auto leave = peer::CompleteLeave(template_, options_.intent, identity_, absl::Now());
     if (!leave.ok()) return leave.status();
     leave_ = *std::move(leave);
-    if (options_.tamper_signature) TamperWithSignature(leave_->event, identity_);
-    answer_.Set("event_id", leave_->event_id);
-    answer_.Set("event", leave_->event);
-    Report(options_.tamper_signature ? "sign, and tamper" : "complete, hash, sign", leave_->event_id, began);
+    if (options_.tamper_signature) TamperWithSignature(leave_.event, identity_);
+    answer_.Set("event_id", leave_.event_id);
+    answer_.Set("event", leave_.event);
+    Report(options_.tamper_signature ? "sign, and tamper" : "complete, hash, sign", leave_.event_id, began);
     return absl::OkStatus();
   }
 
@@ -162,7 +161,7 @@ class Handshake {
   absl::StatusOr<http::Response> Send(peer::LeaveApi api) {
     const absl::Time began = absl::Now();
     const char* name = api == peer::LeaveApi::kV1 ? "v1" : "v2";
-    auto response = server_.SendLeave(destination_, api, *leave_);
+    auto response = server_.SendLeave(destination_, api, leave_);
     if (!response.ok()) return response.status();
     answer_.Set("api", name);
     Answered(fmt::format("send_leave {}", name), *response, began);
@@ -198,8 +197,8 @@ class Handshake {
   peer::RemoteServer server_;
   std::unique_ptr<peer::KeyEndpoint> key_endpoint_;
   peer::Destination destination_;
-  std::optional<peer::LeaveTemplate> template_;
-  std::optional<peer::SignedLeave> leave_;
+  peer::LeaveTemplate template_ = {};
+  peer::SignedLeave leave_;
   bool ended_ = false;
   int status_ = 0;
   JsonObject answer_;
