@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs clang-tidy over our own sources, as many at once as there are processors. A file that was found clean is not looked at
-again until it, a header of ours that it reads, or .clang-tidy changes. usage: tidy.py CLANG_TIDY BUILD_DIR"""
+again until it, a header of ours that it reads, or a .clang-tidy above it changes. usage: tidy.py CLANG_TIDY BUILD_DIR"""
 import concurrent.futures
 import hashlib
 import json
@@ -29,7 +29,9 @@ def headers_by_object(build):
 
 def fingerprint(tidy, entry, headers):
     digest = hashlib.sha256((tidy + entry["command"]).encode())
-    for path in [ROOT / ".clang-tidy", *sorted(set(headers) | {pathlib.Path(entry["file"])})]:
+    file = pathlib.Path(entry["file"])
+    settings = [folder / ".clang-tidy" for folder in file.parents if (folder / ".clang-tidy").is_file()]
+    for path in [*settings, *sorted(set(headers) | {file})]:
         digest.update(str(path).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

@@ -23,7 +23,7 @@ void RecalledContext::AddEvent(RememberedEvent event) {
 void RecalledContext::Add(const Rows& rows, std::size_t row) {
   switch (rows.Text(row, kKind).front()) {
     case 'u':
-      found_ = rows.Bytes(row, kB) == recollection_.room_version;
+      same_version_ = rows.Bytes(row, kB) == recollection_.room_version;
       same_ = recalled_at_ == RoomMoment{.stored = rows.Integer(row, kN1), .lineages = rows.Integer(row, kN2)};
       stored_already_ = rows.Boolean(row, kF1);
       context_.membership = rows.Bytes(row, kA);
@@ -98,7 +98,7 @@ bool RecalledContext::HoldsAllThatIsCited() const {
 }
 
 bool RecalledContext::Complete() {
-  if (!found_ || stored_already_) return false;
+  if (!same_version_ || stored_already_) return false;
   if (!MoveOn() || !SameBeforeAndNow(recollection_.entries) || !SameBeforeAndNow(news_.entries)) return false;
   AddEntriesNow(recollection_.entries);
   AddEntriesNow(news_.entries);

@@ -46,7 +46,8 @@ class RecalledContext {
   std::vector<RememberedEntry> changes_;
   /// What its row says now, if that is another moment.
   std::optional<RoomHead> moved_to_;
-  bool found_ = false, same_ = false, stored_already_ = false;
+  /// What its row says; false where there is none.
+  bool same_version_ = false, same_ = false, stored_already_ = false;
 };
 
 }  // namespace postern::store
