@@ -27,6 +27,11 @@ def headers_by_object(build):
     return found
 
 
+def object_of(entry):
+    """As ninja names it: CMake 3.25 writes no "output" beside the command."""
+    return re.search(r" -o (\S+)", entry["command"])[1]
+
+
 def fingerprint(tidy, entry, headers):
     digest = hashlib.sha256((tidy + entry["command"]).encode())
     file = pathlib.Path(entry["file"])
@@ -62,7 +67,7 @@ def main():
     for entry in commands:
         file = pathlib.Path(entry["file"])
         if file.suffix == ".cc" and file.is_relative_to(ROOT) and not file.is_relative_to(ROOT / "build"):
-            stamp = clean / fingerprint(tidy, entry, headers.get(entry.get("output", ""), []))
+            stamp = clean / fingerprint(tidy, entry, headers.get(object_of(entry), []))
             if not stamp.exists():
                 due[str(file)] = stamp
 
