@@ -16,7 +16,9 @@ def main():
     helm = tools.helm(options.environments)
     python = tools.interpreter(options.environments)
     here = pathlib.Path(__file__).resolve().parent
-    arguments = [str(python), "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(here),
+    # Named, because pytest would look for it where the paths of all arguments meet.
+    settings = ["-c", str(here / "pytest.ini"), "--rootdir", str(here)]
+    arguments = [str(python), "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", *settings,
                  "--helm", str(helm), "--bin-dir", str(options.bin_dir.resolve()), *rest, str(here)]
     os.execv(python, arguments)
 
