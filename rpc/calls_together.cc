@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -45,9 +46,11 @@ struct CallsTogether::Slot {
     }
     answered.notify_one();
   }
-  bool WaitUntil(absl::Time until) {
+  /// What was said, which nobody changes any more; null: nothing until then.
+  const grpc::Status* WaitUntil(absl::Time until) {
     std::unique_lock lock(mutex);
-    return answered.wait_until(lock, absl::ToChronoTime(until), [this] { return status.has_value(); });
+    answered.wait_until(lock, absl::ToChronoTime(until), [this] { return status.has_value(); });
+    return status ? &*status : nullptr;
   }
 
   std::mutex mutex;
@@ -169,7 +172,7 @@ class CallsTogether::Message : public std::enable_shared_from_this<Message> {
 
   const std::shared_ptr<Queue> queue_;
   const std::vector<std::shared_ptr<Slot>> slots_;
-  std::optional<grpc::ClientContext> context_{std::in_place};
+  std::unique_ptr<grpc::ClientContext> context_ = std::make_unique<grpc::ClientContext>();
   v1::Calls calls_;
   v1::Answers answers_;
 };
@@ -222,15 +225,15 @@ absl::StatusOr<std::string> CallsTogether::Call(const CallContext& call, std::st
   slot->call.set_request(std::move(request));
   slot->call.set_traceparent(telemetry::FormatTraceparent(call.trace));
   const absl::Duration patience = queue_->Add(slot);
-  if (!slot->WaitUntil(std::min(absl::Now() + patience, call.deadline))) {
+  const grpc::Status* said = slot->WaitUntil(std::min(absl::Now() + patience, call.deadline));
+  if (said == nullptr) {
     queue_->Hurry(*slot);
-    if (!slot->WaitUntil(call.deadline)) {
-      return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "there was no answer in time");
-    }
+    said = slot->WaitUntil(call.deadline);
   }
-  if (slot->status->ok()) return std::move(slot->response);
-  if (slot->status->error_code() == grpc::StatusCode::UNIMPLEMENTED) return absl::UnimplementedError("not together");
-  return FromGrpc(*slot->status, unreachable);
+  if (said == nullptr) return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "there was no answer in time");
+  if (said->ok()) return std::move(slot->response);
+  if (said->error_code() == grpc::StatusCode::UNIMPLEMENTED) return absl::UnimplementedError("not together");
+  return FromGrpc(*said, unreachable);
 }
 
 }  // namespace postern::rpc

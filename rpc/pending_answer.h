@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 namespace postern::rpc {
@@ -19,21 +18,23 @@ class PendingAnswer {
     {
       const std::lock_guard lock(state_->mutex);
       state_->status = std::move(status);
+      state_->is_there = true;
     }
     state_->taken.notify_one();  // not under the lock: who is woken would run into it
   }
 
   grpc::Status Wait() const {
     std::unique_lock lock(state_->mutex);
-    state_->taken.wait(lock, [this] { return state_->status.has_value(); });
-    return *std::move(state_->status);
+    state_->taken.wait(lock, [this] { return state_->is_there; });
+    return std::move(state_->status);
   }
 
  private:
   struct State {
     std::mutex mutex;
     std::condition_variable taken;
-    std::optional<grpc::Status> status;
+    bool is_there = false;
+    grpc::Status status;
   };
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };

@@ -16,7 +16,9 @@ namespace postern::rpc {
 namespace {
 
 constexpr int kKeepaliveMs = 5000;
-constexpr int kKeepaliveTimeoutMs = 2000;
+/// A client of gRPC's that has no call under way looks at its connections every 5 s: one that answers late is not gone,
+/// and would lose its next call with the connection.
+constexpr int kKeepaliveTimeoutMs = 10'000;
 
 // Process-wide switches, to be thrown before the first builder.
 void ThrowSwitches() {

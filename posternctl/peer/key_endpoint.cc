@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -138,11 +139,12 @@ absl::StatusOr<std::unique_ptr<KeyEndpoint>> KeyEndpoint::Start(const ServerIden
 }
 
 std::string LoopbackAddressOf(const matrix::ServerName& name) {
-  if (!name.port()) return "";
+  const std::optional<std::uint16_t> port = name.port();
+  if (!port) return "";
   const std::string_view host = name.host();
-  if (host == "localhost") return fmt::format("127.0.0.1:{}", *name.port());
+  if (host == "localhost") return fmt::format("127.0.0.1:{}", *port);
   const bool loopback = name.IsIpLiteral() && (host.starts_with("127.") || host == "::1");
-  return loopback ? fmt::format("{}:{}", name.host_as_written(), *name.port()) : "";
+  return loopback ? fmt::format("{}:{}", name.host_as_written(), *port) : "";
 }
 
 }  // namespace postern::peer

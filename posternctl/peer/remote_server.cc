@@ -104,8 +104,8 @@ absl::StatusOr<SignedLeave> CompleteLeave(const LeaveTemplate& from, const Leave
     event.Set("event_id", *event_id);
   }
   matrix::HashAndSignEvent(event, identity.name(), identity.key(), *from.rules);
-  return SignedLeave{
-      .event_id = matrix::ComputeEventId(event, *from.rules), .room_id = intent.room_id, .event = std::move(event)};
+  std::string event_id = matrix::ComputeEventId(event, *from.rules);
+  return SignedLeave{.event_id = std::move(event_id), .room_id = intent.room_id, .event = std::move(event)};
 }
 
 absl::StatusOr<std::string> AskServerName(http::HttpClient& client, const std::string& url) {

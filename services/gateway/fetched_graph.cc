@@ -26,7 +26,8 @@ void FetchedGraph::Add(matrix::JsonArray answer) {
     json.AsObject()->Erase("unsigned");
     auto event = Event::FromJson(std::move(json), rules_);
     if (!event.ok() || event->room_id() != tip_.room_id || event->event_id() == tip_.event_id) continue;
-    const auto [place, is_new] = by_id_.try_emplace(event->event_id(), *std::move(event));
+    std::string id = event->event_id();
+    const auto [place, is_new] = by_id_.try_emplace(std::move(id), *std::move(event));
     if (!is_new) continue;
     bytes_ += matrix::CanonicalJson(place->second.json()).size();
     named_.erase(place->first);

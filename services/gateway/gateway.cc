@@ -330,11 +330,12 @@ class RunningGateway : public Gateway {
   absl::Status ReloadSigningKeys() {
     const std::lock_guard lock(reloading_keys_);  // what was read first is taken up first
     auto keys = key_files_->Read();
+    const absl::Status status = keys.status();
     if (keys.ok()) signer_.Rotate(*std::move(keys));
-    telemetry::Log(keys.ok() ? telemetry::Level::kInfo : telemetry::Level::kError, "signing keys read again",
-                   {{"key_id", signer_.key_id()}, {"reason", matrix::DetailOf(keys.status())}});
-    metrics_.SetGauge("postern_gateway_signing_key_files_used", keys.ok() ? 1 : 0);
-    return keys.status();
+    telemetry::Log(status.ok() ? telemetry::Level::kInfo : telemetry::Level::kError, "signing keys read again",
+                   {{"key_id", signer_.key_id()}, {"reason", matrix::DetailOf(status)}});
+    metrics_.SetGauge("postern_gateway_signing_key_files_used", status.ok() ? 1 : 0);
+    return status;
   }
 
   InviteServices Inviting() {

@@ -156,25 +156,29 @@ absl::Status InviteHandshake::AddSignatures(const rpc::CallContext& call, const 
                                             const JsonObject& answer, JsonObject& event) {
   const std::string& server = invite.invited.server().text();
   const Json* all = answer.Find("signatures");
-  const Json* given = all == nullptr || all->AsObject() == nullptr ? nullptr : all->AsObject()->Find(server);
+  const JsonObject* by_server = all == nullptr ? nullptr : all->AsObject();
+  const Json* theirs = by_server == nullptr ? nullptr : by_server->Find(server);
+  const JsonObject* given = theirs == nullptr ? nullptr : theirs->AsObject();
   KeyQuery query{invite.invited.server(), {}, KeyUse::kRequest, std::string(kOurselves)};
-  if (given != nullptr && given->AsObject() != nullptr) {
-    for (const auto& [key_id, signature] : *given->AsObject()) {
+  if (given != nullptr) {
+    for (const auto& [key_id, signature] : *given) {
       if (key_id.starts_with("ed25519:")) query.key_ids.push_back(key_id);
     }
   }
-  if (query.key_ids.empty()) return Refuse(Reason::kInviteRefused, fmt::format("{} has not signed the invite", server));
+  if (given == nullptr || query.key_ids.empty()) {
+    return Refuse(Reason::kInviteRefused, fmt::format("{} has not signed the invite", server));
+  }
   const auto known = key_ring_.Wait(query, call.deadline - kTimeToStore);
   if (!known.ok()) return Refuse(Reason::kPeerUnavailable, matrix::DetailOf(known.status()));
 
   JsonObject signed_by_both = event;
-  signed_by_both.Set("signatures", *all);
+  signed_by_both.Set("signatures", *by_server);
   const JsonObject redacted = matrix::Redact(signed_by_both, invite.rules);
   JsonObject sound;
   for (const std::string& key_id : query.key_ids) {
     const matrix::VerifyKey* key = (*known)->Current(key_id, clock_());
     if (key == nullptr || !matrix::VerifyJson(redacted, server, key_id, key->public_key)) continue;
-    sound.Set(key_id, *given->AsObject()->Find(key_id));
+    sound.Set(key_id, *given->Find(key_id));
   }
   if (sound.empty()) {
     return Refuse(Reason::kInviteRefused,

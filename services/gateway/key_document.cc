@@ -62,7 +62,8 @@ void AddOldKeys(const JsonObject& document, matrix::ServerKeys& keys) {
   if (old == nullptr) return;
   for (const auto& [key_id, entry] : *old) {
     const auto bytes = PublicKeyOf(key_id, entry);
-    const Json* expired = bytes ? entry.AsObject()->Find("expired_ts") : nullptr;
+    if (!bytes) continue;
+    const Json* expired = entry.AsObject()->Find("expired_ts");
     if (expired == nullptr || expired->AsInteger() == nullptr || keys.keys.size() >= kMaxKeysOfAServer) continue;
     keys.keys.push_back({key_id, *bytes, absl::FromUnixMillis(*expired->AsInteger())});
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -115,11 +116,13 @@ class Lookup : public std::enable_shared_from_this<Lookup> {
 
  private:
   void Land(const absl::StatusOr<KnownKeysPtr>& known) {
-    const bool tells = known.ok() && *known != nullptr && (*known)->document;
-    std::string document = tells ? signer_.Notarise(*(*known)->document) : "";
+    std::optional<std::string> document;
+    if (known.ok() && *known != nullptr) {
+      if (const auto& told = (*known)->document) document = signer_.Notarise(*told);
+    }
     const std::lock_guard lock(mutex_);
     --in_flight_;
-    if (tells) documents_.push_back(std::move(document));
+    if (document) documents_.push_back(*std::move(document));
   }
 
   void AnswerIfDone() {

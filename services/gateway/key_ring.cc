@@ -107,11 +107,12 @@ absl::StatusOr<KnownKeysPtr> KeyRing::Wait(const KeyQuery& query, absl::Time dea
     box->filled.notify_all();
   });
   std::unique_lock lock(box->mutex);
-  if (!box->filled.wait_until(lock, absl::ToChronoTime(deadline), [&] { return box->answer.has_value(); })) {
+  box->filled.wait_until(lock, absl::ToChronoTime(deadline), [&] { return box->answer.has_value(); });
+  if (!box->answer) {
     return Refuse(Reason::kOriginKeyUnavailable,
                   fmt::format("the keys of {} did not come in time", query.server.text()));
   }
-  return std::move(*box->answer);
+  return *std::move(box->answer);
 }
 
 KeyRing::Entry& KeyRing::Touch(const std::string& server) {
@@ -230,6 +231,8 @@ void KeyRing::AskSource(const KeyQuery& query) {
   auto fetched = source_.FetchKeys(query.server, limits_.fetch_timeout);
   metrics_.Count("postern_gateway_key_fetches_total",
                  {{"result", !fetched.ok() ? "failed" : (fetched->from == kDirect ? "ok" : "by_notary")}});
+  std::string why_not = fetched.ok() ? "only keys that are over their time could be had"
+                                     : std::string(matrix::DetailOf(fetched.status()));
   const absl::Time now = clock_();
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_.at(query.server.text());
@@ -241,8 +244,7 @@ void KeyRing::AskSource(const KeyQuery& query) {
     return;
   }
   // A failed refresh never replaces what is known (pitfall K05).
-  entry.last_error = fetched.ok() ? "only keys that are over their time could be had"
-                                  : std::string(matrix::DetailOf(fetched.status()));
+  entry.last_error = std::move(why_not);
   entry.backoff = entry.backoff == absl::ZeroDuration() ? limits_.first_backoff
                                                         : std::min(entry.backoff * 2, limits_.longest_backoff);
   entry.no_fetch_before = now + entry.backoff;

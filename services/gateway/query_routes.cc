@@ -10,7 +10,6 @@
 namespace postern::gateway {
 namespace {
 
-using matrix::Json;
 using matrix::JsonObject;
 using matrix::Reason;
 using matrix::Refuse;

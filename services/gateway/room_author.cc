@@ -121,7 +121,7 @@ store::v1::GetTemplateContextRequest ContextRequestFor(const std::string& room_i
 
 void SetEntry(matrix::v1::StateEntry& entry, const EventIntent& intent, const std::string& event_id) {
   entry.set_type(intent.type);
-  entry.set_state_key(*intent.state_key);
+  entry.set_state_key(intent.state_key.value_or(""));
   entry.set_event_id(event_id);
 }
 
@@ -175,7 +175,8 @@ MintedEvent HashedOnly(const EventIntent& intent, JsonObject event, const std::s
   hashes.Set("sha256", matrix::EncodeBase64(matrix::ContentHash(event)));
   event.Set("hashes", std::move(hashes));
   event.Set("signatures", JsonObject());
-  return {matrix::ComputeEventId(event, rules), intent.type, *intent.state_key, matrix::CanonicalJson(event)};
+  return {matrix::ComputeEventId(event, rules), intent.type, intent.state_key.value_or(""),
+          matrix::CanonicalJson(event)};
 }
 
 const JsonObject* ObjectOf(const absl::StatusOr<Json>& json) { return json.ok() ? json->AsObject() : nullptr; }
@@ -308,10 +309,11 @@ absl::StatusOr<MintedEvent> RoomAuthor::SetMembership(const rpc::CallContext& ca
                                                       EventIntent intent, const std::vector<std::string>& now) {
   const auto context = store_.GetTemplateContext(call, ContextRequestFor(room_id, intent));
   if (!context.ok()) return context.status();
-  const matrix::v1::StoredEvent* member = CurrentStateEvent(context->judging(), "m.room.member", *intent.state_key);
+  const std::string user = intent.state_key.value_or("");
+  const matrix::v1::StoredEvent* member = CurrentStateEvent(context->judging(), "m.room.member", user);
   const std::string is = member == nullptr ? "" : MembershipOf(*member);
   if (!now.empty() && std::ranges::find(now, is) == now.end()) {
-    return Refuse(Reason::kNotAMember, fmt::format("{} is not {}, but {}", *intent.state_key, fmt::join(now, " or "),
+    return Refuse(Reason::kNotAMember, fmt::format("{} is not {}, but {}", user, fmt::join(now, " or "),
                                                    is.empty() ? "not in the room" : fmt::format("'{}'", is)));
   }
   return AddAsOurs(call, room_id, std::move(intent));
@@ -355,7 +357,7 @@ absl::StatusOr<MintedEvent> RoomAuthor::Withdraw(const rpc::CallContext& call, c
 
 absl::StatusOr<MintedEvent> RoomAuthor::Invite(const rpc::CallContext& call, const std::string& room_id,
                                                EventIntent intent, const Countersign& sign) {
-  const auto invited = matrix::UserId::Parse(*intent.state_key);
+  const auto invited = matrix::UserId::Parse(intent.state_key.value_or(""));
   if (!invited.ok()) return invited.status();
   auto sender = SenderOf(call, room_id, intent);
   if (!sender.ok()) return sender.status();
@@ -484,7 +486,7 @@ absl::StatusOr<std::vector<std::string>> RoomAuthor::Seed(const rpc::CallContext
     if (invited) {
       const auto signed_event = SignDrafted(std::move(*event), signer_, rules);
       if (!signed_event.ok()) return signed_event.status();
-      minted = {signed_event->event_id(), intent.type, *intent.state_key, signed_event->pdu()};
+      minted = {signed_event->event_id(), intent.type, intent.state_key.value_or(""), signed_event->pdu()};
     } else {
       minted = HashedOnly(intent, std::move(*event), member.server, rules);
     }

@@ -78,8 +78,8 @@ matrix::v1::JudgingContext RoomDraft::State() const {
 
 const MintedEvent& RoomDraft::Append(const EventIntent& intent, std::string event_id, std::string pdu) {
   if (events_.empty() && rules_.room_id_is_create_hash) room_id_ = "!" + event_id.substr(1);
-  state_[{intent.type, *intent.state_key}] = events_.size();
-  events_.push_back({std::move(event_id), intent.type, *intent.state_key, std::move(pdu)});
+  state_[{intent.type, intent.state_key.value_or("")}] = events_.size();
+  events_.push_back({std::move(event_id), intent.type, intent.state_key.value_or(""), std::move(pdu)});
   return events_.back();
 }
 

@@ -129,7 +129,8 @@ class StateBeforeGap::Passage {
     if (event->room_id() != tip_.room_id) return NotHad("one of its events is of another room");
     if (!unknown_.contains(event->event_id())) return absl::OkStatus();
     if (event->type() == kCreate) return NotHad("it names another create event");
-    const auto [place, is_new] = fetched_.try_emplace(event->event_id(), *std::move(event));
+    std::string id = event->event_id();
+    const auto [place, is_new] = fetched_.try_emplace(std::move(id), *std::move(event));
     if (is_new) bytes_ += matrix::CanonicalJson(place->second.json()).size();
     return bytes_ > limits_.most_bytes ? NotHad("its events are too large") : absl::OkStatus();
   }

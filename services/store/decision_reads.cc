@@ -186,7 +186,7 @@ absl::StatusOr<v1::Neighbourhood> PostgresEventStore::GetNeighbourhood(const rpc
   if (!tips.ok()) return tips.status();
   const std::vector<std::string> extremities = tips->size() > 0 ? tips->BytesArray(0, 0) : std::vector<std::string>{};
 
-  enum NeighbourColumn { kId, kItsPdu, kOutcome, kReason, kRefusedWith };
+  enum NeighbourColumn { kItsId, kItsPdu, kOutcome, kReason, kRefusedWith };
   const auto events = [&](const std::vector<std::string>& ids) -> absl::StatusOr<std::vector<v1::NeighbourEvent>> {
     const auto rows = Read(call, kNeighbours, Parameters().Bytes(request.room_id()).BytesArray(ids));
     if (!rows.ok()) return rows.status();
@@ -197,7 +197,7 @@ absl::StatusOr<v1::Neighbourhood> PostgresEventStore::GetNeighbourhood(const rpc
       if (!rows->IsNull(row, kRefusedWith) && refusal.ParseFromString(rows->Bytes(row, kRefusedWith))) {
         pdu = refusal.inputs().pdu();
       }
-      found.push_back(DescribeNeighbour(rows->Bytes(row, kId), pdu,
+      found.push_back(DescribeNeighbour(rows->Bytes(row, kItsId), pdu,
                                         static_cast<matrix::v1::Outcome>(rows->Integer(row, kOutcome)),
                                         static_cast<matrix::v1::Reason>(rows->Integer(row, kReason))));
       found.back().set_extremity(std::ranges::find(extremities, found.back().event_id()) != extremities.end());

@@ -24,7 +24,7 @@ void DecodeEvent(std::string id, std::string pdu, std::vector<std::string> auth_
 
 absl::StatusOr<v1::GetStatePageResponse> PostgresEventStore::GetStatePage(const rpc::CallContext& call,
                                                                           const v1::GetStatePageRequest& request) {
-  enum Column { kKind, kId, kA, kB, kAuthEvents };
+  enum Column { kWhat, kEventId, kPduOrType, kStateKey, kAuthEvents };
   Parameters parameters;
   parameters.Bytes(request.room_id()).Bytes(request.event_id());
   std::optional<std::string> type, state_key;
@@ -38,16 +38,16 @@ absl::StatusOr<v1::GetStatePageResponse> PostgresEventStore::GetStatePage(const 
   if (rows->size() == 0) return Refuse(Reason::kUnknownEvent, "the room has no such event");
   v1::GetStatePageResponse page;
   for (std::size_t row = 0; row < rows->size(); ++row) {
-    switch (rows->Text(row, kKind).front()) {
+    switch (rows->Text(row, kWhat).front()) {
       case 'u':
         return Refuse(Reason::kStateUnresolved, "the state before the event is not known");
       case 'e':
-        DecodeEvent(rows->Bytes(row, kId), rows->Bytes(row, kA), rows->BytesArray(row, kAuthEvents),
+        DecodeEvent(rows->Bytes(row, kEventId), rows->Bytes(row, kPduOrType), rows->BytesArray(row, kAuthEvents),
                     *page.add_events());
         break;
       case 'k':
-        page.mutable_next()->set_type(rows->Bytes(row, kA));
-        page.mutable_next()->set_state_key(rows->Bytes(row, kB));
+        page.mutable_next()->set_type(rows->Bytes(row, kPduOrType));
+        page.mutable_next()->set_state_key(rows->Bytes(row, kStateKey));
         break;
       default:
         break;
@@ -58,18 +58,18 @@ absl::StatusOr<v1::GetStatePageResponse> PostgresEventStore::GetStatePage(const 
 
 absl::StatusOr<v1::GetRoomEventsResponse> PostgresEventStore::GetRoomEvents(const rpc::CallContext& call,
                                                                             const v1::GetRoomEventsRequest& request) {
-  enum Column { kId, kPdu, kAuthEvents, kLookedAt };
+  enum Column { kEventId, kPdu, kAuthEvents, kLookedAt };
   if (absl::Status status = CheckRoomEventsRequest(request); !status.ok()) return status;
   const auto rows =
       Read(call, kRoomEvents, Parameters().Bytes(request.room_id()).BytesArray(Strings(request.event_ids())));
   if (!rows.ok()) return rows.status();
   v1::GetRoomEventsResponse answer;
   for (std::size_t row = 0; row < rows->size(); ++row) {
-    if (rows->IsNull(row, kId)) {
+    if (rows->IsNull(row, kEventId)) {
       answer.set_looked_at(static_cast<std::uint32_t>(rows->Integer(row, kLookedAt)));
       continue;
     }
-    DecodeEvent(rows->Bytes(row, kId), rows->Bytes(row, kPdu), rows->BytesArray(row, kAuthEvents),
+    DecodeEvent(rows->Bytes(row, kEventId), rows->Bytes(row, kPdu), rows->BytesArray(row, kAuthEvents),
                 *answer.add_events());
   }
   return answer;

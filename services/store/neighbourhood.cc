@@ -135,9 +135,9 @@ v1::NeighbourEvent DescribeNeighbour(const std::string& event_id, const std::str
   const auto columns = ReadEventColumns(pdu);
   if (!columns.ok()) return event;
   event.set_type(columns->type);
-  if (columns->state_key) event.set_state_key(*columns->state_key);
+  if (const auto& state_key = columns->state_key) event.set_state_key(*state_key);
   event.set_sender(columns->sender);
-  if (columns->member) event.set_membership(columns->member->membership);
+  if (const auto& member = columns->member) event.set_membership(member->membership);
   event.set_depth(columns->depth);
   event.set_origin_server_ts_ms(columns->origin_server_ts);
   for (const std::string& id : columns->prev_events) event.add_prev_events(id);

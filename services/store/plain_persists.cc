@@ -55,7 +55,7 @@ bool DecidesItself(const RoomHead& head, const CheckedPersist& persist) {
   const EventColumns& columns = persist.checked.columns;
   if (request.verdict().outcome() != matrix::v1::OUTCOME_ACCEPTED || request.verdict().reason() != 0) return false;
   if (request.context_request().with_branches() || !request.verdict().state_before_change().empty()) return false;
-  if (!token.before || token.merged || !token.fixed) return false;
+  if (token.merged) return false;
   if (!OfMembersAlone(request.verdict()) || !AllDiffer(columns.auth_events)) return false;
   // A soft-failed event is no extremity: what takes its place takes those that it cites in its turn.
   const bool cites_tips =
@@ -75,10 +75,11 @@ struct PlainPersists::Effect {
 };
 
 std::optional<PlainPersists::Effect> PlainPersists::EffectOn(const RoomHead& head, const CheckedPersist& persist) {
-  if (!DecidesItself(head, persist)) return std::nullopt;
+  const ContextToken& token = persist.checked.token;
+  if (!token.before || !token.fixed || !DecidesItself(head, persist)) return std::nullopt;
   const matrix::v1::Verdict& verdict = persist.request->verdict();
   const std::vector<matrix::v1::StateEntry>& change = persist.checked.after_change;
-  const std::int64_t before = *persist.checked.token.before;
+  const std::int64_t before = *token.before;
   Effect effect{.head = head};
   RoomHead& now = effect.head;
   now.moment.stored = now.accepted = head.moment.stored + 1;
@@ -105,7 +106,7 @@ std::optional<PlainPersists::Effect> PlainPersists::EffectOn(const RoomHead& hea
   if (verdict.commutes() || alone) {
     effect.fixed = now.fixed;
   } else {
-    effect.fixed = change.empty() ? *persist.checked.token.fixed : -now.moment.stored;
+    effect.fixed = change.empty() ? *token.fixed : -now.moment.stored;
   }
   return effect;
 }

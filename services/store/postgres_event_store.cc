@@ -51,10 +51,12 @@ v1::EventContext AnswerOf(ContextRows context) {
 MemberChanges LastMembers(const std::vector<GivenEvent>& events) {
   std::map<std::string, const GivenEvent*> last;
   for (const GivenEvent& event : events) {
-    if (event.columns.member) last[*event.columns.state_key] = &event;
+    if (event.columns.member) last[event.columns.state_key.value_or("")] = &event;
   }
   MemberChanges members;
-  for (const auto& [user, event] : last) members.Add(user, event->event_id, *event->columns.member);
+  for (const auto& [user, event] : last) {
+    if (const auto& member = event->columns.member) members.Add(user, event->event_id, *member);
+  }
   return members;
 }
 
@@ -67,7 +69,7 @@ void AppendGivenEvents(Parameters& parameters, const std::string& server_name, c
     ids.push_back(event.event_id);
     pdus.push_back(*event.pdu);
     types.push_back(event.columns.type);
-    keys.push_back(*event.columns.state_key);
+    keys.push_back(event.columns.state_key.value_or(""));  // all are of state
     senders.push_back(event.columns.sender);
     depths.emplace_back(event.columns.depth);
     timestamps.emplace_back(event.columns.origin_server_ts);
@@ -294,7 +296,7 @@ std::vector<PostgresEventStore::AskedContext> PostgresEventStore::AnswerRests(co
       continue;
     }
     ContextRows context = contexts[i].Take();
-    rooms_.Advance(context.judging.room_id(), contexts[i].recalled_at(), *std::move(context.news));
+    if (context.news) rooms_.Advance(context.judging.room_id(), contexts[i].recalled_at(), *std::move(context.news));
     *asked[i].asked.answer = AnswerOf(std::move(context));
   }
   return others;
@@ -398,8 +400,9 @@ absl::StatusOr<MemberChanges> PostgresEventStore::MembersChangedBy(const rpc::Ca
       if (!rows.ok()) return rows.status();
       if (rows->size() == 0) return Refuse(Reason::kInvalidArgument, "a change names an event that is not stored");
       const auto columns = ReadEventColumns(rows->Bytes(0, 0));
-      if (!columns.ok() || !columns->member) return Refuse(Reason::kInvalidArgument, "a change names no member event");
-      members.Add(change.state_key(), change.event_id(), *columns->member);
+      const std::optional<MembershipColumns> member = columns.ok() ? columns->member : std::nullopt;
+      if (!member) return Refuse(Reason::kInvalidArgument, "a change names no member event");
+      members.Add(change.state_key(), change.event_id(), *member);
     }
   }
   return members;

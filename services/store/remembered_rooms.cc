@@ -76,11 +76,16 @@ struct RememberedRooms::Room {
     if (const std::optional<Value> old = values.Take(name)) bytes -= SizeOf(*old);
     bytes += SizeOf(value);
     values.Put(name, std::move(value));
-    if (values.size() > most) bytes -= SizeOf(*values.TakeOldest());
+    if (values.size() <= most) return;
+    if (const std::optional<Value> oldest = values.TakeOldest()) bytes -= SizeOf(*oldest);
   }
 
   void ForgetEntries() {
-    while (const std::optional<RememberedEntry> entry = entries.TakeOldest()) bytes -= SizeOf(*entry);
+    while (true) {
+      const std::optional<RememberedEntry> entry = entries.TakeOldest();
+      if (!entry) return;
+      bytes -= SizeOf(*entry);
+    }
   }
 
   /// As fn.event_contexts finds it; nullopt where it has to be looked up, or is no group of the trunk.
@@ -175,7 +180,9 @@ void RememberedRooms::AddLocked(Room& room, RoomNews news) {
   }
   bytes_ += room.bytes;
   while (rooms_.size() > limits_.rooms || (bytes_ > limits_.bytes && rooms_.size() > 0)) {
-    bytes_ -= (*rooms_.TakeOldest())->bytes;
+    const auto oldest = rooms_.TakeOldest();
+    if (!oldest) break;
+    bytes_ -= (*oldest)->bytes;
   }
 }
 

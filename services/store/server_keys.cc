@@ -31,7 +31,7 @@ absl::StatusOr<v1::GetServerKeysResponse> PostgresEventStore::GetServerKeys(cons
       v1::StoredServerKeys::Key& key = *server.add_keys();
       key.set_key_id(ids[i]);
       key.set_public_key(keys.at(i));
-      if (expired.at(i)) key.set_expired_ms(*expired.at(i));
+      if (const auto at = expired.at(i)) key.set_expired_ms(*at);
     }
   }
   return response;

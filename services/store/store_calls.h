@@ -40,8 +40,9 @@ class StoreCalls {
                absl::StatusOr<Response> (Store::*ask)(const rpc::CallContext&, const Request&)) {
     return Run(call, method, [request, response, &store, ask](const rpc::CallContext& context) {
       absl::StatusOr<Response> answer = (store.*ask)(context, *request);
-      if (answer.ok()) *response = *std::move(answer);
-      return answer.status();
+      if (!answer.ok()) return answer.status();
+      *response = *std::move(answer);
+      return absl::OkStatus();
     });
   }
   void Count(std::string_view method, const absl::Status& status, absl::Duration duration);

@@ -238,7 +238,7 @@ absl::StatusOr<std::vector<GivenEvent>> CheckNewRoom(const v1::CreateRoomRequest
   absl::StatusOr<std::vector<GivenEvent>> events = CheckGivenEvents(request.events());
   if (!events.ok()) return events.status();
   const EventColumns& first = events->front().columns;
-  if (first.type != "m.room.create" || !first.state_key->empty() || !first.prev_events.empty()) {
+  if (first.type != "m.room.create" || first.state_key != "" || !first.prev_events.empty()) {
     return Invalid("the first event is no m.room.create");
   }
   return events;

@@ -169,9 +169,10 @@ void StoreService::AnswerConflict(const PendingPersist& pending, absl::Time bega
   const bool taken = workers_.Post([this, pending, began] {
     absl::StatusOr<v1::EventContext> fresh =
         store_.GetEventContext(pending.call->context(), pending.request->context_request());
+    if (!fresh.ok()) return AnswerPersist(pending, began, fresh.status());
     v1::PersistEventResponse response;
-    if (fresh.ok()) *response.mutable_fresh_context() = *std::move(fresh);
-    AnswerPersist(pending, began, fresh.ok() ? absl::StatusOr<v1::PersistEventResponse>(response) : fresh.status());
+    *response.mutable_fresh_context() = *std::move(fresh);
+    AnswerPersist(pending, began, std::move(response));
   });
   if (!taken) AnswerPersist(pending, began, QueueIsFull());
 }
