@@ -108,11 +108,12 @@ absl::StatusOr<KnownKeysPtr> KeyRing::Wait(const KeyQuery& query, absl::Time dea
   });
   std::unique_lock lock(box->mutex);
   box->filled.wait_until(lock, absl::ToChronoTime(deadline), [&] { return box->answer.has_value(); });
-  if (!box->answer) {
+  std::optional<absl::StatusOr<KnownKeysPtr>> answer = std::move(box->answer);
+  if (!answer) {
     return Refuse(Reason::kOriginKeyUnavailable,
                   fmt::format("the keys of {} did not come in time", query.server.text()));
   }
-  return *std::move(box->answer);
+  return *std::move(answer);
 }
 
 KeyRing::Entry& KeyRing::Touch(const std::string& server) {
