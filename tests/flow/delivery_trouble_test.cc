@@ -216,6 +216,8 @@ void ExpectToBeShown(const Outbox& outbox, const std::vector<Trouble>& troubles,
 }
 
 void Heal(const Outbox& outbox, const Trouble& trouble, PlayedDestination& destination) {
+  // What is under way when an operator retries may be refused after that, and would wait for the next retry.
+  outbox.Await(destination.name(), [](const auto& at) { return at.parked() == 0 || at.pending() == 0; });
   destination.Behave(Manners::kAnswers);
   if (trouble.refuses_connections) destination.Listen();
   if (!trouble.waits_for_operator) return;
