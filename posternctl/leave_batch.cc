@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <atomic>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
+#include <latch>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -189,24 +191,34 @@ class LeaveBatch {
   }
 
   void Measure(std::size_t warm_up) {
-    AwaitWord();
     if (options_.lines_at_end) kept_.resize(leaves_.size());
-    const absl::Duration cpu = OwnCpu();
-    PlayPart(warm_up, leaves_.size(), options_.per_second);
+    absl::Duration cpu;
+    PlayPart(warm_up, leaves_.size(), options_.per_second, [&cpu] {
+      AwaitWord();
+      cpu = OwnCpu();
+    });
     const absl::Duration took = absl::Now() - began_;
     const absl::Duration used = OwnCpu() - cpu;
     for (std::size_t i = warm_up; i < kept_.size(); ++i) Tell(i, kept_[i]);
     TellMeasured(leaves_.size() - warm_up, took, used);
   }
 
-  /// Those from `first` to before `end`, `per_second` of them begun in a second.
-  void PlayPart(std::size_t first, std::size_t end, int per_second) {
+  /// Those from `first` to before `end`, `per_second` of them begun in a second, once `await_begin` has returned. The
+  /// threads are there by then: making them would take of the processors just when the first leaves are due.
+  void PlayPart(
+      std::size_t first, std::size_t end, int per_second, const std::function<void()>& await_begin = [] {}) {
     next_ = first;
-    began_ = absl::Now();
+    std::latch begin(1);
     std::vector<std::thread> threads;
     for (const auto& player : players_) {
-      threads.emplace_back([&, end] { PlaySome(*player, first, end, per_second); });
+      threads.emplace_back([&, first, end, per_second] {
+        begin.wait();
+        PlaySome(*player, first, end, per_second);
+      });
     }
+    await_begin();
+    began_ = absl::Now();
+    begin.count_down();
     for (std::thread& thread : threads) thread.join();
   }
 
