@@ -32,14 +32,21 @@ $$;
 -- Counts the joined members of servers anew, after such changes.
 create function fn.count_members(p_rooms bytea[], p_servers bytea[], p_joins integer[]) returns void
 language plpgsql as $$
+declare
+  v_has_left boolean;
 begin
-  insert into room_servers as s (room_id, server_name, joined_members)
-  select c.room_id, c.server, sum(c.joins)::integer
-  from unnest(p_rooms, p_servers, p_joins) as c(room_id, server, joins)
-  group by c.room_id, c.server having sum(c.joins) <> 0
-  on conflict (room_id, server_name) do update set joined_members = s.joined_members + excluded.joined_members;
-  delete from room_servers s using (select distinct c.room_id, c.server from unnest(p_rooms, p_servers) as c(room_id, server)) as n
-  where s.room_id = n.room_id and s.server_name = n.server and s.joined_members <= 0;
+  with counted as (
+    insert into room_servers as s (room_id, server_name, joined_members)
+    select c.room_id, c.server, sum(c.joins)::integer
+    from unnest(p_rooms, p_servers, p_joins) as c(room_id, server, joins)
+    group by c.room_id, c.server having sum(c.joins) <> 0
+    on conflict (room_id, server_name) do update set joined_members = s.joined_members + excluded.joined_members
+    returning joined_members)
+  select bool_or(c.joined_members <= 0) into v_has_left from counted c;
+  if v_has_left then
+    delete from room_servers s using (select distinct c.room_id, c.server from unnest(p_rooms, p_servers) as c(room_id, server)) as n
+    where s.room_id = n.room_id and s.server_name = n.server and s.joined_members <= 0;
+  end if;
 end $$;
 
 -- Projects changes of members, each in its room, onto `memberships`. One for each user of a room at most. A null event: the current
