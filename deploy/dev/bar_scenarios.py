@@ -172,7 +172,7 @@ class Scenarios:
                 Bar(f"every {kind} leave is answered 200", all(set(leaves.answers) == {200} for leaves in of_kind),
                     "; ".join(f"{leaves.members}: {spelled(leaves.answers)}" for leaves in of_kind)),
                 Bar(f"a {kind} leave reads at most {READS_BAR} times as much in the largest room",
-                    most.reads() <= READS_BAR * least.reads(), f"{least.reads():.0f} and {most.reads():.0f} blocks"),
+                    0 < most.reads() <= READS_BAR * least.reads(), f"{least.reads():.0f} and {most.reads():.0f} blocks"),
                 Bar(f"and sends at most {BYTES_BAR} times as much", most.rpc_bytes <= BYTES_BAR * least.rpc_bytes,
                     f"{least.rpc_bytes:.0f} and {most.rpc_bytes:.0f} bytes")]
         return result

@@ -58,10 +58,11 @@ class LoadStack:
             raise Trouble(f"psql: {done.stderr.strip()}")
         return [line.split("\t") for line in done.stdout.splitlines()]
 
-    def reads(self, function):
-        """Blocks that PostgreSQL has looked at for calls of one of our functions."""
+    def reads(self, texts):
+        """Blocks that PostgreSQL has looked at for statements that have one of `texts` in them."""
+        quoted = [f"'%{text}%'" for text in texts]
         found = self.rows("select coalesce(sum(shared_blks_hit + shared_blks_read), 0) from pg_stat_statements "
-                          f"where query like '%{function}(%'")
+                          f"where query like any (array[{', '.join(quoted)}])")
         return int(found[0][0])
 
 

@@ -1,9 +1,11 @@
 """What a leave reads and sends in rooms of several sizes, plain and with prev events whose states must be resolved."""
 import dataclasses
 import json
+import statistics
 import subprocess
 
 from cluster import Trouble
+from leave_load import Load
 from load_stack import ROOT
 from stack_cost import Cost, Snapshot
 
@@ -14,11 +16,14 @@ WARMING_MEMBERS = 20
 READS_BAR = 1.25
 # Ids of users are a few digits longer there.
 BYTES_BAR = 1.05
+# What the store's statements are known by: those that read what a leave is judged on, for itself or for its template, and those that store it.
+OF_CONTEXTS = ("event_context", "template_context(", "heads as materialized")
+OF_PERSISTS = ("persist_events(", "persist_plain(", "array_send(o.extremities), o.room_version from unnest")
 
 
 @dataclasses.dataclass
 class SizedLeaves:
-    """The means of some leaves of one room."""
+    """Some leaves of one room: medians, for now and then a connection makes its plans anew, which reads the catalogs."""
     members: int
     forked: bool
     ms: float
@@ -49,24 +54,29 @@ class RoomSize:
     def _play_room(self, members, invited):
         room = invited[0][0]
         plain, side, forked = (invited[n * LEAVES:(n + 1) * LEAVES] for n in range(3))
-        measured_plain = self._measure(members, False, self.sender.take_templates(plain))
+        measured_plain = self._measure(members, False, [lambda member=member: self.sender.take_templates([member])[0] for member in plain])
         # A topic and a leave made side by side: together they are a room that stood at no time.
         templates = self.sender.take_templates(side + forked)
         topic = topic_of_operator(self.running, room)
         left = [answer.event_id for answer in self.sender.send(templates[:LEAVES], in_flight=1).answers]
         batch = [_citing(template, [topic, leave]) for template, leave in zip(templates[LEAVES:], left)]
-        return [measured_plain, self._measure(members, True, batch)]
+        return [measured_plain, self._measure(members, True, [lambda line=line: line for line in batch])]
 
-    def _measure(self, members, forked, batch):
-        def moment():
-            return Snapshot(self.running.reach), *(self.running.reads(name) for name in ("event_context%", "persist_events"))
+    def _measure(self, members, forked, templates):
+        """`templates`: each makes a line of a batch, which is part of what is measured."""
+        def reads():
+            return self.running.reads(OF_CONTEXTS), self.running.reads(OF_PERSISTS)
 
-        before, context, persist = moment()
-        load = self.sender.send(batch, in_flight=1)
-        after, context_after, persist_after = moment()
-        count = len(batch)
-        return SizedLeaves(members, forked, load.milliseconds(0.5), (context_after - context) / count,
-                           (persist_after - persist) / count, Cost(before, after).leave_bytes() / count, load.by_status())
+        before = Snapshot(self.running.reach)
+        answers, read = [], []
+        for template in templates:
+            begun = reads()
+            answers += self.sender.send([template()], in_flight=1).answers
+            read.append([now - then for now, then in zip(reads(), begun)])
+        sent = Cost(before, Snapshot(self.running.reach)).leave_bytes()
+        context, persist = (statistics.median(of_kind) for of_kind in zip(*read))
+        load = Load(answers, 0, 0)
+        return SizedLeaves(members, forked, load.milliseconds(0.5), context, persist, sent / len(answers), load.by_status())
 
 
 def topic_of_operator(running, room):
