@@ -1,6 +1,8 @@
 """Where the CPU of a stack goes while a load is played: perf's samples of each service, as flame graphs."""
 import collections
+import contextlib
 import html
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +12,8 @@ from stack_cost import SERVICES, children_of
 
 HERTZ = 499
 STACK_BYTES = 16384  # of each sample: programs and libraries have no frame pointers, so perf unwinds from a copy of the stack
+TRIES = 5
+ACKNOWLEDGED = b"ack\n"
 WIDTH, ROW, MARGIN = 1200, 16, 34
 SMALLEST_SHARE = 0.003
 SAMPLE_FRAME = re.compile(r"^\s+[0-9a-f]+ (.*) \((.*)\)$")
@@ -24,12 +28,32 @@ class FlameGraphs:
             raise Trouble("flame graphs need perf: install linux-perf")
         self.directory, self.name = directory, name
         directory.mkdir(parents=True, exist_ok=True)
-        pids = {service: reach["pids"][service] for service in SERVICES[:3]}
-        pids["postgres"] = [reach["pids"]["postgres"], *children_of(reach["pids"]["postgres"])]
-        self.recorders = {service: subprocess.Popen(
-            ["perf", "record", "-q", "-F", str(HERTZ), "--call-graph", f"dwarf,{STACK_BYTES}", "-o", self._samples(service),
-             "-p", ",".join(map(str, of_service))], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            for service, of_service in pids.items()}
+        self.controls = []  # closed, they end what perf samples
+        self.recorders = {service: self._recorder(service, lambda service=service: reach["pids"][service]) for service in SERVICES[:3]}
+        postgres = reach["pids"]["postgres"]
+        self.recorders["postgres"] = self._recorder("postgres", lambda: [postgres, *children_of(postgres)])
+
+    def _recorder(self, service, pids):
+        """A perf that samples `pids()`, and has begun to. One of PostgreSQL's children may end before perf has found it: then once more."""
+        for _ in range(TRIES):
+            asked, ask = os.pipe()
+            acknowledgement, acknowledge = os.pipe()
+            process = subprocess.Popen(
+                ["perf", "record", "-q", "-F", str(HERTZ), "--call-graph", f"dwarf,{STACK_BYTES}", "-o", self._samples(service),
+                 "--delay", "-1", "--control", f"fd:{asked},{acknowledge}", "-p", ",".join(map(str, pids()))],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(asked, acknowledge))
+            os.close(asked)
+            os.close(acknowledge)
+            control = (open(ask, "wb", buffering=0), open(acknowledgement, "rb", buffering=0))
+            with contextlib.suppress(BrokenPipeError):
+                control[0].write(b"enable\n")
+            if control[1].read(len(ACKNOWLEDGED)) == ACKNOWLEDGED:
+                self.controls += control
+                return process
+            for pipe in control:
+                pipe.close()
+            process.wait()
+        raise Trouble(f"perf does not sample {service}: try `perf record -p` with the id of one of its processes")
 
     def _samples(self, service):
         return self.directory / f"{self.name}-{service}.perf"
@@ -37,6 +61,8 @@ class FlameGraphs:
     def end(self):
         for recorder in self.recorders.values():
             recorder.terminate()
+        for pipe in self.controls:
+            pipe.close()
         written = []
         for service, recorder in self.recorders.items():
             recorder.wait()
