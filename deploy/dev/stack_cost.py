@@ -70,7 +70,7 @@ class Snapshot:
                 if labels["caller"] == "request":
                     self._add(self.rpcs, labels["method"], value)
                 elif labels["method"] == "PersistEvent":
-                    self._add(self.writes, "persist_events", -value)
+                    self._add(self.writes, "unasked", -value)
             for labels, value in samples(url, "postern_gateway_rpc_bytes_total"):
                 if labels["caller"] == "request":
                     self._add(self.rpc_bytes, labels["method"], value)
