@@ -38,7 +38,7 @@ function(leave_undefined_behaviour_to_others)
 endfunction()
 
 # For the services: an rpc allocates some hundred times, on one thread what another frees, and jemalloc does that with less CPU than
-# the C library (docs/performance.md).
+# the C library (docs/performance-history.md).
 function(allocate_by_jemalloc)
   if(NOT POSTERN_SANITIZE)
     foreach(target IN LISTS ARGN)
