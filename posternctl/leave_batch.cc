@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <fstream>
-#include <functional>
 #include <iostream>
 #include <iterator>
 #include <latch>
@@ -171,11 +171,11 @@ class LeaveBatch {
     }
     SignBeforehand();
     const auto warm_up = std::min(static_cast<std::size_t>(options_.warm_up), leaves_.size());
-    PlayPart(0, warm_up, 0);
+    PlayPart(0, warm_up, 0, Begins::kAtOnce);
     if (options_.measure) {
       Measure(warm_up);
     } else {
-      PlayPart(warm_up, leaves_.size(), options_.per_second);
+      PlayPart(warm_up, leaves_.size(), options_.per_second, Begins::kAtOnce);
     }
     if (absl::Status kept = KeepTemplates(); !kept.ok()) return Fail(kept);
     if (unanswered_) return kExitUnreachable;
@@ -192,35 +192,40 @@ class LeaveBatch {
 
   void Measure(std::size_t warm_up) {
     if (options_.lines_at_end) kept_.resize(leaves_.size());
-    absl::Duration cpu;
-    PlayPart(warm_up, leaves_.size(), options_.per_second, [&cpu] {
-      AwaitWord();
-      cpu = OwnCpu();
-    });
+    PlayPart(warm_up, leaves_.size(), options_.per_second, Begins::kAtWord);
     const absl::Duration took = absl::Now() - began_;
-    const absl::Duration used = OwnCpu() - cpu;
+    const absl::Duration used = OwnCpu() - cpu_before_;
     for (std::size_t i = warm_up; i < kept_.size(); ++i) Tell(i, kept_[i]);
     TellMeasured(leaves_.size() - warm_up, took, used);
   }
 
-  /// Those from `first` to before `end`, `per_second` of them begun in a second, once `await_begin` has returned. The
-  /// threads are there by then: making them would take of the processors just when the first leaves are due.
-  void PlayPart(
-      std::size_t first, std::size_t end, int per_second, const std::function<void()>& await_begin = [] {}) {
+  enum class Begins { kAtOnce, kAtWord };
+
+  /// Those from `first` to before `end`, `per_second` of them begun in a second. kAtWord: once all players have their
+  /// threads and connections, and somebody says so; to make them would keep the first leaves that are due waiting.
+  void PlayPart(std::size_t first, std::size_t end, int per_second, Begins begins) {
     next_ = first;
+    std::latch ready(static_cast<std::ptrdiff_t>(players_.size()));
     std::latch begin(1);
     std::vector<std::thread> threads;
     for (const auto& player : players_) {
-      threads.emplace_back([&, first, end, per_second] {
+      threads.emplace_back([&, first, end, per_second, begins] {
+        if (begins == Begins::kAtWord) Connect(*player);
+        ready.count_down();
         begin.wait();
         PlaySome(*player, first, end, per_second);
       });
     }
-    await_begin();
+    ready.wait();
+    if (begins == Begins::kAtWord) AwaitWord();
+    cpu_before_ = OwnCpu();
     began_ = absl::Now();
     begin.count_down();
     for (std::thread& thread : threads) thread.join();
   }
+
+  /// By a question that costs little. Whether it is answered the leaves will tell.
+  void Connect(Player& player) const { peer::AskServerName(player.client(), options_.url).status().IgnoreError(); }
 
   void PlaySome(Player& player, std::size_t first, std::size_t end, int per_second) {
     for (std::size_t i = next_++; i < end; i = next_++) {
@@ -355,6 +360,7 @@ class LeaveBatch {
   std::vector<std::unique_ptr<Player>> players_;
   peer::Destination destination_;
   absl::Time began_;
+  absl::Duration cpu_before_;
   std::atomic<std::size_t> next_{0};
   std::vector<Answer> kept_;  // --lines-at-end, while measured; each is its player's alone
   std::mutex mutex_;          // the output, and what follows
