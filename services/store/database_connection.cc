@@ -304,6 +304,8 @@ struct DatabaseConnection::Session {
 DatabaseConnection::DatabaseConnection(std::unique_ptr<Session> session) : session_(std::move(session)) {}
 DatabaseConnection::~DatabaseConnection() = default;
 
+bool DatabaseConnection::Knows(const Statement& statement) const { return session_->prepared.contains(statement.name); }
+
 bool DatabaseConnection::warned() const { return session_->warnings.seen; }
 
 absl::StatusOr<std::unique_ptr<DatabaseConnection>> DatabaseConnection::Open(const std::string& uri,

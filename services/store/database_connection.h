@@ -101,6 +101,9 @@ class DatabaseConnection {
   /// Runs statements as they stand, in one transaction. Refuses as Call does.
   absl::Status Execute(const std::string& statements);
 
+  /// Whether it has run this statement before: its plan is made.
+  bool Knows(const Statement& statement) const;
+
   /// Whether it can be used no more.
   bool broken() const { return broken_; }
   /// Whether PostgreSQL warned of anything during the last Call. No statement of ours does: it is about the commit

@@ -55,7 +55,7 @@ void OverdueDeliveries::Run() {
 
 void OverdueDeliveries::Look() {
   if (!watch_.ready()) return;  // the last figure stays; that PostgreSQL is away others say
-  auto connection = pool_.Take(absl::Now() + interval_);
+  auto connection = pool_.Take(absl::Now() + interval_, kLongestOverdue);
   if (!connection.ok()) return;
   const auto longest = LongestOverdue(*connection->operator->(), absl::Now());
   if (longest.ok()) metrics_.SetGauge("postern_store_delivery_overdue_seconds", absl::ToDoubleSeconds(*longest));

@@ -151,7 +151,7 @@ absl::StatusOr<Rows> PostgresEventStore::Read(const rpc::CallContext& call, cons
                                               const Parameters& parameters) {
   if (!watch_.ready()) return Refuse(Reason::kStoreDown, "PostgreSQL is not there, or its schema not up to date");
   for (bool fresh : {false, true}) {
-    absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, fresh);
+    absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, statement, fresh);
     if (!lease.ok()) {
       if (matrix::ReasonOf(lease.status()) == Reason::kStoreDown) watch_.Suspect();
       return lease.status();
@@ -170,7 +170,7 @@ absl::StatusOr<Rows> PostgresEventStore::Write(const rpc::CallContext& call, con
   }
   for (;;) {
     {
-      absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, in_doubt);
+      absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, statement, in_doubt);
       if (lease.ok()) {
         absl::StatusOr<Rows> rows = CallOn(*lease, statement, parameters(in_doubt));
         if (rows.ok() && !(*lease)->warned()) return rows;
@@ -538,7 +538,7 @@ std::vector<PostgresEventStore::SoundPersist> PostgresEventStore::PersistPlain(c
 
 bool PostgresEventStore::WritePlain(const rpc::CallContext& call, const PlainPersists& plain, bool& in_doubt) {
   if (!watch_.ready()) return false;
-  const absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, /*fresh=*/false);
+  const absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, kPersistPlain);
   if (!lease.ok()) return false;
   const absl::Time now = absl::Now();
   std::vector<std::string> seen = seen_.NotSeenLately(plain.origins(), now);

@@ -56,7 +56,7 @@ absl::StatusOr<Rows> PostgresInviteStore::Ask(const rpc::CallContext& call, cons
                                               const Parameters& parameters) {
   if (!watch_.ready()) return Refuse(Reason::kStoreDown, "PostgreSQL is not there, or its schema not up to date");
   for (const bool fresh : {false, true}) {
-    absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, fresh);
+    absl::StatusOr<ConnectionPool::Lease> lease = pool_.Take(call.deadline, statement, fresh);
     if (!lease.ok()) {
       if (matrix::ReasonOf(lease.status()) == Reason::kStoreDown) watch_.Suspect();
       return lease.status();
