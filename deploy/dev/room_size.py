@@ -54,24 +54,25 @@ class RoomSize:
     def _play_room(self, members, invited):
         room = invited[0][0]
         plain, side, forked = (invited[n * LEAVES:(n + 1) * LEAVES] for n in range(3))
-        measured_plain = self._measure(members, False, [lambda member=member: self.sender.take_templates([member])[0] for member in plain])
+        measured_plain = self._measure(members, False, plain)
         # A topic and a leave made side by side: together they are a room that stood at no time.
         templates = self.sender.take_templates(side + forked)
         topic = topic_of_operator(self.running, room)
         left = [answer.event_id for answer in self.sender.send(templates[:LEAVES], in_flight=1).answers]
         batch = [_citing(template, [topic, leave]) for template, leave in zip(templates[LEAVES:], left)]
-        return [measured_plain, self._measure(members, True, [lambda line=line: line for line in batch])]
+        return [measured_plain, self._measure(members, True, batch)]
 
-    def _measure(self, members, forked, templates):
-        """`templates`: each makes a line of a batch, which is part of what is measured."""
+    def _measure(self, members, forked, batch):
+        """One leave after another; what is not forked takes its template first, which is part of what is measured."""
         def reads():
             return self.running.reads(OF_CONTEXTS), self.running.reads(OF_PERSISTS)
 
         before = Snapshot(self.running.reach)
         answers, read = [], []
-        for template in templates:
+        for line in batch:
             begun = reads()
-            answers += self.sender.send([template()], in_flight=1).answers
+            completed = [line] if forked else self.sender.take_templates([line])
+            answers += self.sender.send(completed, in_flight=1).answers
             read.append([now - then for now, then in zip(reads(), begun)])
         sent = Cost(before, Snapshot(self.running.reach)).leave_bytes()
         context, persist = (statistics.median(of_kind) for of_kind in zip(*read))

@@ -73,7 +73,8 @@ class Rows {
   std::unique_ptr<Result> result_;
 };
 
-/// A statement by name; prepared on a connection when it is first used there. `fn` in it: see sql_functions.h.
+/// A statement by name; prepared on a connection when it is first used there, which then keeps the name as it stands:
+/// it is a literal. `fn` in the text: see sql_functions.h.
 struct Statement {
   const char* name;
   const char* text;
