@@ -1,15 +1,18 @@
 #include "rpc/one_poller.h"
 
+#include <grpc/support/cpu.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
+#include <pthread.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <condition_variable>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <mutex>
-#include <string>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "telemetry/log.h"
@@ -17,20 +20,19 @@
 namespace postern::rpc {
 namespace {
 
-constexpr std::chrono::seconds kPatience{1};
+constexpr std::chrono::seconds kPatience{5};
 
 /// What gRPC calls these threads.
 constexpr const char* kThreadName = "nexting_thread";
 
-std::size_t CountPollers() {
-  std::size_t count = 0;
-  std::error_code none;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", none)) {
-    std::string name;
-    std::getline(std::ifstream(task.path() / "comm"), name);
-    if (name == kThreadName) ++count;
-  }
-  return count;
+/// As many as gRPC starts, all of them before the first callback.
+std::size_t CountPollers() { return std::clamp<std::size_t>(gpr_cpu_num_cores() / 2, 2, 16); }
+
+/// A thread takes its name before it polls, but not before others see it, so each is asked for its own.
+bool IsPoller() {
+  std::array<char, 16> name{};
+  return pthread_getname_np(pthread_self(), name.data(), name.size()) == 0 &&
+         std::string_view(name.data()) == kThreadName;
 }
 
 /// Never destroyed, for the last to hold a channel must not be gRPC's thread.
@@ -64,15 +66,17 @@ class OnePoller::Kept : public std::enable_shared_from_this<Kept> {
     return WaitFor([this, before] { return waiting_ > before; });
   }
 
-  /// Whether there is a thread that calls back.
-  bool IsServed() {
-    auto called = std::make_shared<bool>(false);
-    CallBack([kept = shared_from_this(), called] {
+  /// Whether a thread that polls calls back, too; nothing where none calls back at all.
+  std::optional<bool> IsServedByPoller() {
+    auto answer = std::make_shared<std::optional<bool>>();
+    CallBack([kept = shared_from_this(), answer] {
       const std::lock_guard lock(kept->mutex_);
-      *called = true;
+      *answer = IsPoller();
       kept->changed_.notify_all();
     });
-    return WaitFor([called] { return *called; });
+    WaitFor([answer] { return answer->has_value(); });
+    const std::lock_guard lock(mutex_);
+    return *answer;
   }
 
   void LetGo() {
@@ -110,10 +114,11 @@ class OnePoller::Kept : public std::enable_shared_from_this<Kept> {
 };
 
 OnePoller::OnePoller() : kept_(std::make_shared<Kept>()) {
+  if (kept_->IsServedByPoller() == false) return;
   const std::size_t pollers = CountPollers();
   bool holds = true;
   for (std::size_t others = 1; holds && others < pollers; ++others) holds = kept_->KeepOne();
-  if (holds && (pollers == 0 || kept_->IsServed())) return;
+  if (holds && kept_->IsServedByPoller()) return;
   kept_->LetGo();
   telemetry::Log(telemetry::Level::kWarning, "gRPC's threads could not be told apart; all of them poll",
                  {{"threads", static_cast<std::int64_t>(pollers)}});

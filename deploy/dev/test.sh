@@ -34,11 +34,12 @@ run_stage() {
 
 # What failed, once more at the end: there people look, and a log that is cut has it.
 readonly TROUBLE='Failure$|^\[  FAILED  \]|WARNING: ThreadSanitizer|ERROR: [A-Za-z]+Sanitizer|runtime error:|[^a-z]error:|\*\*\*|^FAILED: '
+readonly LOG_LINE='^{"time":'
 tell_failures() {
   local name
   for name in "${failed_stages[@]}"; do
     say "==== $name failed:"
-    { grep -E -A12 "$TROUBLE" "$stage_logs/$name" || tail -n 40 "$stage_logs/$name"; } | cut -c1-300 | sed -n 1,150p >&2
+    { grep -v "$LOG_LINE" "$stage_logs/$name" | grep -E -A12 "$TROUBLE" || tail -n 40 "$stage_logs/$name"; } | cut -c1-300 | sed -n 1,150p >&2
     sed -n '/tests FAILED/,$p' "$stage_logs/$name" | sed -n 1,40p >&2
   done
 }
