@@ -85,6 +85,7 @@ class CallsTogether::Queue : public std::enable_shared_from_this<Queue> {
     };
     if (waits()) Send(/*all=*/true);
   }
+  void SendAtOnce(std::vector<std::shared_ptr<Slot>> slots);
   /// A message of ours has been answered, or never will be.
   void Answered() {
     {
@@ -206,6 +207,17 @@ void CallsTogether::Queue::Send(bool all) {
   }
 }
 
+void CallsTogether::Queue::SendAtOnce(std::vector<std::shared_ptr<Slot>> slots) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& slot : slots) slot->sent = true;
+    ++under_way_;
+    last_sent_ = absl::Now();
+  }
+  sent_();
+  std::make_shared<Message>(shared_from_this(), std::move(slots))->Begin(start_);
+}
+
 CallsTogether::CallsTogether(Start start, std::function<void()> sent, TogetherLimits limits)
     : queue_(std::make_shared<Queue>(std::move(start), std::move(sent), limits)) {}
 
@@ -217,23 +229,48 @@ bool CallsTogether::MustCallAlone(const absl::Status& status) {
   return absl::IsUnimplemented(status) && matrix::ReasonOf(status) != matrix::Reason::kUnknownMethod;
 }
 
-absl::StatusOr<std::string> CallsTogether::Call(const CallContext& call, std::string request,
-                                                matrix::Reason unreachable) {
-  if (queue_->alone()) return absl::UnimplementedError("not together");
-  const auto slot = std::make_shared<Slot>();
+std::shared_ptr<CallsTogether::Slot> CallsTogether::MakeSlot(const CallContext& call, std::string request) {
+  auto slot = std::make_shared<Slot>();
   slot->deadline = call.deadline;
   slot->call.set_request(std::move(request));
   slot->call.set_traceparent(telemetry::FormatTraceparent(call.trace));
+  return slot;
+}
+
+absl::StatusOr<std::string> CallsTogether::AnswerOf(Slot& slot, const grpc::Status* said, matrix::Reason unreachable) {
+  if (said == nullptr) return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "there was no answer in time");
+  if (said->ok()) return std::move(slot.response);
+  if (said->error_code() == grpc::StatusCode::UNIMPLEMENTED) return absl::UnimplementedError("not together");
+  return FromGrpc(*said, unreachable);
+}
+
+absl::StatusOr<std::string> CallsTogether::Call(const CallContext& call, std::string request,
+                                                matrix::Reason unreachable) {
+  if (queue_->alone()) return absl::UnimplementedError("not together");
+  const auto slot = MakeSlot(call, std::move(request));
   const absl::Duration patience = queue_->Add(slot);
   const grpc::Status* said = slot->WaitUntil(std::min(absl::Now() + patience, call.deadline));
   if (said == nullptr) {
     queue_->Hurry(*slot);
     said = slot->WaitUntil(call.deadline);
   }
-  if (said == nullptr) return matrix::Refuse(matrix::Reason::kDeadlineExceeded, "there was no answer in time");
-  if (said->ok()) return std::move(slot->response);
-  if (said->error_code() == grpc::StatusCode::UNIMPLEMENTED) return absl::UnimplementedError("not together");
-  return FromGrpc(*said, unreachable);
+  return AnswerOf(*slot, said, unreachable);
+}
+
+std::vector<absl::StatusOr<std::string>> CallsTogether::CallInOrder(const CallContext& call,
+                                                                    std::vector<std::string> requests,
+                                                                    matrix::Reason unreachable) {
+  if (queue_->alone()) return {requests.size(), absl::UnimplementedError("not together")};
+  std::vector<std::shared_ptr<Slot>> slots;
+  slots.reserve(requests.size());
+  for (std::string& request : requests) slots.push_back(MakeSlot(call, std::move(request)));
+  queue_->SendAtOnce(slots);
+  std::vector<absl::StatusOr<std::string>> answers;
+  answers.reserve(slots.size());
+  for (const auto& slot : slots) {
+    answers.push_back(AnswerOf(*slot, slot->WaitUntil(call.deadline), unreachable));
+  }
+  return answers;
 }
 
 }  // namespace postern::rpc

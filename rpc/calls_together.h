@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -43,12 +44,17 @@ class CallsTogether {
   /// as the call alone would; what the transport says becomes what FromGrpc makes of it. MustCallAlone: the server
   /// knows no such method. Then for a while no message is tried.
   absl::StatusOr<std::string> Call(const CallContext& call, std::string request, matrix::Reason unreachable);
+  /// Sends these, in their order, in a message of their own that waits for none; answers them in that order.
+  std::vector<absl::StatusOr<std::string>> CallInOrder(const CallContext& call, std::vector<std::string> requests,
+                                                       matrix::Reason unreachable);
   static bool MustCallAlone(const absl::Status& status);
   /// Calls that are in no message yet.
   std::size_t waiting() const;
 
  private:
   struct Slot;
+  static std::shared_ptr<Slot> MakeSlot(const CallContext& call, std::string request);
+  static absl::StatusOr<std::string> AnswerOf(Slot& slot, const grpc::Status* said, matrix::Reason unreachable);
   class Message;
   class Queue;
   const std::shared_ptr<Queue> queue_;

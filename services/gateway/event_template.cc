@@ -72,17 +72,30 @@ absl::StatusOr<EventPlace> PlaceAfter(const store::v1::TemplateContext& context,
     if (!event.ok()) return event.status();
     place.prev_events.push_back(std::move(*event));
   }
+  auto auth_events = AuthEventsFor(room, intent, rules);
+  if (!auth_events.ok()) return auth_events.status();
+  place.auth_events = *std::move(auth_events);
+  place.depth = DepthAfter(context.max_depth(), rules);
+  return place;
+}
+
+absl::StatusOr<std::vector<CitedEvent>> AuthEventsFor(const matrix::v1::JudgingContext& room, const EventIntent& intent,
+                                                      const matrix::RoomRules& rules) {
+  std::vector<CitedEvent> auth_events;
   const auto keys = matrix::SelectAuthEvents(intent.type, StateKeyOf(intent), intent.sender, intent.content, rules);
   for (const matrix::StateKey& key : keys) {
     for (const auto& entry : room.state_now()) {
       if (entry.type() != key.type || entry.state_key() != key.state_key) continue;
       auto event = EventIn(room, entry.event_id());
       if (!event.ok()) return event.status();
-      place.auth_events.push_back(std::move(*event));
+      auth_events.push_back(*std::move(event));
     }
   }
-  place.depth = context.max_depth() >= rules.max_depth ? rules.max_depth : context.max_depth() + 1;
-  return place;
+  return auth_events;
+}
+
+std::int64_t DepthAfter(std::int64_t depth, const matrix::RoomRules& rules) {
+  return depth >= rules.max_depth ? rules.max_depth : depth + 1;
 }
 
 validator::v1::AuthorizeRequest AskFor(JsonObject event, const EventPlace& place,

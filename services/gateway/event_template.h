@@ -55,6 +55,14 @@ absl::StatusOr<matrix::JsonObject> BuildEvent(const EventIntent& intent, const E
 absl::StatusOr<EventPlace> PlaceAfter(const store::v1::TemplateContext& context, const EventIntent& intent,
                                       const matrix::RoomRules& rules, absl::Time now);
 
+/// The events of `room`'s current state that `intent` cites ("Auth events selection"). Refuses: kInternal where the
+/// room names one that it does not give.
+absl::StatusOr<std::vector<CitedEvent>> AuthEventsFor(const matrix::v1::JudgingContext& room, const EventIntent& intent,
+                                                      const matrix::RoomRules& rules);
+
+/// Below an event of this depth.
+std::int64_t DepthAfter(std::int64_t depth, const matrix::RoomRules& rules);
+
 /// What the validator is asked before `event` is given out or signed. Versions 1-2: `event` gets an id of `server_name`
 /// for the question if it has none.
 validator::v1::AuthorizeRequest AskFor(matrix::JsonObject event, const EventPlace& place,

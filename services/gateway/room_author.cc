@@ -12,6 +12,7 @@
 #include "matrix/content_hash.h"
 #include "matrix/event_id.h"
 #include "matrix/refusal.h"
+#include "services/gateway/extremity_chain.h"
 #include "services/gateway/invite_handshake.h"
 #include "services/gateway/room_access.h"
 #include "services/gateway/room_draft.h"
@@ -428,28 +429,78 @@ absl::StatusOr<RoomAuthor::Unstored> RoomAuthor::Mint(const rpc::CallContext& ca
   if (!context.ok()) return context.status();
   const auto rules = RulesOfRoom(context->judging());
   if (!rules.ok()) return rules.status();
-  const absl::Time now = clock_();
-  const auto place = PlaceAfter(*context, intent, **rules, now);
+  const auto place = PlaceAfter(*context, intent, **rules, clock_());
   if (!place.ok()) return place.status();
-  auto event = BuildEvent(intent, *place, **rules);
+  auto minted = MintAt(call, intent, *place, *context, **rules, read);
+  if (!minted.ok() || context->judging().extends_all_extremities()) return minted;
+  if (absl::Status status = JudgeBesideBranches(call, intent, place->at, minted->write); !status.ok()) return status;
+  return minted;
+}
+
+absl::StatusOr<RoomAuthor::Unstored> RoomAuthor::MintAt(const rpc::CallContext& call, const EventIntent& intent,
+                                                        const EventPlace& place,
+                                                        const store::v1::TemplateContext& context,
+                                                        const matrix::RoomRules& rules,
+                                                        const store::v1::GetTemplateContextRequest& read) {
+  auto event = BuildEvent(intent, place, rules);
   if (!event.ok()) return event.status();
-  const auto question = AskFor(*event, *place, context->judging(), **rules, signer_.server_name().text());
+  const auto question = AskFor(*event, place, context.judging(), rules, signer_.server_name().text());
   const auto allowed = Ask(call, question);
   if (!allowed.ok()) return allowed.status();
-  auto minted = SignDrafted(std::move(*event), signer_, **rules);
+  auto minted = SignDrafted(std::move(*event), signer_, rules);
   if (!minted.ok()) return minted.status();
 
   store::v1::PersistEventRequest write;
-  *write.mutable_context_request() = EventContextRequestFor(room_id, intent, *place, *minted, read);
+  *write.mutable_context_request() = EventContextRequestFor(place.room_id, intent, place, *minted, read);
   write.set_pdu(minted->pdu());
-  *write.mutable_verdict() = AcceptedVerdict(intent, *minted, *allowed, read, now);
-  write.set_token(context->token());
+  *write.mutable_verdict() = AcceptedVerdict(intent, *minted, *allowed, read, place.at);
+  write.set_token(context.token());
   write.set_origin(signer_.server_name().text());
-  if (const auto server = ServerToTell(context->judging(), intent)) write.add_also_tell(*server);
-  if (!context->judging().extends_all_extremities()) {
-    if (absl::Status status = JudgeBesideBranches(call, intent, now, write); !status.ok()) return status;
+  if (const auto server = ServerToTell(context.judging(), intent)) write.add_also_tell(*server);
+  return Unstored{*std::move(minted), &rules, std::move(write)};
+}
+
+absl::StatusOr<MintedChain> RoomAuthor::AddChain(const rpc::CallContext& call, const std::string& room_id,
+                                                 const EventIntent& intent, std::size_t few) {
+  auto read = ContextRequestFor(room_id, intent);
+  read.set_most_prev_events(ExtremityChain::kMostCited);
+  auto context = store_.GetTemplateContext(call, read);
+  if (!context.ok()) return context.status();
+  const auto rules = RulesOfRoom(context->judging());
+  if (!rules.ok()) return rules.status();
+  // Where states differ by commuting changes alone, they have all that is read here in common with the current one:
+  // what that allows, each of them does. A store of an earlier release tells no depths, and of no more than one
+  // event's.
+  if (context->judging().extends_all_extremities() || context->judging().states_diverge() ||
+      context->prev_depths().empty()) {
+    const auto added = Add(call, room_id, intent);
+    if (!added.ok()) return added.status();
+    return MintedChain{1, context->judging().extends_all_extremities(), added->forward_extremities};
   }
-  return Unstored{*std::move(minted), *rules, std::move(write)};
+  EventPlace place{.room_id = room_id, .prev_events = {}, .auth_events = {}, .depth = 1, .at = clock_()};
+  auto auth_events = AuthEventsFor(context->judging(), intent, **rules);
+  if (!auth_events.ok()) return auth_events.status();
+  place.auth_events = *std::move(auth_events);
+  ExtremityChain chain(TipsOf(*context), few);
+  context->mutable_judging()->clear_prev_events();
+  std::vector<store::v1::PersistEventRequest> writes;
+  for (auto cited = chain.Next(); !cited.empty(); cited = chain.Next()) {
+    PlaceBehind(cited, **rules, place);
+    auto minted = MintAt(call, intent, place, *context, **rules, read);
+    if (!minted.ok()) return minted.status();
+    chain.Append({{minted->event.event_id(), minted->event.pdu()}, place.depth});
+    writes.push_back(std::move(minted->write));
+  }
+  MintedChain minted{.events = 0, .complete = chain.complete(), .forward_extremities = 0};
+  for (const auto& persisted : store_.PersistInOrder(call, writes)) {
+    if (!persisted.ok() && minted.events == 0) return persisted.status();
+    if (!persisted.ok() || !persisted->has_stored()) break;
+    ++minted.events;
+    minted.forward_extremities = persisted->stored().forward_extremities();
+  }
+  minted.complete = minted.complete && minted.events == chain.events();
+  if (minted.events == 0) return Refuse(Reason::kRoomBusy, "the room has changed");
+  return minted;
 }
 
 absl::Status RoomAuthor::SeedingAllowed(const rpc::CallContext& call) {

@@ -32,6 +32,15 @@ struct MintedEvent {
   std::uint32_t forward_extremities = 0;
 };
 
+/// Events that follow each other, once they are in their room.
+struct MintedChain {
+  std::size_t events = 0;
+  /// Few are left of what there was before; whatever has come meanwhile.
+  bool complete = false;
+  /// How many forward extremities the room has with them.
+  std::uint32_t forward_extremities = 0;
+};
+
 struct NewRoom {
   std::string version;
   matrix::UserId creator;
@@ -94,6 +103,12 @@ class RoomAuthor {
   /// Adds one event of any kind. Refuses: kUnknownRoom, kNotAuthorised with the rule, kStateUnresolved, kRoomBusy.
   absl::StatusOr<MintedEvent> Add(const rpc::CallContext& call, const std::string& room_id, const EventIntent& intent);
 
+  /// Adds events of this kind, which is not of state, one after another: each cites the one before it and the oldest of
+  /// the room's other forward extremities, until `few` are left or there are ExtremityChain::kMostEvents. One event, as
+  /// Add, where all fit into it or their states diverge. Refuses: as Add, where none could be added.
+  absl::StatusOr<MintedChain> AddChain(const rpc::CallContext& call, const std::string& room_id,
+                                       const EventIntent& intent, std::size_t few);
+
   /// Fills a room that Create has just made with users of `plan.remote`. Their joins and knocks are stored as given,
   /// without that server's signature. Returns the users. Refuses: kSeedingOff.
   absl::StatusOr<std::vector<std::string>> Seed(const rpc::CallContext& call, const CreatedRoom& room,
@@ -110,6 +125,10 @@ class RoomAuthor {
     store::v1::PersistEventRequest write;
   };
   absl::StatusOr<Unstored> Mint(const rpc::CallContext& call, const std::string& room_id, const EventIntent& intent);
+  /// What `intent` becomes at `place`, if the current state, as it was `read`, allows it.
+  absl::StatusOr<Unstored> MintAt(const rpc::CallContext& call, const EventIntent& intent, const EventPlace& place,
+                                  const store::v1::TemplateContext& context, const matrix::RoomRules& rules,
+                                  const store::v1::GetTemplateContextRequest& read);
   /// `intent.sender`, or the creator of the room.
   absl::StatusOr<std::string> SenderOf(const rpc::CallContext& call, const std::string& room_id,
                                        const EventIntent& intent);

@@ -56,6 +56,13 @@ class GrpcStoreClient : public StoreClient {
     return CallTogether(persists_, *stub_->async(), &Stub::PersistEvent, kind, call, counts_, request);
   }
 
+  std::vector<absl::StatusOr<store::v1::PersistEventResponse>> PersistInOrder(
+      const rpc::CallContext& call, const std::vector<store::v1::PersistEventRequest>& requests) override {
+    auto answers =
+        CallInOrder<store::v1::PersistEventResponse>(persists_, Kind(kPersistEvent, kOnce), call, counts_, requests);
+    return answers ? *std::move(answers) : StoreClient::PersistInOrder(call, requests);
+  }
+
   absl::StatusOr<store::v1::LeaseExtremitiesResponse> LeaseExtremities(
       const rpc::CallContext& call, const store::v1::LeaseExtremitiesRequest& request) override {
     return Call(&Stub::LeaseExtremities, "LeaseExtremities", kReadAttempts, call, request);
@@ -204,6 +211,16 @@ class GrpcStoreClient : public StoreClient {
 };
 
 }  // namespace
+
+std::vector<absl::StatusOr<store::v1::PersistEventResponse>> StoreClient::PersistInOrder(
+    const rpc::CallContext& call, const std::vector<store::v1::PersistEventRequest>& requests) {
+  std::vector<absl::StatusOr<store::v1::PersistEventResponse>> answers;
+  for (const store::v1::PersistEventRequest& request : requests) {
+    answers.push_back(PersistEvent(call, request));
+    if (!answers.back().ok() || !answers.back()->has_stored()) break;
+  }
+  return answers;
+}
 
 std::unique_ptr<StoreClient> MakeGrpcStoreClient(std::shared_ptr<grpc::Channel> channel, RpcCounts counts,
                                                  RpcPatience patience) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,6 +33,10 @@ class StoreClient {
   /// repeated: an id that is stored is not written again.
   virtual absl::StatusOr<store::v1::PersistEventResponse> PersistEvent(
       const rpc::CallContext& call, const store::v1::PersistEventRequest& request) = 0;
+  /// The same for events of one room that follow each other, each citing the one before: together where the store can.
+  /// What follows one that is not stored is not stored either.
+  virtual std::vector<absl::StatusOr<store::v1::PersistEventResponse>> PersistInOrder(
+      const rpc::CallContext& call, const std::vector<store::v1::PersistEventRequest>& requests);
   /// May be repeated by its holder. Refuses: kUnknownRoom.
   virtual absl::StatusOr<store::v1::LeaseExtremitiesResponse> LeaseExtremities(
       const rpc::CallContext& call, const store::v1::LeaseExtremitiesRequest& request) = 0;

@@ -111,6 +111,7 @@ void ContextDecoder::Add(const Rows& rows, std::size_t row) {
       break;
     case 'p':
       context_.judging.add_prev_events()->set_event_id(rows.Bytes(row, kId));
+      context_.prev_depths.push_back(rows.IsNull(row, kN2) ? 0 : rows.Integer(row, kN2));
       break;
     case 'b':
       DecodeEntry(rows, row, *context_.judging.add_state_before());

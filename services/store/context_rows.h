@@ -31,6 +31,8 @@ struct ContextRows {
   matrix::v1::JudgingContext judging;
   std::string membership;
   bool resident = false;
+  /// Of a template: of its prev events.
+  std::vector<std::int64_t> prev_depths;
   std::optional<v1::ExistingEvent> existing;
   ContextToken token;
   /// Where the room's head was told: what is worth remembering of it.

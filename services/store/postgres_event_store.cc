@@ -33,7 +33,8 @@ void AppendKeys(Parameters& parameters, const Keys& keys) {
 }
 
 /// The keys that a request for a context asks for, if it may be asked at all.
-absl::StatusOr<std::vector<matrix::v1::StateKey>> CheckedKeys(const v1::GetEventContextRequest& request) {
+template <typename Request>
+absl::StatusOr<std::vector<matrix::v1::StateKey>> CheckedKeys(const Request& request) {
   if (absl::Status status = CheckContextRequest(request); !status.ok()) return status;
   return WantedKeys(request.state_keys());
 }
@@ -358,11 +359,12 @@ absl::StatusOr<v1::EventContext> PostgresEventStore::BranchedContext(const rpc::
 
 absl::StatusOr<v1::TemplateContext> PostgresEventStore::GetTemplateContext(
     const rpc::CallContext& call, const v1::GetTemplateContextRequest& request) {
-  const auto keys = WantedKeys(request.state_keys());
+  const auto keys = CheckedKeys(request);
   if (!keys.ok()) return keys.status();
   Parameters parameters;
   parameters.Bytes(request.room_id()).Bytes(request.user_id()).Bytes(options_.server_name);
   AppendKeys(parameters, *keys);
+  parameters.Integer(MostPrevEvents(request));
   const std::uint64_t generation = rooms_.generation();
   const absl::StatusOr<Rows> rows = Read(call, kTemplateContext, parameters);
   if (!rows.ok()) return rows.status();
@@ -379,7 +381,10 @@ absl::StatusOr<v1::TemplateContext> PostgresEventStore::GetTemplateContext(
   *answer.mutable_judging()->mutable_state_before() = answer.judging().state_now();
   answer.set_user_membership(context.membership);
   answer.set_resident(context.resident);
-  answer.set_max_depth(rows->Integer(0, kMaxDepthColumn));
+  for (const std::int64_t depth : context.prev_depths) {
+    answer.add_prev_depths(depth);
+    answer.set_max_depth(std::max(answer.max_depth(), depth));
+  }
   answer.set_token(EncodeToken(context.token));
   return answer;
 }

@@ -71,15 +71,9 @@ inline constexpr Statement kRoomHeads{
 /// With branches.
 inline constexpr Statement kEventContext{
     "event_context", "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.event_context(" POSTERN_P8 ", $9)"};
-/// Each row ends with the greatest depth among the events that it cites.
-inline constexpr Statement kTemplateContext{"template_context",
-                                            "select kind, id, a, b, n1, n2, n3, f1, f2, f3, "
-                                            "(select coalesce(max(e.depth), 0) from (select unnest(o.extremities[:20]) "
-                                            "as id from rooms o where o.room_id = $1) "
-                                            "as tip cross join lateral (select x.depth from events x where x.room_id = "
-                                            "$1 and x.event_id = tip.id limit 1) as e) "
-                                            "from fn.template_context($1, $2, $3, $4, $5)"};
-inline constexpr int kMaxDepthColumn = 10;
+inline constexpr Statement kTemplateContext{
+    "template_context",
+    "select kind, id, a, b, n1, n2, n3, f1, f2, f3 from fn.template_context($1, $2, $3, $4, $5, $6)"};
 inline constexpr Statement kPersistEvents{
     "persist_events", "select results, outcomes, reasons, extremities from fn.persist_events(" POSTERN_P24
                       ", $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, "

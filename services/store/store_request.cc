@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "matrix/event.h"
 #include "matrix/identifiers.h"
 #include "matrix/refusal.h"
 
@@ -29,6 +30,7 @@ constexpr std::uint32_t kMostMissingEvents = 20;
 constexpr int kMostRoomEvents = 500;
 constexpr int kMostOtherRooms = 100;
 constexpr int kMostEnds = 20;
+constexpr std::uint32_t kMostCited = 200;
 constexpr std::uint32_t kMostBackfilled = 100;
 constexpr std::size_t kLongestTransactionId = 255;
 constexpr std::size_t kLongestAnswer = 128 * 1024;
@@ -56,6 +58,14 @@ absl::Status CheckContextRequest(const v1::GetEventContextRequest& request) {
   // The limits of the format are the validator's to judge; these keep a broken caller from asking for the world.
   if (request.prev_events_size() > 1000 || request.auth_events_size() > 1000) return Invalid("too many events cited");
   return absl::OkStatus();
+}
+
+absl::Status CheckContextRequest(const v1::GetTemplateContextRequest& request) {
+  return request.most_prev_events() > kMostCited ? Invalid("more than 200 prev events") : absl::OkStatus();
+}
+
+std::uint32_t MostPrevEvents(const v1::GetTemplateContextRequest& request) {
+  return request.most_prev_events() == 0 ? matrix::kMaxPrevEvents : request.most_prev_events();
 }
 
 absl::StatusOr<std::vector<matrix::v1::StateKey>> WantedKeys(

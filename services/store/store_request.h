@@ -27,6 +27,9 @@ struct PersistRequest {
 
 /// Refuses: kInvalidArgument.
 absl::Status CheckContextRequest(const v1::GetEventContextRequest& request);
+absl::Status CheckContextRequest(const v1::GetTemplateContextRequest& request);
+/// How many forward extremities a template is to cite.
+std::uint32_t MostPrevEvents(const v1::GetTemplateContextRequest& request);
 /// The keys asked for, and m.room.create, without duplicates. Refuses: kInvalidArgument where they are too many.
 absl::StatusOr<std::vector<matrix::v1::StateKey>> WantedKeys(
     const google::protobuf::RepeatedPtrField<matrix::v1::StateKey>& asked);

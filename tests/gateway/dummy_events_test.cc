@@ -133,6 +133,25 @@ TEST_P(Gathering, ALeaveFromATemplateAfterThatIsTaken) {
   EXPECT_EQ(MembershipOf(room.room_id, last), "leave");
 }
 
+TEST_P(Gathering, ALargeBurstIsGatheredByEventsThatFollowEachOther) {
+  const CreatedRoom room = RoomThatManyLeave(100);
+  Pass(absl::Seconds(1));
+  const auto left = Extremities(room);
+  EXPECT_THAT(left, SizeIs(5));
+  auto last = DummiesAmong(left);
+  ASSERT_THAT(last, SizeIs(1));
+  std::size_t events = 1;
+  for (matrix::Event event = std::move(last.front());; ++events) {
+    EXPECT_THAT(event.prev_events(), SizeIs(20));
+    auto before = DummiesAmong({event.prev_events().begin(), event.prev_events().end()});
+    if (before.empty()) break;
+    ASSERT_THAT(before, SizeIs(1));
+    EXPECT_EQ(event.depth(), before.front().depth() + 1);
+    event = std::move(before.front());
+  }
+  EXPECT_EQ(events, 5U);
+}
+
 TEST_P(Gathering, BranchesThatDisagreeAboutStateAreGatheredToo) {
   const CreatedRoom room = MakeRoom("public");
   const auto users = Fill(room, 14, "join");
@@ -166,6 +185,40 @@ TEST_F(GatheringV10, ABurstIsGatheredOnceItHasPaused) {
   Pass(absl::Seconds(1));
   EXPECT_EQ(leases, 1);
   EXPECT_THAT(Extremities(room), SizeIs(1));
+}
+
+TEST_F(GatheringV10, MoreThanOneChainTakesAreGatheredAtOnce) {
+  const CreatedRoom room = RoomThatManyLeave(200);
+  Pass(absl::Milliseconds(150));
+  EXPECT_THAT(Extremities(room), SizeIs(Le(kMostForwardExtremities)));
+}
+
+TEST_F(GatheringV10, WhatFollowsAnEventThatIsNotStoredIsMadeAnew) {
+  const CreatedRoom room = RoomThatManyLeave(100);
+  const auto usual = rig_.store_.on_persist;
+  int asked = 0;
+  rig_.store_.on_persist = [&](const auto& request) -> absl::StatusOr<store::v1::PersistEventResponse> {
+    if (++asked != 3) return usual(request);
+    store::v1::PersistEventResponse conflict;
+    conflict.mutable_fresh_context();
+    return conflict;
+  };
+  Pass(absl::Seconds(1));
+  EXPECT_GT(asked, 3);
+  EXPECT_THAT(Extremities(room), SizeIs(Le(kMostForwardExtremities)));
+}
+
+TEST_F(GatheringV10, AStoreOfAnEarlierReleaseIsAskedForOneEventAfterAnother) {
+  const auto usual = rig_.store_.on_template;
+  rig_.store_.on_template = [&](auto request) {
+    request.clear_most_prev_events();
+    auto context = usual(request);
+    if (context.ok()) context->clear_prev_depths();
+    return context;
+  };
+  const CreatedRoom room = RoomThatManyLeave(100);
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(Extremities(room), SizeIs(Le(kMostForwardExtremities)));
 }
 
 TEST_F(GatheringV10, TheMostPowerfulWhoIsJoinedSends) {

@@ -165,6 +165,25 @@ TEST_F(CallsTogetherTest, AMessageIsBoundedInBytes) {
   EXPECT_TRUE(first.get().ok() && large.get().ok() && other.get().ok());
 }
 
+TEST_F(CallsTogetherTest, CallsInOrderHaveAMessageOfTheirOwnWhateverIsUnderWay) {
+  CallsTogether calls(
+      server_.Start(), [this] { ++sent_; }, Patient());
+  auto other = Ask(calls, "first");
+  server_.Requests(0);
+  auto in_order = std::async(std::launch::async, [&calls] {
+    return calls.CallInOrder({absl::Now() + absl::Seconds(20), telemetry::NewTrace()}, {"a", "b", "c"},
+                             Reason::kStoreDown);
+  });
+  EXPECT_EQ(server_.Requests(1), (std::vector<std::string>{"a", "b", "c"}));
+  server_.Answer(1);
+  const std::vector<Answer> answers = in_order.get();
+  ASSERT_EQ(answers.size(), 3U);
+  for (std::size_t i = 0; i < answers.size(); ++i) EXPECT_EQ(*answers[i], std::string("re: ") + "abc"[i]);
+  server_.Answer(0);
+  EXPECT_TRUE(other.get().ok());
+  EXPECT_EQ(sent_, 2);
+}
+
 TEST_F(CallsTogetherTest, OneRefusalIsNobodyElses) {
   CallsTogether calls(
       server_.Start(), [] {}, Patient());
@@ -209,6 +228,19 @@ TEST_F(CallsTogetherTest, NobodyWaitsBeyondHisOwnDeadline) {
   auto late = Ask(calls, "a", absl::Milliseconds(1));
   EXPECT_EQ(matrix::ReasonOf(late.get().status()), Reason::kDeadlineExceeded);
   server_.Answer(0);  // to nobody
+}
+
+TEST_F(CallsTogetherTest, CallsInOrderAreToBeMadeAloneWhereTheServerKnowsNone) {
+  CallsTogether calls(
+      server_.Start(), [this] { ++sent_; }, Patient());
+  const rpc::CallContext call{absl::Now() + absl::Seconds(20), telemetry::NewTrace()};
+  auto first = std::async(std::launch::async, [&] { return calls.CallInOrder(call, {"a", "b"}, Reason::kStoreDown); });
+  server_.Answer(0, {grpc::StatusCode::UNIMPLEMENTED, "unknown service"});
+  for (const Answer& answer : first.get()) EXPECT_TRUE(CallsTogether::MustCallAlone(answer.status()));
+  const std::vector<Answer> next = calls.CallInOrder(call, {"a", "b"}, Reason::kStoreDown);
+  ASSERT_EQ(next.size(), 2U);
+  for (const Answer& answer : next) EXPECT_TRUE(CallsTogether::MustCallAlone(answer.status()));
+  EXPECT_EQ(sent_, 1);
 }
 
 TEST_F(CallsTogetherTest, AServerThatKnowsNoneIsCalledAloneForAWhile) {

@@ -2,9 +2,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <deque>
 #include <map>
 #include <random>
+#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -108,6 +111,39 @@ TEST_F(StateGroups, SayWhatWasPutIntoThem) {
       EXPECT_EQ(Decode(Run(kWhole, Parameters().Integer(group))), Present(state)) << i;
     }
   }
+}
+
+TEST_F(StateGroups, ABranchReadsNothingOfALongTrunk) {
+  constexpr std::int64_t kTrunk = 20'000;
+  std::vector<std::string> keys;
+  std::vector<std::optional<std::string>> ids;
+  for (std::int64_t i = 0; i < kTrunk; ++i) {
+    keys.push_back(fmt::format("k{}", i));
+    ids.emplace_back(fmt::format("${}", i));
+  }
+  // Plans are of rooms as they were, small.
+  Run({"others",
+       "insert into state_entries select convert_to('o' || o, 'UTF8'), 0, 't', convert_to('k' || k, 'UTF8'), k, '$' "
+       "from generate_series(1, 40) o, generate_series(1, 500) k"},
+      {});
+  Run({"analyzed", "analyze state_entries"}, {});
+  Run(kGrow, Parameters().Integer(0).BytesArray(keys).BytesArray(ids));
+  Run({"generic", "set plan_cache_mode = force_generic_plan"}, {});
+  std::int64_t least = kTrunk;
+  std::deque<std::string> names, texts;
+  for (int lineage = 1; lineage <= 5; ++lineage) {
+    names.push_back(fmt::format("explained_{}", lineage));
+    texts.push_back(
+        fmt::format("explain (analyze, buffers, format json) select fn.branch_state('r', {}, {}, array['t']::bytea[], "
+                    "array['k']::bytea[], array['$new']::bytea[])",
+                    kTrunk, lineage));
+    const Rows rows = Run({names.back().c_str(), texts.back().c_str()}, {});
+    std::smatch found;
+    const std::string plan(rows.Text(0, 0));
+    ASSERT_TRUE(std::regex_search(plan, found, std::regex(R"re("Shared Hit Blocks": (\d+))re"))) << plan;
+    least = std::min<std::int64_t>(least, std::stoi(found[1]));
+  }
+  EXPECT_LE(least, 60);
 }
 
 TEST_F(StateGroups, ALongBranchCostsLittle) {

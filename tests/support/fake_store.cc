@@ -168,6 +168,7 @@ absl::StatusOr<v1::EventContext> FakeStore::GetEventContext(const rpc::CallConte
 absl::StatusOr<v1::TemplateContext> FakeStore::GetTemplateContext(const rpc::CallContext&,
                                                                   const v1::GetTemplateContextRequest& request) {
   const std::lock_guard lock(mutex_);
+  if (absl::Status status = store::CheckContextRequest(request); !status.ok()) return status;
   const auto keys = store::WantedKeys(request.state_keys());
   if (!keys.ok()) return keys.status();
   Room* room = Find(request.room_id());
@@ -176,18 +177,21 @@ absl::StatusOr<v1::TemplateContext> FakeStore::GetTemplateContext(const rpc::Cal
   v1::TemplateContext context;
   matrix::v1::JudgingContext& judging = *context.mutable_judging();
   judging.set_room_id(request.room_id());
-  const std::size_t count = std::min<std::size_t>(room->extremities.size(), 20);
+  const std::size_t count = std::min<std::size_t>(room->extremities.size(), store::MostPrevEvents(request));
   const std::vector<std::string> prev(room->extremities.begin(),
                                       room->extremities.begin() + static_cast<std::ptrdiff_t>(count));
   for (const std::string& id : prev) {
     matrix::v1::Reference& reference = *judging.add_prev_events();
     reference.set_event_id(id);
     reference.set_known(true);
+    context.add_prev_depths(room->events.at(id).columns.depth);
     context.set_max_depth(std::max(context.max_depth(), room->events.at(id).columns.depth));
   }
-  const bool extends = count == room->extremities.size();
+  const bool extends = room->extremities.size() <= matrix::kMaxPrevEvents;
+  const std::optional<std::size_t> fixed = extends ? room->now.fixed : InCommon(*room, prev);
   judging.set_extends_all_extremities(extends);
   FillJudging(*room, *keys, std::set<std::string>(prev.begin(), prev.end()), room->now, judging);
+  judging.set_states_diverge(fixed != room->now.fixed);
   const auto member = room->members.find(request.user_id());
   if (member != room->members.end()) context.set_user_membership(member->second.membership());
   context.set_resident(JoinedByServer(room->members).contains(server_name_));
@@ -195,10 +199,9 @@ absl::StatusOr<v1::TemplateContext> FakeStore::GetTemplateContext(const rpc::Cal
   token.room_id = request.room_id();
   token.ordering = static_cast<std::int64_t>(room->accepted.size());
   token.now = static_cast<std::int64_t>(room->now.state);
-  if (const auto before = StateBefore(*room, prev, extends)) {
-    token.before = static_cast<std::int64_t>(before->state);
-    token.fixed = static_cast<std::int64_t>(before->fixed);
-  }
+  token.merged = !extends && fixed;
+  if (extends) token.before = static_cast<std::int64_t>(room->now.state);
+  if (fixed) token.fixed = static_cast<std::int64_t>(*fixed);
   token.branching = {extends, judging.states_diverge()};
   context.set_token(store::EncodeToken(token));
   return context;
@@ -333,8 +336,8 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   event.ordering = ++room.ordering;
   const bool fixes = accepted && !verdict.commutes() &&
                      !(verdict.state_after_change().empty() && verdict.current_state_change().empty());
-  if (checked.token.before) {
-    std::size_t after = static_cast<std::size_t>(*checked.token.before);
+  if (const std::optional<std::size_t> before = KnownBefore(room, checked)) {
+    std::size_t after = *before;
     if (!verdict.state_before_change().empty()) {
       room.states.push_back(Changed(room.states[after], verdict.state_before_change()));
       after = room.states.size() - 1;
@@ -381,6 +384,13 @@ void FakeStore::Store(Room& room, const v1::PersistEventRequest& request, const 
   // Beside other branches two states that hold the same may still have nothing in common: those have values that
   // neither shows.
   if (verdict.commutes() || room.extremities.size() == 1) own.fixed = room.now.fixed;
+}
+
+std::optional<std::size_t> FakeStore::KnownBefore(Room& room, const store::PersistRequest& checked) const {
+  if (checked.token.before) return static_cast<std::size_t>(*checked.token.before);
+  if (!checked.token.merged) return std::nullopt;
+  const std::optional<StatePlace> merged = StateBefore(room, checked.columns.prev_events, /*extends=*/false);
+  return merged ? std::optional(merged->state) : std::nullopt;
 }
 
 void FakeStore::Extend(Room& room, const std::string& event_id, const std::vector<std::string>& prev) {

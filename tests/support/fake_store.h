@@ -238,6 +238,10 @@ class FakeStore final : public store::EventStore, public store::FetchedStateStor
   absl::StatusOr<store::v1::EventContext> Context(const store::v1::GetEventContextRequest& request);
   bool Conflicts(const Room& room, const store::PersistRequest& checked, const matrix::v1::Verdict& verdict) const;
   void Store(Room& room, const store::v1::PersistEventRequest& request, const store::PersistRequest& checked);
+  /// What the states after these have in common as their last change that does not commute.
+  static std::optional<std::size_t> InCommon(const Room& room, const std::vector<std::string>& ids);
+  /// The state before an event whose verdict stands.
+  std::optional<std::size_t> KnownBefore(Room& room, const store::PersistRequest& checked) const;
   /// The candidates that are joined, and up to 20 other joined users of this server.
   std::vector<std::string> JoinedUsers(const Room& room,
                                        const google::protobuf::RepeatedPtrField<std::string>& candidates) const;

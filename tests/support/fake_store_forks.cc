@@ -25,6 +25,15 @@ std::optional<FakeStore::StatePlace> FakeStore::StateBefore(Room& room, const st
   return Merged(room, places);
 }
 
+std::optional<std::size_t> FakeStore::InCommon(const Room& room, const std::vector<std::string>& ids) {
+  std::set<std::optional<std::size_t>> fixed;
+  for (const std::string& id : ids) {
+    const std::optional<StatePlace>& after = room.events.at(id).state_after;
+    fixed.insert(after ? std::optional(after->fixed) : std::nullopt);
+  }
+  return fixed.size() == 1 ? *fixed.begin() : std::nullopt;
+}
+
 /// The states put together: they differ by commuting changes alone, so that the value stored last is a key's newest.
 FakeStore::StatePlace FakeStore::Merged(Room& room, const std::set<StatePlace>& places) const {
   State merged;

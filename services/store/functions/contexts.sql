@@ -9,7 +9,7 @@
 --   x  the event asked for, if it is stored: a pdu, n1 outcome, n2 reason
 --   h  the room's row besides: a the extremities, as array_send writes them, n1 stream_ordering, n2 lineages, n3 fixed_ordering; not
 --      where there are more than 20 extremities
---   p  a prev event that the caller does not know of: id, n1 its place
+--   p  a prev event that the caller does not know of: id, n1 its place, n2 its depth
 --   b, n  an entry of the state before (left out where it is the same group as now) and now: id, a type, b state key; n1 the position of
 --         the trunk since which it is so. n: also where there is none, without id
 --   e  an event that is stored, of those that are cited or that an entry names: id, a pdu, n1 the state group after it (null: not known),
@@ -241,17 +241,19 @@ begin
                                          v_before.merged, r.state_group);
 end $$;
 
--- p_server: this server. A room with more than 20 extremities is extended at its 20 oldest.
-create function fn.template_context(p_room bytea, p_user bytea, p_server bytea, p_types bytea[], p_keys bytea[])
+-- p_server: this server. A room with more extremities than p_most is extended at its oldest. Beyond 20, which is for several events that
+-- follow each other, those come first of the 400 oldest whose states are of the trunk, and without the events unless their ids are carried.
+create function fn.template_context(p_room bytea, p_user bytea, p_server bytea, p_types bytea[], p_keys bytea[], p_most integer)
 returns setof fn.context_row
 language plpgsql stable as $$
 declare
   r record;
-  v_prev bytea[];
   v_extends boolean;
-  v_before record;
+  v_prev bytea[];
+  v_depths bigint[];
+  v_fixed bigint;
 begin
-  select o.room_version, o.stream_ordering, o.accepted_ordering, o.fixed_ordering, o.lineages, o.state_group, o.extremities,
+  select o.room_version, o.ids_are_carried, o.stream_ordering, o.accepted_ordering, o.fixed_ordering, o.lineages, o.state_group, o.extremities,
          m.membership,
          exists (select from room_servers s
                  where s.room_id = o.room_id and s.server_name = p_server and s.joined_members > 0) as resident
@@ -261,22 +263,31 @@ begin
   if not found then
     return;
   end if;
-  v_prev := r.extremities[:20];
   v_extends := cardinality(r.extremities) <= 20;
+  select array_agg(t.id order by t.place), array_agg(t.depth order by t.place),
+         case when bool_and(t.state_group_after is not null) and count(distinct t.fixed_ordering) = 1 then min(t.fixed_ordering) end
+  into v_prev, v_depths, v_fixed
+  from (
+    select x.id, e.depth, e.state_group_after, e.fixed_ordering,
+           row_number() over (order by p_most > 20 and e.state_group_after < 4294967296 desc nulls last, x.place) as place
+    from unnest(r.extremities[:case when p_most > 20 then 400 else 20 end]) with ordinality as x(id, place)
+    left join lateral (
+      select e.depth, e.state_group_after, e.fixed_ordering from events e
+      where e.room_id = p_room and e.event_id = x.id limit 1) as e on true) as t
+  where t.place <= p_most;
   if v_extends then
-    select r.state_group, r.fixed_ordering, null::bigint[] as merged into v_before;
-  else
-    select * into v_before from fn.group_before(p_room, v_prev);
+    v_fixed := r.fixed_ordering;
   end if;
-  return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, v_before.state_group, r.state_group,
-               v_extends, r.resident, null)::fn.context_row;
+  return next ('r', null, r.room_version::bytea, r.membership::bytea, r.accepted_ordering, case when v_extends then r.state_group end,
+               r.state_group, v_extends, r.resident, v_fixed is distinct from r.fixed_ordering)::fn.context_row;
   if v_extends then
     return next ('h', null, array_send(r.extremities), null, r.stream_ordering, r.lineages, r.fixed_ordering, null, null,
                  null)::fn.context_row;
   end if;
-  return next ('m', null, null, null, v_before.fixed_ordering, null, null, v_before.merged is not null, null, null)::fn.context_row;
+  return next ('m', null, null, null, v_fixed, null, null, not v_extends and v_fixed is not null, null, null)::fn.context_row;
   return query
-  select 'p'::"char", p.id, null::bytea, null::bytea, p.place, null::bigint, null::bigint, null::boolean, null::boolean, null::boolean
-  from unnest(v_prev) with ordinality as p(id, place);
-  return query select * from fn.context_rows(p_room, v_prev, '{}', p_types, p_keys, r.state_group, null, r.state_group);
+  select 'p'::"char", p.id, null::bytea, null::bytea, p.place, p.depth, null::bigint, null::boolean, null::boolean, null::boolean
+  from unnest(v_prev, v_depths) with ordinality as p(id, depth, place);
+  return query select * from fn.context_rows(p_room, case when p_most <= 20 or r.ids_are_carried then v_prev else '{}' end, '{}', p_types,
+                                             p_keys, r.state_group, null, r.state_group);
 end $$;

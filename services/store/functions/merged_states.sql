@@ -65,9 +65,48 @@ begin
   order by s.type, s.state_key, e.stream_ordering desc nulls last;
 end $$;
 
+-- The states after these events, which differ by commuting changes alone, put together: a position of the trunk, if that is what they
+-- come to. So it is where all that changed the trunk beyond the furthest of them that is a position of it, or branches from one, is one of
+-- these events each, and that is all that the state after it adds to where it branches. Null: it is not, or not as plainly.
+-- p_new_…: events that are about to be stored.
+create function fn.trunk_after(p_room bytea, p_events bytea[], p_new_ids bytea[], p_new_groups bigint[]) returns bigint
+language sql stable as $$
+  with cited as materialized (
+    select e.event_id, e.state_group_after >= 4294967296 as is_beside,
+           case when e.state_group_after < 4294967296 then e.state_group_after else branch.position end as position
+    from (select distinct unnest(p_events) as id) as i
+    cross join lateral (
+      select n.id as event_id, null as type, null as state_key, n.state_group_after
+      from unnest(p_new_ids, p_new_groups) as n(id, state_group_after) where n.id = i.id
+      union all
+      select x.event_id, x.type, x.state_key, x.state_group_after from events x
+      where x.room_id = p_room and x.event_id = i.id limit 1) as e
+    left join lateral (
+      select l.lineage, l.path_positions[1] as position from state_lineages l
+      where l.room_id = p_room and l.lineage = (e.state_group_after >> 32)::integer and l.path_lineages = '{0}'
+        and (e.state_group_after & 4294967295) = 1
+        and (select s.event_id = e.event_id from state_entries s
+             where s.room_id = p_room and s.lineage = l.lineage and s.type = e.type and s.state_key = e.state_key and s.position = 1 limit 1)
+      limit 1) as branch on true),
+  furthest as (
+    select max(c.position) as position, count(*) filter (where c.is_beside) as beside
+    from cited c having bool_and(c.position is not null))
+  select f.position + f.beside
+  from furthest f
+  where f.beside = (
+    select count(*)
+    from (
+      select x.event_id from state_entries x
+      where x.room_id = p_room and x.lineage = 0 and x.position > f.position
+      order by x.position limit f.beside) as changed
+    where changed.event_id in (select c.event_id from cited c where c.is_beside))
+$$;
+
 -- The state before an event with these prev events: one group, or the groups that it is put together from; and the newest event that
--- led to it and does not commute. All null: a resolution has to tell.
-create function fn.group_before(p_room bytea, p_prev bytea[], out state_group bigint, out fixed_ordering bigint, out merged bigint[])
+-- led to it and does not commute. All null: a resolution has to tell. p_new_…: events that are about to be stored.
+create function fn.group_before(p_room bytea, p_prev bytea[], p_new_ids bytea[] default '{}', p_new_groups bigint[] default '{}',
+                                p_new_fixed bigint[] default '{}',
+                                out state_group bigint, out fixed_ordering bigint, out merged bigint[])
 language plpgsql stable as $$
 declare
   v_known boolean;
@@ -80,6 +119,9 @@ begin
   into v_known, v_groups, v_ids, v_fixed
   from unnest(p_prev) as p(id)
   left join lateral (
+    select n.state_group_after, n.fixed_ordering from unnest(p_new_ids, p_new_groups, p_new_fixed) as n(id, state_group_after, fixed_ordering)
+    where n.id = p.id
+    union all
     select e.state_group_after, e.fixed_ordering from events e where e.room_id = p_room and e.event_id = p.id limit 1) as e on true;
   if not coalesce(v_known, false) then
     return;
@@ -97,6 +139,7 @@ begin
   end if;
   if state_group is null and v_fixed is not null then
     fixed_ordering := v_fixed;
-    merged := v_groups;
+    state_group := case when v_ids <= 20 then fn.trunk_after(p_room, p_prev, p_new_ids, p_new_groups) end;
+    merged := case when state_group is null then v_groups end;
   end if;
 end $$;

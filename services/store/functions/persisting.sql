@@ -152,7 +152,9 @@ end $$;
 -- The state before an event that is in no group yet: put together from those after the prev events. Writes lineage p_lineages + 1 if it
 -- must; `lineages` is the greatest in use then. It is told by what the others add to the group that has most of its own: where many events
 -- meet again and again, most of the state has been put together before, and is not written once more.
-create function fn.merge_before(p_room bytea, p_prev bytea[], p_lineages integer, out state_group bigint, out lineages integer)
+-- Null where a prev event is neither stored nor one of p_new_…, which are about to be.
+create function fn.merge_before(p_room bytea, p_prev bytea[], p_lineages integer, p_new_ids bytea[], p_new_groups bigint[],
+                                p_new_fixed bigint[], out state_group bigint, out lineages integer)
 language plpgsql as $$
 declare
   v_before record;
@@ -162,9 +164,9 @@ declare
   v_added record;
 begin
   lineages := p_lineages;
-  select * into v_before from fn.group_before(p_room, p_prev);
+  select * into v_before from fn.group_before(p_room, p_prev, p_new_ids, p_new_groups, p_new_fixed);
   state_group := v_before.state_group;
-  if state_group is not null then
+  if state_group is not null or v_before.merged is null then
     return;
   end if;
   select min(p.positions[cardinality(p.positions)]),
@@ -246,6 +248,10 @@ declare
   v_tips_now bytea[];
   v_gone bytea[];
   v_before bigint;
+  -- Of what has been decided of this room: events whose state before was put together.
+  v_new_ids bytea[] := '{}';
+  v_new_groups bigint[] := '{}';
+  v_new_fixed bigint[] := '{}';
   v_refusal record;
   v_moves record;
   v_origin bytea;
@@ -299,6 +305,9 @@ begin
       if r.stream_ordering <> v_held[k].stream_ordering then
         v_written := v_written || r;
       end if;
+      v_new_ids := '{}';
+      v_new_groups := '{}';
+      v_new_fixed := '{}';
       if v_held[k + 1].room_id = p_rooms[i] then
         k := k + 1;
         r := v_held[k];
@@ -368,7 +377,13 @@ begin
     -- The state before, where it is no group yet: put together from those after the prev events, or resolved.
     v_before := t_befores[i];
     if t_merged[i] then
-      select b.state_group, b.lineages into v_before, r.lineages from fn.merge_before(r.room_id, p_prevs[i]::bytea[], r.lineages) b;
+      select b.state_group, b.lineages into v_before, r.lineages
+      from fn.merge_before(r.room_id, p_prevs[i]::bytea[], r.lineages, v_new_ids, v_new_groups, v_new_fixed) b;
+      if v_before is null then
+        v_trunks[i] := null;
+        results[i] := 2;
+        continue;
+      end if;
     elsif p_before_ids[i] <> '{}' then
       r.lineages := r.lineages + 1;
       v_before := fn.branch_state(r.room_id, t_befores[i], r.lineages, p_before_types[i]::bytea[], p_before_keys[i]::bytea[],
@@ -402,6 +417,12 @@ begin
       when p_after_ids[i] = '{}' and t_fixed[i] is not null then t_fixed[i]
       else -v_ordering end;
 
+    if t_merged[i] then
+      -- What it is followed by here may cite it.
+      v_new_ids := v_new_ids || p_events[i];
+      v_new_groups := v_new_groups || v_afters[i];
+      v_new_fixed := v_new_fixed || v_fixed[i];
+    end if;
     v_orderings[i] := v_ordering;
     r.stream_ordering := v_ordering;
     if p_outcomes[i] = 1 then

@@ -103,7 +103,11 @@ begin
       union all
       select e.type, e.state_key, e.event_id, path.distance, e.position
       from unnest(v_lineages[:v_absorbed], v_positions[:v_absorbed]) with ordinality as path(lineage, position, distance)
-      join state_entries e on e.room_id = p_room and e.lineage = path.lineage and e.position <= path.position) as c
+      cross join lateral (
+        -- In their order, so that only these are read: joined, all that the room has might be.
+        select * from state_entries x
+        where x.room_id = p_room and x.lineage = path.lineage and x.position <= path.position
+        order by x.position) as e) as c
     order by c.type, c.state_key, c.distance, c.position desc) as c;
   get diagnostics v_count = row_count;
 
