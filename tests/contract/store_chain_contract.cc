@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <deque>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -52,7 +55,42 @@ v1::GetTemplateContextRequest TemplateRequest(const TestRoom& room, std::uint32_
   return request;
 }
 
+/// Events of the creator's, each of which cites the one before it and the next of `leaves`.
+std::deque<Event> ChainOver(const TestRoom& room, const std::vector<Event>& leaves) {
+  std::deque<Event> chain;
+  for (auto next = leaves.begin(); next != leaves.end();) {
+    Draft draft{.type = "org.matrix.dummy_event", .state_key = std::nullopt, .sender = room.creator(), .content = {}};
+    if (!chain.empty()) draft.prev_events.push_back(&chain.back());
+    while (draft.prev_events.size() < 20 && next != leaves.end()) draft.prev_events.push_back(&*next++);
+    draft.origin_server_ts = room.tip().origin_server_ts() + static_cast<std::int64_t>(chain.size()) + 1;
+    chain.push_back(room.Mint(draft));
+  }
+  return chain;
+}
+
 }  // namespace
+
+std::vector<v1::PersistEventResponse> StoreContract::PersistTogether(const TestRoom& room,
+                                                                     const std::vector<const Event*>& events) {
+  v1::TemplateContext context;
+  EXPECT_TRUE(Call(&Store::Stub::GetTemplateContext, TemplateRequest(room, 200), context).ok());
+  v1::EventContext with_token;
+  with_token.set_token(context.token());
+  rpc::v1::Calls calls;
+  for (const Event* event : events) {
+    rpc::v1::Call& call = *calls.add_calls();
+    call.set_request(PersistRequestFor(*event, with_token).SerializeAsString());
+    call.set_timeout_ms(20'000);
+  }
+  grpc::ClientContext client;
+  rpc::v1::Answers answers;
+  EXPECT_TRUE(together_->PersistEvent(&client, calls, &answers).ok());
+  std::vector<v1::PersistEventResponse> responses(events.size());
+  for (const rpc::v1::Answer& answer : answers.answers()) {
+    EXPECT_TRUE(responses.at(answer.place()).ParseFromString(answer.response()));
+  }
+  return responses;
+}
 
 TEST_P(StoreContract, TellsMoreExtremitiesThanOneEventMayCiteToWhoeverAsks) {
   const TestRoom room = RoomOfMany();
@@ -103,34 +141,9 @@ TEST_P(StoreContract, PersistsEventsThatFollowEachOtherInOneMessage) {
   Create(room);
   const std::vector<Event> leaves = LeavesOfMany(room);
   for (const Event& leave : leaves) ASSERT_TRUE(Judge(leave).has_stored());
-  v1::TemplateContext context;
-  ASSERT_TRUE(Call(&Store::Stub::GetTemplateContext, TemplateRequest(room, 200), context).ok());
-  v1::EventContext with_token;
-  with_token.set_token(context.token());
-
-  // Each cites the one before it and the next of the leaves.
-  std::deque<Event> chain;
-  rpc::v1::Calls calls;
-  for (auto next = leaves.begin(); next != leaves.end();) {
-    Draft draft{.type = "org.matrix.dummy_event", .state_key = std::nullopt, .sender = room.creator(), .content = {}};
-    if (!chain.empty()) draft.prev_events.push_back(&chain.back());
-    while (draft.prev_events.size() < 20 && next != leaves.end()) draft.prev_events.push_back(&*next++);
-    draft.origin_server_ts = room.tip().origin_server_ts() + calls.calls_size() + 1;
-    const Event& event = chain.emplace_back(room.Mint(draft));
-    rpc::v1::Call& call = *calls.add_calls();
-    call.set_request(PersistRequestFor(event, with_token).SerializeAsString());
-    call.set_timeout_ms(20'000);
-  }
+  const std::deque<Event> chain = ChainOver(room, leaves);
   ASSERT_THAT(chain, SizeIs(2));
-  grpc::ClientContext client;
-  rpc::v1::Answers answers;
-  ASSERT_TRUE(together_->PersistEvent(&client, calls, &answers).ok());
-  ASSERT_EQ(answers.answers_size(), calls.calls_size());
-  for (const rpc::v1::Answer& answer : answers.answers()) {
-    v1::PersistEventResponse response;
-    ASSERT_TRUE(response.ParseFromString(answer.response()));
-    EXPECT_TRUE(response.has_stored()) << answer.place();
-  }
+  for (const auto& answer : PersistTogether(room, {&chain[0], &chain[1]})) EXPECT_TRUE(answer.has_stored());
   EXPECT_THAT(Room(room).forward_extremities(), ElementsAre(chain.back().event_id()));
 
   // The state before each has the leaves that are cited by then, and no other.
@@ -146,6 +159,19 @@ TEST_P(StoreContract, PersistsEventsThatFollowEachOtherInOneMessage) {
     for (std::size_t i = 0; i < leaves.size(); ++i) EXPECT_EQ(ids.contains(leaves[i].event_id()), i < left) << i;
     left = std::min(leaves.size(), left + 19);
   }
+}
+
+TEST_P(StoreContract, AnEventThatComesBeforeTheOneThatItCitesIsAConflict) {
+  const TestRoom room = RoomOfMany();
+  Create(room);
+  const std::vector<Event> leaves = LeavesOfMany(room);
+  for (const Event& leave : leaves) ASSERT_TRUE(Judge(leave).has_stored());
+  const std::deque<Event> chain = ChainOver(room, leaves);
+  const auto answers = PersistTogether(room, {&chain[1], &chain[0]});
+  ASSERT_THAT(answers, SizeIs(2));
+  EXPECT_TRUE(answers[0].has_fresh_context());
+  EXPECT_TRUE(answers[1].has_stored());
+  EXPECT_THAT(Room(room).forward_extremities(), SizeIs(kMany - 20 + 1));
 }
 
 }  // namespace postern::contract

@@ -48,6 +48,9 @@ class StoreContract : public testing::TestWithParam<StoreMaker> {
 
   store::v1::EventContext ContextOf(const matrix::Event& event);
   store::v1::PersistEventResponse Persist(const store::v1::PersistEventRequest& request);
+  /// Events of the room's creator, in this order in one message, on what the room is now.
+  std::vector<store::v1::PersistEventResponse> PersistTogether(const support::TestRoom& room,
+                                                               const std::vector<const matrix::Event*>& events);
   /// Reads the context and persists.
   store::v1::PersistEventResponse Judge(const matrix::Event& event,
                                         matrix::v1::Outcome outcome = matrix::v1::OUTCOME_ACCEPTED);

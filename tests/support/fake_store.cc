@@ -257,7 +257,7 @@ absl::StatusOr<v1::PersistEventResponse> FakeStore::PersistEvent(const rpc::Call
     const auto [at, added] = room->refusals.emplace(verdict.event_id(), std::move(refusal));
     stored.set_replay(!added);
     stored.set_reason(at->second.reason);
-  } else if (Conflicts(*room, *checked, verdict)) {
+  } else if (Conflicts(*room, *checked, verdict) || (checked->token.merged && !KnownBefore(*room, *checked))) {
     return conflict();
   } else {
     Store(*room, request, *checked);

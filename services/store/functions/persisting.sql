@@ -417,8 +417,8 @@ begin
       when p_after_ids[i] = '{}' and t_fixed[i] is not null then t_fixed[i]
       else -v_ordering end;
 
-    if t_merged[i] then
-      -- What it is followed by here may cite it.
+    if t_merged[i] and v_branches[i] is null then
+      -- What it is followed by here may cite it: the state after it is written already.
       v_new_ids := v_new_ids || p_events[i];
       v_new_groups := v_new_groups || v_afters[i];
       v_new_fixed := v_new_fixed || v_fixed[i];
