@@ -103,12 +103,13 @@ declare
   v_chain bytea[];
   v_values bytea[];
   v_bytes bigint;
+  v_gone constant bytea[] := fn.superseded(p_room, p_prev, p_extremities);
 begin
   select array_agg(distinct e.state_group_after) into v_beside
   from unnest(p_extremities) as x(id)
   left join lateral (
     select e.state_group_after from events e where e.room_id = p_room and e.event_id = x.id limit 1) as e on true
-  where x.id <> all (fn.superseded(p_room, p_prev, p_extremities));
+  where x.id <> all (v_gone);
   v_beside := coalesce(v_beside, '{}');
   v_before := case when p_before is null then p_merged else array[p_before] end;
   if v_before is null then
@@ -165,7 +166,7 @@ begin
     cross join lateral (
       select e.auth_events from events e where e.room_id = p_room and e.event_id = chain.id limit 1) as e
     cross join lateral unnest(e.auth_events) as a(id))
-  select array_agg(c.id) into v_chain from (select chain.id from chain where chain.id is not null limit c_events + 1) as c;
+  select coalesce(array_agg(c.id), '{}') into v_chain from (select chain.id from chain where chain.id is not null limit c_events + 1) as c;
   select sum(octet_length(e.pdu)) into v_bytes from events e where e.room_id = p_room and e.event_id = any (v_chain);
   if cardinality(v_chain) > c_events or v_bytes > c_bytes then
     return next v_too_large;
@@ -173,25 +174,29 @@ begin
   end if;
 
   return query
-  with agreed as materialized (
+  with chain as materialized (
+    select e.* from unnest(v_chain) as c(id)
+    cross join lateral (
+      select e.event_id, e.type, e.state_key, e.sender, e.pdu, e.rejected, e.soft_failed from events e
+      where e.room_id = p_room and e.event_id = c.id limit 1) as e),
+  agreed as materialized (
     select k.type, k.state_key, s.event_id
     from (
       select t.type::bytea, ''::bytea as state_key
       from (values ('m.room.create'), ('m.room.power_levels'), ('m.room.join_rules')) as t(type)
       union select w.type, w.state_key from unnest(p_types, p_keys) as w(type, state_key)
-      union select 'm.room.member', e.sender from events e where e.room_id = p_room and e.event_id = any (v_chain)
-      union
-      select e.type, e.state_key from events e
-      where e.room_id = p_room and e.event_id = any (v_chain) and e.state_key is not null
+      union select 'm.room.member', e.sender from chain e
+      union select e.type, e.state_key from chain e where e.state_key is not null
       union
       -- Who has let a member in, and by which token one was invited: read as text, wherever in the event it stands. What is found too much
       -- is told in vain; what is not found because it was written with escapes is missed by the validator, which says so.
       select case m.found[1] when 'token' then 'm.room.third_party_invite' else 'm.room.member' end::bytea,
              convert_to(m.found[2], 'UTF8')
-      from events e
+      from chain e
       cross join lateral regexp_matches(convert_from(e.pdu, 'UTF8'), '"(join_authorised_via_users_server|token)":"([^"\\]*)"', 'g')
         as m(found)
-      where e.room_id = p_room and e.event_id = any (v_chain) and e.type = 'm.room.member') as k
+      where e.type = 'm.room.member'
+        and (position('"token":'::bytea in e.pdu) > 0 or position('"join_authorised_via_users_server":'::bytea in e.pdu) > 0)) as k
     left join lateral fn.state_at(p_room, array[0], array[v_base::integer], array[k.type], array[k.state_key]) s on true
     where not exists (select from unnest(v_listed_types, v_listed_keys) as l(type, state_key)
                       where l.type = k.type and l.state_key = k.state_key))
@@ -214,10 +219,13 @@ begin
   where y.reached is not null
   union all
   select 'e', e.event_id, e.pdu, null, null, null, null, e.rejected, e.soft_failed, null
-  from (select unnest(v_chain) as id union select w.event_id from agreed w) as n
-  cross join lateral (
-    select e.event_id, e.pdu, e.rejected, e.soft_failed from events e
-    where e.room_id = p_room and e.event_id = n.id limit 1) as e;
+  from (
+    select c.event_id, c.pdu, c.rejected, c.soft_failed from chain c
+    union all
+    select x.event_id, x.pdu, x.rejected, x.soft_failed
+    from (select distinct w.event_id as id from agreed w where w.event_id <> all (v_chain)) as n
+    cross join lateral (
+      select x.event_id, x.pdu, x.rejected, x.soft_failed from events x where x.room_id = p_room and x.event_id = n.id limit 1) as x) as e;
 end $$;
 
 -- What event_context answered with branches, once more: with the forward extremities and the current state as they were then.

@@ -253,8 +253,8 @@ declare
   v_depths bigint[];
   v_fixed bigint;
 begin
-  select o.room_version, o.ids_are_carried, o.stream_ordering, o.accepted_ordering, o.fixed_ordering, o.lineages, o.state_group, o.extremities,
-         m.membership,
+  select o.room_version, o.ids_are_carried, o.stream_ordering, o.accepted_ordering, o.fixed_ordering, o.lineages, o.state_group,
+         o.extremities, m.membership,
          exists (select from room_servers s
                  where s.room_id = o.room_id and s.server_name = p_server and s.joined_members > 0) as resident
   into r

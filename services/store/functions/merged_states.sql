@@ -86,7 +86,8 @@ language sql stable as $$
       where l.room_id = p_room and l.lineage = (e.state_group_after >> 32)::integer and l.path_lineages = '{0}'
         and (e.state_group_after & 4294967295) = 1
         and (select s.event_id = e.event_id from state_entries s
-             where s.room_id = p_room and s.lineage = l.lineage and s.type = e.type and s.state_key = e.state_key and s.position = 1 limit 1)
+             where s.room_id = p_room and s.lineage = l.lineage and s.type = e.type and s.state_key = e.state_key and s.position = 1
+             limit 1)
       limit 1) as branch on true),
   furthest as (
     select max(c.position) as position, count(*) filter (where c.is_beside) as beside
@@ -119,8 +120,8 @@ begin
   into v_known, v_groups, v_ids, v_fixed
   from unnest(p_prev) as p(id)
   left join lateral (
-    select n.state_group_after, n.fixed_ordering from unnest(p_new_ids, p_new_groups, p_new_fixed) as n(id, state_group_after, fixed_ordering)
-    where n.id = p.id
+    select n.state_group_after, n.fixed_ordering
+    from unnest(p_new_ids, p_new_groups, p_new_fixed) as n(id, state_group_after, fixed_ordering) where n.id = p.id
     union all
     select e.state_group_after, e.fixed_ordering from events e where e.room_id = p_room and e.event_id = p.id limit 1) as e on true;
   if not coalesce(v_known, false) then
