@@ -60,12 +60,14 @@ std::optional<std::vector<absl::StatusOr<Response>>> CallInOrder(rpc::CallsToget
   }
   const absl::Time begun = absl::Now();
   std::vector<absl::StatusOr<Response>> responses;
+  absl::Status said;  // of the first that was not answered
   for (auto& answer : together.CallInOrder(call, std::move(bytes), kind.unreachable)) {
     if (rpc::CallsTogether::MustCallAlone(answer.status())) return std::nullopt;
     if (answer.ok()) sizes.received += answer->size();
     responses.push_back(Read<Response>(answer));
+    if (said.ok()) said = responses.back().status();
   }
-  CountAttempt(kind, counts, absl::Now() - begun, matrix::Reason::kNone, sizes);
+  CountAttempt(kind, counts, absl::Now() - begun, matrix::ReasonOf(said), sizes);
   return responses;
 }
 
