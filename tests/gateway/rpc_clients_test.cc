@@ -10,6 +10,7 @@
 #include "matrix/base64.h"
 #include "matrix/refusal.h"
 #include "postern/store/v1/store.grpc.pb.h"
+#include "postern/store/v1/store_together.grpc.pb.h"
 #include "postern/validator/v1/validator.grpc.pb.h"
 #include "rpc/channel.h"
 #include "rpc/server_host.h"
@@ -104,6 +105,87 @@ TEST(RpcClients, SayWhoIsDown) {
   EXPECT_EQ(matrix::ReasonOf(store->PersistEvent(Call(), {}).status()), Reason::kStoreDown);
   const rpc::CallContext late{absl::Now() - absl::Seconds(1), telemetry::NewTrace()};
   EXPECT_EQ(matrix::ReasonOf(store->GetEventContext(late, {}).status()), Reason::kDeadlineExceeded);
+}
+
+/// Notes the events that it is to persist, in the order in which they come, and says that all are stored.
+class NotingStore : public store::v1::Store::CallbackService, public store::v1::StoreTogether::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* PersistEvent(grpc::CallbackServerContext* context,
+                                         const store::v1::PersistEventRequest* request,
+                                         store::v1::PersistEventResponse* response) override {
+    Note(*request, *response);
+    alone_.fetch_add(1);
+    return Finish(*context);
+  }
+  grpc::ServerUnaryReactor* PersistEvent(grpc::CallbackServerContext* context, const rpc::v1::Calls* calls,
+                                         rpc::v1::Answers* answers) override {
+    for (int i = 0; i < calls->calls_size(); ++i) {
+      store::v1::PersistEventRequest request;
+      store::v1::PersistEventResponse response;
+      EXPECT_TRUE(request.ParseFromString(calls->calls(i).request()));
+      Note(request, response);
+      answers->add_answers()->set_place(static_cast<std::uint32_t>(i));
+      answers->mutable_answers(i)->set_response(response.SerializeAsString());
+    }
+    return Finish(*context);
+  }
+  std::vector<std::string> noted() const {
+    const std::lock_guard lock(mutex_);
+    return noted_;
+  }
+  int alone() const { return alone_; }
+
+ private:
+  void Note(const store::v1::PersistEventRequest& request, store::v1::PersistEventResponse& response) {
+    const std::lock_guard lock(mutex_);
+    noted_.push_back(request.pdu());
+    response.mutable_stored()->set_forward_extremities(static_cast<std::uint32_t>(noted_.size()));
+  }
+  static grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext& context) {
+    auto* reactor = context.DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+  mutable std::mutex mutex_;
+  std::vector<std::string> noted_;
+  std::atomic<int> alone_ = 0;
+};
+
+class PersistsInOrder : public testing::Test {
+ protected:
+  /// Of events "a", "b" and "c": how many extremities each answer tells.
+  std::vector<std::uint32_t> Persist(const std::vector<grpc::Service*>& services) {
+    auto host = rpc::ServerHost::Start({.listen = "127.0.0.1:0", .security = Plaintext()}, services);
+    EXPECT_TRUE(host.ok()) << host.status();
+    telemetry::Metrics metrics;
+    const auto client = MakeGrpcStoreClient(Channel(**host), {metrics});
+    std::vector<store::v1::PersistEventRequest> requests(3);
+    for (std::size_t i = 0; i < requests.size(); ++i) requests[i].set_pdu(std::string(1, "abc"[i]));
+    std::vector<std::uint32_t> told;
+    for (const auto& answer : client->PersistInOrder(Call(), requests)) {
+      EXPECT_TRUE(answer.ok()) << answer.status();
+      if (answer.ok()) told.push_back(answer->stored().forward_extremities());
+    }
+    (*host)->Shutdown(absl::Now());
+    return told;
+  }
+
+  NotingStore store_;
+};
+
+TEST_F(PersistsInOrder, InOneMessage) {
+  EXPECT_THAT(Persist({static_cast<store::v1::Store::Service*>(&store_),
+                       static_cast<store::v1::StoreTogether::Service*>(&store_)}),
+              testing::ElementsAre(1, 2, 3));
+  EXPECT_THAT(store_.noted(), testing::ElementsAre("a", "b", "c"));
+  EXPECT_EQ(store_.alone(), 0);
+}
+
+TEST_F(PersistsInOrder, OneAfterAnotherWhereTheStoreKnowsNoSuchMessage) {
+  EXPECT_THAT(Persist({static_cast<store::v1::Store::Service*>(&store_)}), testing::ElementsAre(1, 2, 3));
+  EXPECT_THAT(store_.noted(), testing::ElementsAre("a", "b", "c"));
+  EXPECT_EQ(store_.alone(), 3);
 }
 
 /// Whether these names are missing before long.
