@@ -2,7 +2,6 @@
 #include "services/gateway/extremity_chain.h"
 
 #include <fmt/format.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -10,9 +9,6 @@
 
 namespace postern::gateway {
 namespace {
-
-using testing::ElementsAre;
-using testing::IsEmpty;
 
 constexpr std::size_t kFew = 10;
 

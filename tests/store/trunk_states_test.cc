@@ -72,7 +72,7 @@ class LeftRoom {
     const bool of_tips = Below(2) == 0;
     const Events& from = of_tips ? tips_ : places_;
     const std::size_t first = of_tips ? 0 : static_cast<std::size_t>(Below(static_cast<int>(from.size())));
-    const auto count = static_cast<std::size_t>(1 + Below(static_cast<int>(matrix::kMaxPrevEvents)));
+    const std::size_t count = 1 + static_cast<std::size_t>(Below(static_cast<int>(matrix::kMaxPrevEvents)));
     for (std::size_t i = first; i < from.size() && some.size() < count; ++i) {
       if (Below(12) != 0) some.push_back(from[i]);
     }
