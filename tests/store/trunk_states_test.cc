@@ -10,6 +10,7 @@
 #include <deque>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "matrix/event.h"
@@ -39,19 +40,11 @@ class LeftRoom {
   }
 
   /// From a template of one event.
-  const Event& Leave(int user, const Event& tip) {
+  const Event& SetMember(int user, std::string_view membership, const Event& tip) {
     Draft draft{.type = "m.room.member",
                 .state_key = UserOf(user),
                 .sender = UserOf(user),
-                .content = Object(R"({"membership":"leave"})"),
-                .prev_events = {&tip}};
-    return Take(draft);
-  }
-  const Event& Join(int user, const Event& tip) {
-    Draft draft{.type = "m.room.member",
-                .state_key = UserOf(user),
-                .sender = UserOf(user),
-                .content = Object(R"({"membership":"join"})"),
+                .content = Object(fmt::format(R"({{"membership":"{}"}})", membership)),
                 .prev_events = {&tip}};
     return Take(draft);
   }
@@ -155,10 +148,10 @@ TEST(TrunkStates, AreSaidOnlyOfWhatComesToThem) {
           room.Gather(room.Some());
           break;
         case 2:
-          room.Join(room.Below(20), *old);
+          room.SetMember(room.Below(20), "join", *old);
           break;
         default:
-          room.Leave(room.Below(20), *old);
+          room.SetMember(room.Below(20), "leave", *old);
       }
       ASSERT_FALSE(testing::Test::HasFailure()) << "room " << number << ", step " << step;
       const Events asked = room.Some();
@@ -179,7 +172,7 @@ TEST(TrunkStates, AreThoseOfAChainThatTakesABurstTogether) {
   std::mt19937 random(5);
   LeftRoom room(kUsers, 0, random);
   const Event& old = room.Tip();
-  for (int user = 0; user < kUsers; ++user) room.Leave(user, old);
+  for (int user = 0; user < kUsers; ++user) room.SetMember(user, "leave", old);
   const Events leaves = room.tips();
   const Event* last = nullptr;
   for (std::size_t next = 0; next < leaves.size();) {
