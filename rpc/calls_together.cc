@@ -85,6 +85,7 @@ class CallsTogether::Queue : public std::enable_shared_from_this<Queue> {
     };
     if (waits()) Send(/*all=*/true);
   }
+  /// These, whatever else waits.
   void SendAtOnce(std::vector<std::shared_ptr<Slot>> slots);
   /// A message of ours has been answered, or never will be.
   void Answered() {
@@ -116,6 +117,7 @@ class CallsTogether::Queue : public std::enable_shared_from_this<Queue> {
   /// Sends what is due; with `all`, whatever waits.
   void Send(bool all);
   std::vector<std::shared_ptr<Slot>> Take();
+  void Begin(std::vector<std::shared_ptr<Slot>> slots);
 
   const Start start_;
   const std::function<void()> sent_;
@@ -202,8 +204,7 @@ void CallsTogether::Queue::Send(bool all) {
       ++under_way_;
       last_sent_ = now;
     }
-    sent_();
-    std::make_shared<Message>(shared_from_this(), std::move(slots))->Begin(start_);
+    Begin(std::move(slots));
   }
 }
 
@@ -214,6 +215,10 @@ void CallsTogether::Queue::SendAtOnce(std::vector<std::shared_ptr<Slot>> slots) 
     ++under_way_;
     last_sent_ = absl::Now();
   }
+  Begin(std::move(slots));
+}
+
+void CallsTogether::Queue::Begin(std::vector<std::shared_ptr<Slot>> slots) {
   sent_();
   std::make_shared<Message>(shared_from_this(), std::move(slots))->Begin(start_);
 }

@@ -7,23 +7,22 @@
 
 namespace postern::gateway {
 
-ExtremityChain::ExtremityChain(std::vector<Tip> tips, std::size_t few) : tips_(std::move(tips)), few_(few) {}
+ExtremityChain::ExtremityChain(const std::vector<Tip>& tips, std::size_t few)
+    : left_(tips.begin(), tips.end()), was_given_all_(tips.size() < kMostCited), few_(few) {}
 
 std::vector<ExtremityChain::Tip> ExtremityChain::Next() const {
-  std::vector<Tip> cited;
-  if (events_ == kMostEvents || left() <= few_) return cited;
-  if (last_) cited.push_back(*last_);
-  const std::size_t count = std::min(matrix::kMaxPrevEvents - cited.size(), tips_.size() - cited_);
-  const auto first = tips_.begin() + static_cast<std::ptrdiff_t>(cited_);
-  cited.insert(cited.end(), first, first + static_cast<std::ptrdiff_t>(count));
-  return cited;
+  if (events_ == kMostEvents || left_.size() <= few_) return {};
+  return {left_.begin(), left_.begin() + CitedByOne()};
 }
 
 void ExtremityChain::Append(Tip event) {
-  cited_ += matrix::kMaxPrevEvents - (last_ ? 1 : 0);
-  cited_ = std::min(cited_, tips_.size());
-  last_ = std::move(event);
+  left_.erase(left_.begin(), left_.begin() + CitedByOne());
+  left_.push_front(std::move(event));
   ++events_;
+}
+
+std::ptrdiff_t ExtremityChain::CitedByOne() const {
+  return static_cast<std::ptrdiff_t>(std::min(matrix::kMaxPrevEvents, left_.size()));
 }
 
 std::vector<ExtremityChain::Tip> TipsOf(const store::v1::TemplateContext& context) {

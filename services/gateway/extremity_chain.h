@@ -5,10 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <deque>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "matrix/event.h"
 #include "matrix/room_rules.h"
 #include "postern/store/v1/store.pb.h"
@@ -28,8 +27,9 @@ class ExtremityChain {
     std::int64_t depth = 0;
   };
 
-  /// The extremities, the oldest first. The last of the events is the one after which `few` are left at most.
-  ExtremityChain(std::vector<Tip> tips, std::size_t few);
+  /// The extremities in the order in which they are to be cited. The last of the events is the one after which `few`
+  /// are left at most.
+  ExtremityChain(const std::vector<Tip>& tips, std::size_t few);
 
   /// What the next event cites; empty where there is to be none.
   std::vector<Tip> Next() const;
@@ -38,16 +38,16 @@ class ExtremityChain {
 
   std::size_t events() const { return events_; }
   /// Few are left, in the room too: it was not given as many as it can cite.
-  bool complete() const { return left() <= few_ && tips_.size() < kMostCited; }
+  bool complete() const { return left_.size() <= few_ && was_given_all_; }
 
  private:
-  std::size_t left() const { return tips_.size() - cited_ + (last_ ? 1 : 0); }
+  std::ptrdiff_t CitedByOne() const;
 
-  std::vector<Tip> tips_;
+  /// The event made last, then what none has cited.
+  std::deque<Tip> left_;
+  const bool was_given_all_;
   const std::size_t few_;
-  std::size_t cited_ = 0;
   std::size_t events_ = 0;
-  std::optional<Tip> last_;
 };
 
 /// The forward extremities of a template that tells their depths; with their PDUs where it has them.

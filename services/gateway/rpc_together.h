@@ -21,7 +21,7 @@ inline std::function<void()> CountMessages(const RpcCounts& counts, std::string_
 }
 
 template <typename Response>
-absl::StatusOr<Response> Read(const absl::StatusOr<std::string>& answer) {
+absl::StatusOr<Response> ReadAnswer(const absl::StatusOr<std::string>& answer) {
   if (!answer.ok()) return answer.status();
   Response response;
   if (response.ParseFromString(*answer)) return response;
@@ -42,7 +42,7 @@ absl::StatusOr<Response> CallTogether(rpc::CallsTogether& together, AsyncStub& s
       return CallAlone(stub, method, kind, attempted, request, sizes);
     }
     if (answer.ok()) sizes.received = answer->size();
-    return Read<Response>(answer);
+    return ReadAnswer<Response>(answer);
   };
   return WithAttempts(kind, call, counts, attempt);
 }
@@ -64,7 +64,7 @@ std::optional<std::vector<absl::StatusOr<Response>>> CallInOrder(rpc::CallsToget
   for (auto& answer : together.CallInOrder(call, std::move(bytes), kind.unreachable)) {
     if (rpc::CallsTogether::MustCallAlone(answer.status())) return std::nullopt;
     if (answer.ok()) sizes.received += answer->size();
-    responses.push_back(Read<Response>(answer));
+    responses.push_back(ReadAnswer<Response>(answer));
     if (said.ok()) said = responses.back().status();
   }
   CountAttempt(kind, counts, absl::Now() - begun, matrix::ReasonOf(said), sizes);
